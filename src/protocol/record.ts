@@ -1,0 +1,164 @@
+import { z } from 'zod';
+import { CodedError } from '../base/errors.ts';
+import { etcdOptions } from './etcd-options.ts';
+import { etcdId, slotName, uint64Text } from './identifiers.ts';
+
+/**
+ * The cluster record: what the scheduler must remember, one JSON document under {@link RECORD_BYTES_MAX}, kept
+ * with compare-and-set. All else is observed anew. Never a secret in it.
+ */
+export const RECORD_BYTES_MAX = 256 * 1024;
+export const RECORD_SCHEMA_VERSION = 1;
+
+const wallMs = z.number();
+const position = z.strictObject({ term: uint64Text, index: uint64Text });
+
+/** How a task's end is known; design: "what absence means". */
+export const taskEndSchema = z.strictObject({
+  /**
+   * `ended`: executor or agent report a terminal state, and with the supervisor its etcd is dead.
+   * `asserted`: somebody says so; the process may live. `never-ran`: the launch was refused.
+   */
+  standing: z.enum(['ended', 'asserted', 'never-ran']),
+  state: z.string(),
+  source: z.string(),
+  reason: z.string(),
+  message: z.string(),
+  atMs: wallMs,
+});
+export type TaskEnd = z.infer<typeof taskEndSchema>;
+
+/**
+ * A seat: one reserved place on one agent (reservation, volume, ports) that a slot holds or is about to hold.
+ * A relaunch in place keeps the seat and takes a new task; a replacement takes a new seat.
+ */
+export const seatSchema = z.strictObject({
+  /** Names the reservation (label `resource_id`) and the volume. */
+  id: z.string().min(1),
+  slot: slotName,
+  agentId: z.string().min(1),
+  hostname: z.string().min(1),
+  /** Fault domain zone of the agent, if it has one. */
+  zone: z.string().nullable(),
+  /** What peers and clients are told: the agent's IP. */
+  host: z.string().min(1),
+  ports: z.strictObject({ peer: z.number().int(), client: z.number().int(), supervisor: z.number().int() }),
+  volumeId: z.string().min(1),
+  resources: z.strictObject({ cpus: z.number(), memMb: z.number(), diskMb: z.number() }),
+  /** The newest task on it. Its end is stored before it is acknowledged. */
+  task: z.string().min(1),
+  taskEnd: taskEndSchema.nullable(),
+  launches: z.number().int().min(1),
+  launchedAtMs: wallMs,
+  /** Version of etcd and build of the supervisor that this seat runs until a roll-out says otherwise. */
+  pinned: z.strictObject({ artifact: z.string(), etcd: etcdOptions }),
+  /** Which data the seat holds: set when a prepare is first ordered. */
+  data: z
+    .strictObject({
+      epoch: z.number().int().min(1),
+      attempt: z.number().int().min(1),
+      /** A start was ordered: the directory must never be empty again (S5). */
+      started: z.boolean(),
+      memberId: etcdId.nullable(),
+      /** The highest log position that the member ever reported (S4). */
+      floor: position.nullable(),
+    })
+    .nullable(),
+  /** Milliseconds of monotonic time with fresh evidence that the task is away. */
+  absentMs: z.number().min(0),
+  /** Why this seat cannot serve its member any more; set once, ends in L2. */
+  lost: z.string().nullable(),
+});
+export type Seat = z.infer<typeof seatSchema>;
+
+/** A membership change in progress (S2: at most one). Its steps follow from the member list, not from here. */
+export const intentSchema = z.strictObject({
+  id: z.string().min(1),
+  slot: slotName,
+  reason: z.string().min(1),
+  openedAtMs: wallMs,
+  /** The voter or leftover that goes first; `null` for a pure addition. */
+  remove: z.strictObject({ memberId: etcdId, seat: z.string().nullable() }).nullable(),
+  /** Who comes as a learner and is promoted; `null` for a pure removal. */
+  add: z.strictObject({ seat: z.string(), peerUrl: z.string(), memberId: etcdId.nullable() }).nullable(),
+  /** The member list was changed under this intent: it can only be finished, not dropped. */
+  committed: z.boolean(),
+});
+export type Intent = z.infer<typeof intentSchema>;
+
+export const epochSchema = z.strictObject({
+  number: z.number().int().min(1),
+  attempt: z.number().int().min(1),
+  token: z.string().min(1),
+  source: z.discriminatedUnion('kind', [
+    z.strictObject({ kind: z.literal('bootstrap') }),
+    /** What ran before this record was made. */
+    z.strictObject({ kind: z.literal('adopted') }),
+  ]),
+  /** S5: `go` is stored before the first start order; `formed` when a quorum reported one cluster id. */
+  phase: z.enum(['preparing', 'go', 'formed']),
+  openedAtMs: wallMs,
+  /** Who starts together; fixed by `go`. */
+  members: z.array(z.strictObject({ slot: slotName, seat: z.string(), peerUrl: z.string() })),
+  clusterId: etcdId.nullable(),
+});
+export type Epoch = z.infer<typeof epochSchema>;
+
+/** A seat on its way out: its task is killed, then its volume and reservation are given back when offered. */
+export const leavingSchema = z.strictObject({ seat: seatSchema, reason: z.string().min(1), sinceMs: wallMs });
+export type Leaving = z.infer<typeof leavingSchema>;
+
+export const recordSchema = z.strictObject({
+  schemaVersion: z.literal(RECORD_SCHEMA_VERSION),
+  cluster: z.string().min(1),
+  framework: z.strictObject({ name: z.string().min(1), id: z.string().nullable() }),
+  /** Raised by every scheduler that takes over; orders carry it. */
+  generation: z.number().int().min(1),
+  /** The target number of members that was last accepted. */
+  size: z.number().int().min(1).max(7),
+  epoch: epochSchema,
+  /** At most two a slot: the one that holds the member and its successor. */
+  seats: z.array(seatSchema).max(32),
+  leaving: z.array(leavingSchema).max(256),
+  intent: intentSchema.nullable(),
+});
+export type ClusterRecord = z.infer<typeof recordSchema>;
+
+export class RecordError extends CodedError<'corrupt' | 'newer-schema' | 'too-large'> {}
+
+/** Reads a stored record. Throws a {@link RecordError}; never repairs or guesses. */
+export function parseRecord(bytes: Uint8Array): ClusterRecord {
+  let json: unknown;
+  try {
+    json = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw new RecordError('corrupt', 'the stored cluster record is not JSON', {
+      cause,
+      hint: 'Restore the record from a copy, or move it away and start with --bootstrap=adopt.',
+    });
+  }
+  const version = (json as { schemaVersion?: unknown } | null)?.schemaVersion;
+  if (typeof version === 'number' && version > RECORD_SCHEMA_VERSION) {
+    throw new RecordError(
+      'newer-schema',
+      `the stored cluster record has schema ${version}, this build reads up to ${RECORD_SCHEMA_VERSION}`,
+      { hint: 'Start the newer etcd-mesos again: it is not rewritten by an older one.' },
+    );
+  }
+  const parsed = recordSchema.safeParse(json);
+  if (!parsed.success) {
+    throw new RecordError('corrupt', `the stored cluster record is malformed: ${z.prettifyError(parsed.error)}`, {
+      hint: 'Restore the record from a copy, or move it away and start with --bootstrap=adopt.',
+    });
+  }
+  return parsed.data;
+}
+
+/** The bytes to store. Throws a {@link RecordError} `too-large`. */
+export function serializeRecord(record: ClusterRecord): Uint8Array {
+  const bytes = new TextEncoder().encode(`${JSON.stringify(recordSchema.parse(record))}\n`);
+  if (bytes.byteLength > RECORD_BYTES_MAX) {
+    throw new RecordError('too-large', `the cluster record has ${bytes.byteLength} bytes, at most ${RECORD_BYTES_MAX} are kept`);
+  }
+  return bytes;
+}

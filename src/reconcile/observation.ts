@@ -1,0 +1,76 @@
+import type { EtcdOptions } from '../protocol/etcd-options.ts';
+import type { MemberStatus } from '../protocol/member-status.ts';
+import type { TaskEnd } from '../protocol/record.ts';
+
+/** What the operator asked for, of what the core needs to know. Immutable for the life of a scheduler process. */
+export interface Spec {
+  readonly size: number;
+  /** All slots in hand within this time start at once; after it a quorum of the target starts. Default 5 s. */
+  readonly bootstrapWindowMs: number;
+  /** How long a member's task may be asserted away before it is replaced. Default 20 min. */
+  readonly unreachableTimeoutMs: number;
+  /** How long a seat whose task has ended may stay without an offer of its volume. Default 15 min. */
+  readonly volumeTimeoutMs: number;
+  /** How long a launch may take until its supervisor answers. Default 5 min. */
+  readonly launchTimeoutMs: number;
+  /** SIGTERM to SIGKILL. Default 10 s. */
+  readonly killGraceMs: number;
+  /** Names what new seats run; see `pinned` in the record. */
+  readonly artifact: string;
+  readonly etcd: EtcdOptions;
+}
+
+/** What is known of a task by the master's word since the present subscription. */
+export type TaskEvidence =
+  | { readonly kind: 'alive'; readonly state: string; readonly agentId: string | null; readonly healthy: boolean | null }
+  /** TASK_UNREACHABLE: away for now; may come back, running. */
+  | { readonly kind: 'unreachable'; readonly state: string; readonly agentId: string | null }
+  | { readonly kind: 'over'; readonly end: TaskEnd; readonly agentId: string | null };
+
+/** A reservation of a recorded seat that is on offer now. */
+export interface OfferedSeat {
+  /** The volume is on offer with it. `false` means: the reservation is free and its volume is not there. */
+  readonly volume: boolean;
+  /** cpus, memory, disk and all three ports are there. */
+  readonly complete: boolean;
+}
+
+/** One supervisor as last seen. */
+export interface MemberView {
+  /** The newest answer of the present task; `null` before the first. */
+  readonly status: MemberStatus | null;
+  /** Milliseconds since that answer arrived; Infinity without one. */
+  readonly ageMs: number;
+  /** Milliseconds for which every question has failed; 0 when the last one was answered. */
+  readonly failingMs: number;
+}
+
+/** The world as one value. Nothing in it changes after it was made. */
+export interface Observation {
+  readonly wallMs: number;
+  /** Monotonic milliseconds since the previous observation, at most {@link ELAPSED_MS_MAX}. */
+  readonly elapsedMs: number;
+  /** A UUID nobody has seen: names of this pass are derived from it. */
+  readonly freshId: string;
+  readonly mesos: {
+    /** The event stream is up. */
+    readonly subscribed: boolean;
+    /** The master has answered an explicit reconciliation of every task of the record in this subscription. */
+    readonly reconciled: boolean;
+    /** By task id; every task that the master told of, ours or not in the record. */
+    readonly tasks: ReadonlyMap<string, TaskEvidence>;
+    /** By seat id. */
+    readonly offered: ReadonlyMap<string, OfferedSeat>;
+    /** Agents whose disks are gone for good: marked gone, or another agent id at the same address. */
+    readonly agentsGone: ReadonlySet<string>;
+    /** Seat ids on offer under our labels that the record does not know. */
+    readonly strays: readonly string[];
+  };
+  /** By seat id. */
+  readonly members: ReadonlyMap<string, MemberView>;
+}
+
+/** However long a pass took, no timer advances by more: what was not watched is no evidence. */
+export const ELAPSED_MS_MAX = 5_000;
+/** A status older than this says nothing about the present. */
+export const FRESH_MS = 3_000;
