@@ -8,7 +8,14 @@ export default defineConfig({
   test: {
     maxWorkers: 2,
     projects: [
-      project('unit', ['test/{base,protocol,mesos,etcd,reconcile,framework,member,local,runtime,cli}/**/*.test.ts', 'test/*.test.ts'], 20_000),
+      project(
+        'unit',
+        [
+          'test/{base,protocol,mesos,etcd,reconcile,framework,member,local,runtime,cli}/**/*.test.ts',
+          'test/*.test.ts',
+        ],
+        20_000,
+      ),
       project('contract', ['test/contract/**/*.test.ts'], 30_000),
       project('replay', ['test/replay/**/*.test.ts'], 60_000),
       project('sim', ['test/sim/**/*.test.ts'], 120_000),

@@ -1,4 +1,12 @@
-const UNIT_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
+const UNIT_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+  w: 604_800_000,
+};
 
 /** The largest duration that is accepted anywhere, one year: more is a typing error. */
 export const DURATION_MS_MAX = 366 * 86_400_000;
@@ -12,7 +20,9 @@ export function parseDurationMs(text: string): number | null {
   if (/^\d+(\.\d+)?$/.test(trimmed)) return bounded(Number(trimmed) * 1000);
   const parts = [...trimmed.matchAll(/(\d+(?:\.\d+)?)(ms|min|s|m|h|d|w)/g)];
   if (parts.length === 0 || parts.map((part) => part[0]).join('') !== trimmed) return null;
-  return bounded(parts.reduce((sum, part) => sum + Number(part[1]) * (UNIT_MS[part[2] ?? ''] ?? Number.NaN), 0));
+  return bounded(
+    parts.reduce((sum, part) => sum + Number(part[1]) * (UNIT_MS[part[2] ?? ''] ?? Number.NaN), 0),
+  );
 }
 
 /** The shortest exact spelling that {@link parseDurationMs} reads back: `20m`, `1h30m`, `1500ms`, `0s`. */

@@ -1,4 +1,4 @@
-import { CodedError } from "./errors.ts";
+import { CodedError } from './errors.ts';
 
 /**
  * The seams to the world. Each has a real implementation (`src/runtime`), a simulated one (`test/sim`) and one
@@ -117,7 +117,10 @@ export interface ProcessExit {
   readonly signal: string | null;
 }
 
-export class HttpTransportError extends CodedError<'connect-failed' | 'connection-lost' | 'aborted' | 'timeout'> {}
-export class StateStoreError extends CodedError<'conflict' | 'unreadable' | 'corrupt' | 'unavailable' | 'too-large'> {}
+export class HttpTransportError extends CodedError<
+  'connect-failed' | 'connection-lost' | 'aborted' | 'timeout'
+> {}
+export class StateStoreError extends CodedError<
+  'conflict' | 'unreadable' | 'corrupt' | 'unavailable' | 'too-large'
+> {}
 export class ProcessError extends CodedError<'not-found' | 'not-executable' | 'start-failed'> {}
-

@@ -30,7 +30,11 @@ export interface ReservationInfo {
 
 export interface DiskInfo {
   readonly persistence?: { readonly id: string; readonly principal?: string };
-  readonly volume?: { readonly mode: 'RW' | 'RO'; readonly container_path: string; readonly host_path?: string };
+  readonly volume?: {
+    readonly mode: 'RW' | 'RO';
+    readonly container_path: string;
+    readonly host_path?: string;
+  };
   readonly source?: {
     readonly type: string;
     readonly mount?: { readonly root?: string };
@@ -61,7 +65,10 @@ export interface Attribute {
 }
 
 export interface DomainInfo {
-  readonly fault_domain?: { readonly region: { readonly name: string }; readonly zone: { readonly name: string } };
+  readonly fault_domain?: {
+    readonly region: { readonly name: string };
+    readonly zone: { readonly name: string };
+  };
 }
 
 export interface Offer {
@@ -79,7 +86,10 @@ export interface Offer {
   readonly domain?: DomainInfo;
   readonly allocation_info?: { readonly role: string };
   readonly executor_ids?: readonly Value[];
-  readonly unavailability?: { readonly start: { readonly nanoseconds: number }; readonly duration?: { readonly nanoseconds: number } };
+  readonly unavailability?: {
+    readonly start: { readonly nanoseconds: number };
+    readonly duration?: { readonly nanoseconds: number };
+  };
 }
 
 export const TASK_STATES = [
@@ -130,13 +140,20 @@ export interface CommandInfo {
   readonly arguments?: readonly string[];
   readonly uris?: readonly CommandUri[];
   readonly user?: string;
-  readonly environment?: { readonly variables: readonly { readonly name: string; readonly value: string; readonly type?: 'VALUE' }[] };
+  readonly environment?: {
+    readonly variables: readonly { readonly name: string; readonly value: string; readonly type?: 'VALUE' }[];
+  };
 }
 
 export interface HealthCheck {
   readonly type: 'TCP' | 'HTTP' | 'COMMAND';
   readonly tcp?: { readonly port: number };
-  readonly http?: { readonly scheme?: string; readonly port: number; readonly path?: string; readonly statuses?: readonly number[] };
+  readonly http?: {
+    readonly scheme?: string;
+    readonly port: number;
+    readonly path?: string;
+    readonly statuses?: readonly number[];
+  };
   readonly command?: CommandInfo;
   readonly delay_seconds?: number;
   readonly interval_seconds?: number;
@@ -153,7 +170,13 @@ export interface DiscoveryInfo {
   readonly visibility: 'FRAMEWORK' | 'CLUSTER' | 'EXTERNAL';
   readonly name?: string;
   readonly ports?: {
-    readonly ports: readonly { readonly number: number; readonly name?: string; readonly protocol?: string; readonly visibility?: string; readonly labels?: Labels }[];
+    readonly ports: readonly {
+      readonly number: number;
+      readonly name?: string;
+      readonly protocol?: string;
+      readonly visibility?: string;
+      readonly labels?: Labels;
+    }[];
   };
 }
 
@@ -185,10 +208,26 @@ export interface FrameworkInfo {
 }
 
 export type Operation =
-  | { readonly type: 'RESERVE'; readonly id?: Value; readonly reserve: { readonly resources: readonly Resource[] } }
-  | { readonly type: 'UNRESERVE'; readonly id?: Value; readonly unreserve: { readonly resources: readonly Resource[] } }
-  | { readonly type: 'CREATE'; readonly id?: Value; readonly create: { readonly volumes: readonly Resource[] } }
-  | { readonly type: 'DESTROY'; readonly id?: Value; readonly destroy: { readonly volumes: readonly Resource[] } }
+  | {
+      readonly type: 'RESERVE';
+      readonly id?: Value;
+      readonly reserve: { readonly resources: readonly Resource[] };
+    }
+  | {
+      readonly type: 'UNRESERVE';
+      readonly id?: Value;
+      readonly unreserve: { readonly resources: readonly Resource[] };
+    }
+  | {
+      readonly type: 'CREATE';
+      readonly id?: Value;
+      readonly create: { readonly volumes: readonly Resource[] };
+    }
+  | {
+      readonly type: 'DESTROY';
+      readonly id?: Value;
+      readonly destroy: { readonly volumes: readonly Resource[] };
+    }
   | { readonly type: 'LAUNCH'; readonly launch: { readonly task_infos: readonly TaskInfo[] } };
 
 export interface Filters {
@@ -198,25 +237,78 @@ export interface Filters {
 /** Calls other than SUBSCRIBE; the connection adds `framework_id`. */
 export type Call =
   | { readonly type: 'TEARDOWN' }
-  | { readonly type: 'ACCEPT'; readonly accept: { readonly offer_ids: readonly Value[]; readonly operations: readonly Operation[]; readonly filters?: Filters } }
-  | { readonly type: 'DECLINE'; readonly decline: { readonly offer_ids: readonly Value[]; readonly filters?: Filters } }
+  | {
+      readonly type: 'ACCEPT';
+      readonly accept: {
+        readonly offer_ids: readonly Value[];
+        readonly operations: readonly Operation[];
+        readonly filters?: Filters;
+      };
+    }
+  | {
+      readonly type: 'DECLINE';
+      readonly decline: { readonly offer_ids: readonly Value[]; readonly filters?: Filters };
+    }
   | { readonly type: 'REVIVE'; readonly revive?: { readonly roles?: readonly string[] } }
   | { readonly type: 'SUPPRESS'; readonly suppress?: { readonly roles?: readonly string[] } }
-  | { readonly type: 'KILL'; readonly kill: { readonly task_id: Value; readonly agent_id?: Value; readonly kill_policy?: KillPolicy } }
-  | { readonly type: 'ACKNOWLEDGE'; readonly acknowledge: { readonly agent_id: Value; readonly task_id: Value; readonly uuid: string } }
+  | {
+      readonly type: 'KILL';
+      readonly kill: {
+        readonly task_id: Value;
+        readonly agent_id?: Value;
+        readonly kill_policy?: KillPolicy;
+      };
+    }
+  | {
+      readonly type: 'ACKNOWLEDGE';
+      readonly acknowledge: { readonly agent_id: Value; readonly task_id: Value; readonly uuid: string };
+    }
   | {
       readonly type: 'ACKNOWLEDGE_OPERATION_STATUS';
-      readonly acknowledge_operation_status: { readonly agent_id?: Value; readonly resource_provider_id?: Value; readonly uuid: string; readonly operation_id: Value };
+      readonly acknowledge_operation_status: {
+        readonly agent_id?: Value;
+        readonly resource_provider_id?: Value;
+        readonly uuid: string;
+        readonly operation_id: Value;
+      };
     }
-  | { readonly type: 'RECONCILE'; readonly reconcile: { readonly tasks: readonly { readonly task_id: Value; readonly agent_id?: Value }[] } }
+  | {
+      readonly type: 'RECONCILE';
+      readonly reconcile: {
+        readonly tasks: readonly { readonly task_id: Value; readonly agent_id?: Value }[];
+      };
+    }
   | {
       readonly type: 'RECONCILE_OPERATIONS';
-      readonly reconcile_operations: { readonly operations: readonly { readonly operation_id: Value; readonly agent_id?: Value }[] };
+      readonly reconcile_operations: {
+        readonly operations: readonly { readonly operation_id: Value; readonly agent_id?: Value }[];
+      };
     }
-  | { readonly type: 'ACCEPT_INVERSE_OFFERS'; readonly accept_inverse_offers: { readonly inverse_offer_ids: readonly Value[]; readonly filters?: Filters } }
-  | { readonly type: 'DECLINE_INVERSE_OFFERS'; readonly decline_inverse_offers: { readonly inverse_offer_ids: readonly Value[]; readonly filters?: Filters } }
-  | { readonly type: 'SHUTDOWN'; readonly shutdown: { readonly executor_id: Value; readonly agent_id: Value } }
-  | { readonly type: 'UPDATE_FRAMEWORK'; readonly update_framework: { readonly framework_info: FrameworkInfo; readonly suppressed_roles?: readonly string[] } };
+  | {
+      readonly type: 'ACCEPT_INVERSE_OFFERS';
+      readonly accept_inverse_offers: {
+        readonly inverse_offer_ids: readonly Value[];
+        readonly filters?: Filters;
+      };
+    }
+  | {
+      readonly type: 'DECLINE_INVERSE_OFFERS';
+      readonly decline_inverse_offers: {
+        readonly inverse_offer_ids: readonly Value[];
+        readonly filters?: Filters;
+      };
+    }
+  | {
+      readonly type: 'SHUTDOWN';
+      readonly shutdown: { readonly executor_id: Value; readonly agent_id: Value };
+    }
+  | {
+      readonly type: 'UPDATE_FRAMEWORK';
+      readonly update_framework: {
+        readonly framework_info: FrameworkInfo;
+        readonly suppressed_roles?: readonly string[];
+      };
+    };
 
 export interface MasterInfo {
   readonly id: string;
@@ -244,15 +336,34 @@ export interface InverseOffer {
 
 /** Events of the scheduler stream. An event of a type that is not here arrives as `UNKNOWN`. */
 export type SchedulerEvent =
-  | { readonly type: 'SUBSCRIBED'; readonly subscribed: { readonly framework_id: Value; readonly heartbeat_interval_seconds?: number; readonly master_info?: MasterInfo } }
+  | {
+      readonly type: 'SUBSCRIBED';
+      readonly subscribed: {
+        readonly framework_id: Value;
+        readonly heartbeat_interval_seconds?: number;
+        readonly master_info?: MasterInfo;
+      };
+    }
   | { readonly type: 'OFFERS'; readonly offers: { readonly offers: readonly Offer[] } }
-  | { readonly type: 'INVERSE_OFFERS'; readonly inverse_offers: { readonly inverse_offers: readonly InverseOffer[] } }
+  | {
+      readonly type: 'INVERSE_OFFERS';
+      readonly inverse_offers: { readonly inverse_offers: readonly InverseOffer[] };
+    }
   | { readonly type: 'RESCIND'; readonly rescind: { readonly offer_id: Value } }
-  | { readonly type: 'RESCIND_INVERSE_OFFER'; readonly rescind_inverse_offer: { readonly inverse_offer_id: Value } }
+  | {
+      readonly type: 'RESCIND_INVERSE_OFFER';
+      readonly rescind_inverse_offer: { readonly inverse_offer_id: Value };
+    }
   | { readonly type: 'UPDATE'; readonly update: { readonly status: TaskStatus } }
-  | { readonly type: 'UPDATE_OPERATION_STATUS'; readonly update_operation_status: { readonly status: OperationStatus } }
+  | {
+      readonly type: 'UPDATE_OPERATION_STATUS';
+      readonly update_operation_status: { readonly status: OperationStatus };
+    }
   | { readonly type: 'MESSAGE'; readonly message: unknown }
-  | { readonly type: 'FAILURE'; readonly failure: { readonly agent_id?: Value; readonly executor_id?: Value; readonly status?: number } }
+  | {
+      readonly type: 'FAILURE';
+      readonly failure: { readonly agent_id?: Value; readonly executor_id?: Value; readonly status?: number };
+    }
   | { readonly type: 'ERROR'; readonly error: { readonly message: string } }
   | { readonly type: 'HEARTBEAT' }
   | { readonly type: 'UNKNOWN'; readonly name: string };

@@ -75,7 +75,9 @@ export const memberStatusSchema = z.object({
   phase: z.enum(SUPERVISOR_PHASES),
   problem: z.string().nullable(),
   /** What a problem means for the data: `null` none, else why this volume cannot serve the member any more (L2). */
-  dataProblem: z.enum(['data-missing', 'data-foreign', 'data-rolled-back', 'volume-missing', 'corrupt']).nullable(),
+  dataProblem: z
+    .enum(['data-missing', 'data-foreign', 'data-rolled-back', 'volume-missing', 'corrupt'])
+    .nullable(),
   /** The highest (epoch, generation) whose order it took; zeros before the first. */
   fence: z.object({ epoch: z.number().int().min(0), generation: z.number().int().min(0) }),
   /** What the volume says it holds; `null` on an empty volume. */
@@ -97,7 +99,9 @@ export const memberStatusSchema = z.object({
       version: z.string(),
       pid: z.number().int(),
       restarts: z.number().int().min(0),
-      lastExit: z.object({ code: z.number().nullable(), signal: z.string().nullable(), line: z.string() }).nullable(),
+      lastExit: z
+        .object({ code: z.number().nullable(), signal: z.string().nullable(), line: z.string() })
+        .nullable(),
     })
     .nullable(),
   /** `null` while etcd does not answer. */

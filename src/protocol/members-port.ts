@@ -8,7 +8,11 @@ export interface Members {
    * The supervisor's status. With `after`, waits up to `waitMs` for a sequence other than that and then
    * answers with what is. Rejects with a {@link MembersError}.
    */
-  status(url: string, wait: { after: number; waitMs: number } | null, signal: AbortSignal): Promise<MemberStatus>;
+  status(
+    url: string,
+    wait: { after: number; waitMs: number } | null,
+    signal: AbortSignal,
+  ): Promise<MemberStatus>;
   /** Carries out one order. A rejection leaves it open whether it was carried out. */
   order(url: string, order: SignedOrder, signal: AbortSignal): Promise<Receipt>;
 }

@@ -36,7 +36,10 @@ const kinds = [
     }),
   }),
   /** End etcd: SIGTERM, SIGKILL after `graceMs`; it stays down until a start. */
-  z.strictObject({ kind: z.literal('stop'), args: z.strictObject({ graceMs: z.number().int().min(0).max(600_000) }) }),
+  z.strictObject({
+    kind: z.literal('stop'),
+    args: z.strictObject({ graceMs: z.number().int().min(0).max(600_000) }),
+  }),
   /** Add a learner at this peer URL. A member that is listed at this URL already is the answer (S2). */
   z.strictObject({ kind: z.literal('member-add'), args: z.strictObject({ peerUrl: url }) }),
   /** Remove a member. One that is not listed is removed already. */

@@ -147,9 +147,13 @@ export function parseRecord(bytes: Uint8Array): ClusterRecord {
   }
   const parsed = recordSchema.safeParse(json);
   if (!parsed.success) {
-    throw new RecordError('corrupt', `the stored cluster record is malformed: ${z.prettifyError(parsed.error)}`, {
-      hint: 'Restore the record from a copy, or move it away and start with --bootstrap=adopt.',
-    });
+    throw new RecordError(
+      'corrupt',
+      `the stored cluster record is malformed: ${z.prettifyError(parsed.error)}`,
+      {
+        hint: 'Restore the record from a copy, or move it away and start with --bootstrap=adopt.',
+      },
+    );
   }
   return parsed.data;
 }
@@ -158,7 +162,10 @@ export function parseRecord(bytes: Uint8Array): ClusterRecord {
 export function serializeRecord(record: ClusterRecord): Uint8Array {
   const bytes = new TextEncoder().encode(`${JSON.stringify(recordSchema.parse(record))}\n`);
   if (bytes.byteLength > RECORD_BYTES_MAX) {
-    throw new RecordError('too-large', `the cluster record has ${bytes.byteLength} bytes, at most ${RECORD_BYTES_MAX} are kept`);
+    throw new RecordError(
+      'too-large',
+      `the cluster record has ${bytes.byteLength} bytes, at most ${RECORD_BYTES_MAX} are kept`,
+    );
   }
   return bytes;
 }

@@ -15,8 +15,21 @@ export type Want =
  * again from what it sees.
  */
 export type Action =
-  | { readonly kind: 'order'; readonly seat: Seat; readonly body: OrderBody; readonly epoch: number; readonly attempt: number; readonly reason: string }
-  | { readonly kind: 'kill'; readonly task: string; readonly agentId: string; readonly graceMs: number; readonly reason: string };
+  | {
+      readonly kind: 'order';
+      readonly seat: Seat;
+      readonly body: OrderBody;
+      readonly epoch: number;
+      readonly attempt: number;
+      readonly reason: string;
+    }
+  | {
+      readonly kind: 'kill';
+      readonly task: string;
+      readonly agentId: string;
+      readonly graceMs: number;
+      readonly reason: string;
+    };
 
 /** Why nothing is done about something: shown to the operator, never acted on. */
 export interface Blocked {

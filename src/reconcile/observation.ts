@@ -22,7 +22,12 @@ export interface Spec {
 
 /** What is known of a task by the master's word since the present subscription. */
 export type TaskEvidence =
-  | { readonly kind: 'alive'; readonly state: string; readonly agentId: string | null; readonly healthy: boolean | null }
+  | {
+      readonly kind: 'alive';
+      readonly state: string;
+      readonly agentId: string | null;
+      readonly healthy: boolean | null;
+    }
   /** TASK_UNREACHABLE: away for now; may come back, running. */
   | { readonly kind: 'unreachable'; readonly state: string; readonly agentId: string | null }
   | { readonly kind: 'over'; readonly end: TaskEnd; readonly agentId: string | null };

@@ -1,0 +1,56 @@
+import { CodedError } from '../base/errors.ts';
+import type { EtcdMember } from '../protocol/member-status.ts';
+
+/**
+ * One etcd member, asked directly: one channel, a deadline on every call, nothing retried. Field meanings are
+ * those of etcd's `rpc.proto` (Maintenance, Cluster, KV). All 64-bit numbers are decimal text, ids are hex.
+ */
+export interface EtcdClient {
+  /** Maintenance.Status: local, answers without a leader. */
+  status(signal: AbortSignal): Promise<EtcdStatus>;
+  /** Resolves when a linearizable read was answered: the member sees a quorum now. A learner refuses. */
+  confirmQuorum(signal: AbortSignal): Promise<void>;
+  /** Cluster.MemberList by local evidence; after {@link confirmQuorum} it holds every change committed before. */
+  members(signal: AbortSignal): Promise<readonly EtcdMember[]>;
+  /** Maintenance.Alarm GET, which needs a quorum. */
+  alarms(signal: AbortSignal): Promise<readonly { readonly memberId: string; readonly alarm: string }[]>;
+  memberAddLearner(peerUrl: string, signal: AbortSignal): Promise<{ readonly memberId: string }>;
+  memberRemove(memberId: string, signal: AbortSignal): Promise<void>;
+  memberPromote(memberId: string, signal: AbortSignal): Promise<void>;
+  moveLeader(memberId: string, signal: AbortSignal): Promise<void>;
+  close(): void;
+}
+
+export interface EtcdStatus {
+  readonly version: string;
+  readonly clusterId: string;
+  readonly memberId: string;
+  /** `null` while it knows no leader. */
+  readonly leaderId: string | null;
+  readonly isLearner: boolean;
+  readonly raftTerm: string;
+  readonly raftIndex: string;
+  readonly raftAppliedIndex: string;
+  readonly revision: string;
+  readonly dbSizeBytes: number;
+  readonly dbSizeInUseBytes: number;
+  readonly errors: readonly string[];
+}
+
+export class EtcdError extends CodedError<
+  | 'unavailable'
+  | 'timeout'
+  | 'aborted'
+  | 'no-leader'
+  | 'unhealthy-cluster'
+  | 'member-not-found'
+  | 'member-exists'
+  | 'peer-url-exists'
+  | 'too-many-learners'
+  | 'learner-not-ready'
+  | 'not-a-learner'
+  | 'not-leader'
+  | 'refused-on-learner'
+  | 'protocol'
+  | 'other'
+> {}

@@ -1,0 +1,58 @@
+import { CodedError } from '../base/errors.ts';
+import type { LogPosition } from '../protocol/member-status.ts';
+
+/**
+ * The persistent volume of a seat, as a supervisor sees it:
+ *
+ *     volume.json             who this volume belongs to: written once, by rename, at its first use
+ *     fence.json              the highest (epoch, generation) whose order was taken
+ *     epoch-<n>/identity.json what the directory holds: written by rename, last
+ *     epoch-<n>/floor.json    the highest log position reported to anybody
+ *     epoch-<n>/data/         etcd's data directory
+ *
+ * Every write is durable when it resolves (file and directory are synced); every read is checked: a file that
+ * is there and cannot be understood is an error, never "absent".
+ */
+export interface MemberVolume {
+  /**
+   * Looks whether the promised volume is there, and is the one it was before.
+   * Rejects with `missing` (no volume at its path) or `foreign` (another volume, cluster or slot).
+   */
+  open(owner: VolumeOwner): Promise<void>;
+  readFence(): Promise<Fence | null>;
+  writeFence(fence: Fence): Promise<void>;
+  /** The newest epoch's identity, `null` on a volume that holds none. */
+  readIdentity(): Promise<StoredIdentity | null>;
+  /** Makes an empty data directory and then the identity; what an older, never formed attempt left there goes. */
+  createData(identity: StoredIdentity): Promise<void>;
+  /** Rewrites the identity beside its data. */
+  writeIdentity(identity: StoredIdentity): Promise<void>;
+  readFloor(epoch: number): Promise<LogPosition | null>;
+  writeFloor(epoch: number, floor: LogPosition): Promise<void>;
+  /** `absent` no directory, `empty` nothing in it, `present` an etcd member's files (`member/`). */
+  dataState(epoch: number): Promise<'absent' | 'empty' | 'present'>;
+  /** Absolute. */
+  dataDirectory(epoch: number): string;
+}
+export interface VolumeOwner {
+  readonly volumeId: string;
+  readonly cluster: string;
+  readonly slot: string;
+}
+export interface Fence {
+  readonly epoch: number;
+  readonly generation: number;
+}
+export interface StoredIdentity {
+  readonly slot: string;
+  readonly cluster: string;
+  readonly epoch: number;
+  readonly attempt: number;
+  readonly token: string;
+  /** Set, durably, before etcd is first started on the data (S5). */
+  readonly started: boolean;
+  readonly clusterId: string | null;
+  readonly memberId: string | null;
+}
+
+export class VolumeError extends CodedError<'missing' | 'foreign' | 'corrupt' | 'full' | 'io'> {}

@@ -1,0 +1,25 @@
+import { CodedError } from '../base/errors.ts';
+
+/**
+ * What talking to a master can end in. `refused-*`, `framework-removed` and `failed-over` are for good: asking
+ * again changes nothing until a person or another scheduler does.
+ */
+export class MesosError extends CodedError<
+  | 'no-master'
+  | 'connection-lost'
+  | 'heartbeat-missed'
+  | 'redirect-loop'
+  | 'malformed-record'
+  | 'record-too-large'
+  | 'body-too-large'
+  | 'not-mesos'
+  | 'not-subscribed'
+  | 'bad-call'
+  | 'refused-unauthenticated'
+  | 'refused-forbidden'
+  | 'refused-subscription'
+  | 'framework-removed'
+  | 'failed-over'
+  | 'timeout'
+  | 'aborted'
+> {}
