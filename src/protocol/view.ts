@@ -1,0 +1,137 @@
+import { z } from 'zod';
+import { SUPERVISOR_PHASES } from './member-status.ts';
+
+/**
+ * The published view: one value that holds all that the HTTP API and the command line show of a cluster.
+ * `GET /v1/view` answers with it as JSON. Nothing in it is secret. Readers ignore fields they do not know.
+ */
+
+const wallMs = z.number();
+const port = z.number().int().min(0).max(65535);
+
+export const MEMBER_ROLES = ['voter', 'learner', 'none'] as const;
+export const CLUSTER_HEALTH_STATES = ['forming', 'healthy', 'degraded', 'quorum-lost', 'unknown'] as const;
+
+/** One seat of a slot: the one that holds its member, or its successor. A slot without a seat shows none of it. */
+export const memberViewSchema = z.object({
+  slot: z.string(),
+  /** `null` while the slot waits for a place. */
+  seat: z.string().nullable(),
+  /** The newest task on the seat. */
+  task: z.string().nullable(),
+  agentId: z.string().nullable(),
+  hostname: z.string().nullable(),
+  zone: z.string().nullable(),
+  /** What peers and clients are told. */
+  host: z.string().nullable(),
+  ports: z.object({ peer: port, client: port, supervisor: port }).nullable(),
+  /** etcd's member id, hex. */
+  memberId: z.string().nullable(),
+  role: z.enum(MEMBER_ROLES),
+  /** The supervisor's word; `null` while it has not answered. */
+  phase: z.enum(SUPERVISOR_PHASES).nullable(),
+  /** `TASK_RUNNING` …; `null` before the master has told of the task. */
+  mesosState: z.string().nullable(),
+  etcdVersion: z.string().nullable(),
+  leader: z.boolean(),
+  /** The etcd of this seat has answered within the last seconds and knows a leader. */
+  healthy: z.boolean(),
+  /** Decimal text: JSON's numbers are too small for 64 bits. `null` while etcd does not answer. */
+  revision: z.string().nullable(),
+  raftTerm: z.string().nullable(),
+  raftIndex: z.string().nullable(),
+  dbSizeBytes: z.number().nullable(),
+  problem: z.string().nullable(),
+  /** How often etcd was started again by its supervisor in this incarnation. */
+  restarts: z.number().int().min(0),
+  /** Known defects of the etcd that runs there, for people. */
+  warnings: z.array(z.string()),
+});
+export type PublishedMember = z.infer<typeof memberViewSchema>;
+
+/** Why something that is wanted is not done. `code` is stable and kebab-case. */
+export const blockedViewSchema = z.object({
+  code: z.string(),
+  slot: z.string().nullable(),
+  message: z.string(),
+});
+
+/** Something that happened, and why. */
+export const storyLineSchema = z.object({
+  /** Rises by one with every line, so that a reader knows which it has seen. */
+  sequence: z.number().int().min(0),
+  atMs: wallMs,
+  slot: z.string().nullable(),
+  text: z.string(),
+  reason: z.string(),
+});
+export type StoryLine = z.infer<typeof storyLineSchema>;
+/** Lines of the story that a view holds: the newest. */
+export const STORY_LINES_MAX = 100;
+
+/** How an offer was judged for a slot that waits for one. */
+export const offerExplanationSchema = z.object({
+  atMs: wallMs,
+  slot: z.string(),
+  offerId: z.string(),
+  agentId: z.string(),
+  hostname: z.string(),
+  outcome: z.enum(['pass', 'fail']),
+  explanation: z.string(),
+});
+export type OfferExplanation = z.infer<typeof offerExplanationSchema>;
+/** Explanations that a view's source keeps: the newest. */
+export const OFFER_EXPLANATIONS_MAX = 200;
+
+export const publishedViewSchema = z.object({
+  /** When the view was made. */
+  atMs: wallMs,
+  /** Version of etcd-mesos. */
+  build: z.string(),
+  framework: z.object({
+    name: z.string(),
+    /** `null` until a master has given one. */
+    id: z.string().nullable(),
+    generation: z.number().int().min(0),
+  }),
+  /** The id that the scheduler gave the cluster; `null` before the record exists. */
+  cluster: z.string().nullable(),
+  /** The target number of members. */
+  size: z.number().int().min(1),
+  epoch: z
+    .object({
+      number: z.number().int().min(1),
+      attempt: z.number().int().min(1),
+      phase: z.enum(['preparing', 'go', 'formed']),
+      /** etcd's cluster id, hex; `null` until formed. */
+      clusterId: z.string().nullable(),
+    })
+    .nullable(),
+  health: z.object({
+    state: z.enum(CLUSTER_HEALTH_STATES),
+    voters: z.number().int().min(0),
+    healthyVoters: z.number().int().min(0),
+    /** etcd's member id of the leader. */
+    leader: z.string().nullable(),
+  }),
+  members: z.array(memberViewSchema),
+  /** URLs with their scheme. Empty until the epoch has formed. */
+  endpoints: z.object({ client: z.array(z.string()), peer: z.array(z.string()) }),
+  /** The one membership change that is in progress. */
+  intent: z.object({ slot: z.string(), reason: z.string(), step: z.string() }).nullable(),
+  blocked: z.array(blockedViewSchema),
+  mesos: z.object({
+    /** URL of the master that the scheduler talks to; `null` before one was found. */
+    master: z.string().nullable(),
+    subscribed: z.boolean(),
+    frameworkId: z.string().nullable(),
+    /** How long Mesos keeps the members alive without a scheduler; then it kills every one. */
+    failoverTimeoutMs: z.number().min(0),
+    suppressed: z.boolean(),
+    offersHeld: z.number().int().min(0),
+    /** Why there is no subscription, for people; `null` while there is one. */
+    problem: z.string().nullable(),
+  }),
+  story: z.array(storyLineSchema),
+});
+export type PublishedView = z.infer<typeof publishedViewSchema>;
