@@ -83,6 +83,37 @@ export type OfferExplanation = z.infer<typeof offerExplanationSchema>;
 /** Explanations that a view's source keeps: the newest. */
 export const OFFER_EXPLANATIONS_MAX = 200;
 
+const count = z.number().int().min(0);
+
+/** What the scheduler's process has counted since it started; the 2015 `/stats` and the metrics are made of it. */
+export const schedulerCountersSchema = z.object({
+  /** Passes of the loop, and those of them that ended in an error. */
+  passes: count,
+  passFailures: count,
+  /** Milliseconds that all passes took together. */
+  passMsSum: z.number().min(0),
+  recordSaves: count,
+  /** Times that a master has accepted the subscription. */
+  subscriptions: count,
+  offersReceived: count,
+  offersDeclined: count,
+  /** Offer operations (reserve, create, launch …) that came to nothing. */
+  operationsFailed: count,
+  /** Tasks launched. */
+  launches: count,
+  /** Status updates by task state, as `TASK_RUNNING`. */
+  taskUpdates: z.record(z.string(), count),
+  /** Members' tasks that ended, or were said to have, without being told to. */
+  tasksFailed: count,
+  /** Orders to supervisors by outcome: `done`, `refused`, `failed`, `unanswered`. */
+  orders: z.record(z.string(), count),
+  /** Times that health went from anything else to `quorum-lost`. */
+  quorumLosses: count,
+  /** Membership changes that were finished. */
+  intentsClosed: count,
+});
+export type SchedulerCounters = z.infer<typeof schedulerCountersSchema>;
+
 export const publishedViewSchema = z.object({
   /** When the view was made. */
   atMs: wallMs,
@@ -133,5 +164,6 @@ export const publishedViewSchema = z.object({
     problem: z.string().nullable(),
   }),
   story: z.array(storyLineSchema),
+  counters: schedulerCountersSchema,
 });
 export type PublishedView = z.infer<typeof publishedViewSchema>;
