@@ -1,0 +1,101 @@
+import type {
+  Attribute,
+  DomainInfo,
+  KillPolicy,
+  Operation,
+  Resource,
+  TaskInfo,
+  TaskStatus,
+} from '../mesos/wire.ts';
+
+/**
+ * What master and agents of the local Mesos say to each other: JSON values, delivered in order on a link or not
+ * at all. The real thing has many more; these are what the recorded behaviour needs.
+ */
+export type AgentToMaster =
+  /** A new agent: it has no id yet. */
+  | { readonly kind: 'register'; readonly agent: AgentDescription }
+  /** An agent that was registered before (its link or its process or the master was away). */
+  | {
+      readonly kind: 'reregister';
+      readonly agentId: string;
+      readonly agent: AgentDescription;
+      /** All resources of the agent as its dynamic reservations and volumes have shaped them. */
+      readonly totalResources: readonly Resource[];
+      /** Every task whose terminal update was not acknowledged yet. */
+      readonly tasks: readonly AgentTask[];
+      /** Operations with an id whose outcome was not acknowledged yet. */
+      readonly operations: readonly AgentOperation[];
+    }
+  /** The agent ends for good (SIGUSR1): its tasks are killed. */
+  | { readonly kind: 'unregister'; readonly agentId: string }
+  | { readonly kind: 'pong' }
+  /** A task update that needs an acknowledgement; sent again until that comes. */
+  | {
+      readonly kind: 'update';
+      readonly frameworkId: string;
+      readonly status: TaskStatus;
+      /** The newest state that the agent knows, which frees resources even while earlier updates wait. */
+      readonly latestState: TaskStatus['state'];
+    }
+  /** The outcome of an operation; sent again until it is acknowledged when it carries an operation id. */
+  | { readonly kind: 'operation-update'; readonly operation: AgentOperation };
+
+export type MasterToAgent =
+  | { readonly kind: 'registered'; readonly agentId: string }
+  | { readonly kind: 'reregistered'; readonly agentId: string }
+  | { readonly kind: 'ping' }
+  /** The master does not want this agent (marked gone): it ends and its tasks with it. */
+  | { readonly kind: 'shutdown'; readonly message: string }
+  | { readonly kind: 'launch'; readonly frameworkId: string; readonly role: string; readonly task: TaskInfo }
+  | {
+      readonly kind: 'kill';
+      readonly frameworkId: string;
+      readonly taskId: string;
+      readonly killPolicy: KillPolicy | null;
+    }
+  | {
+      readonly kind: 'acknowledge';
+      readonly frameworkId: string;
+      readonly taskId: string;
+      readonly uuid: string;
+    }
+  | {
+      readonly kind: 'apply-operation';
+      readonly frameworkId: string;
+      /** The master's name for it; the framework's own, if any, is in `operation.id`. */
+      readonly operationUuid: string;
+      readonly operation: Exclude<Operation, { type: 'LAUNCH' }>;
+    }
+  | { readonly kind: 'acknowledge-operation'; readonly operationUuid: string }
+  /** The framework is gone for good: kill what it runs. */
+  | { readonly kind: 'shutdown-framework'; readonly frameworkId: string };
+
+/** An agent as its operator configured it. */
+export interface AgentDescription {
+  readonly hostname: string;
+  readonly ip: string;
+  readonly port: number;
+  /** As configured: unreserved, statically reserved, MOUNT disks. */
+  readonly resources: readonly Resource[];
+  readonly attributes: readonly Attribute[];
+  readonly domain: DomainInfo | null;
+}
+
+export interface AgentTask {
+  readonly frameworkId: string;
+  readonly role: string;
+  readonly task: TaskInfo;
+  /** The newest update of the task, `null` while it is staging. */
+  readonly status: TaskStatus | null;
+}
+
+export interface AgentOperation {
+  readonly frameworkId: string;
+  readonly operationUuid: string;
+  readonly operation: Exclude<Operation, { type: 'LAUNCH' }>;
+  readonly state: 'OPERATION_FINISHED' | 'OPERATION_FAILED';
+  readonly message: string | null;
+  /** Base64, as task updates have: names this update. */
+  readonly statusUuid: string;
+}
