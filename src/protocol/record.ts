@@ -66,8 +66,13 @@ export const seatSchema = z.strictObject({
     .nullable(),
   /** Milliseconds of monotonic time with fresh evidence that the task is away. */
   absentMs: z.number().min(0),
-  /** Why this seat cannot serve its member any more; set once, ends in L2. */
-  lost: z.string().nullable(),
+  /** Why this seat cannot serve its member any more; ends in L2. Only `unreachable` can be taken back. */
+  lost: z
+    .strictObject({
+      cause: z.enum(['unreachable', 'task-gone', 'agent-gone', 'volume-gone', 'data', 'never-launched']),
+      message: z.string().min(1),
+    })
+    .nullable(),
 });
 export type Seat = z.infer<typeof seatSchema>;
 
@@ -98,6 +103,8 @@ export const epochSchema = z.strictObject({
   /** S5: `go` is stored before the first start order; `formed` when a quorum reported one cluster id. */
   phase: z.enum(['preparing', 'go', 'formed']),
   openedAtMs: wallMs,
+  /** Milliseconds for which a quorum of the target was prepared and the rest was waited for. */
+  waitedMs: z.number().min(0),
   /** Who starts together; fixed by `go`. */
   members: z.array(z.strictObject({ slot: slotName, seat: z.string(), peerUrl: z.string() })),
   clusterId: etcdId.nullable(),
