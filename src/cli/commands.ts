@@ -1,0 +1,17 @@
+import type { Command } from 'commander';
+
+/** A file of this folder that holds one command: it declares options and arguments and the action. */
+export interface CommandModule {
+  register(command: Command): void;
+}
+
+/** One word after `etcd-mesos`. Its file is loaded only when the word is typed: a member's start stays short. */
+export interface CommandEntry {
+  readonly name: string;
+  /** One line for `etcd-mesos --help`. */
+  readonly summary: string;
+  readonly load: () => Promise<CommandModule>;
+}
+
+/** In the order in which `etcd-mesos --help` lists them. */
+export const COMMANDS: readonly CommandEntry[] = [];

@@ -1,0 +1,17 @@
+import { Command } from 'commander';
+import { BUILD_ID, VERSION } from '../base/build.ts';
+import { COMMANDS, type CommandEntry } from './commands.ts';
+
+await main(process.argv, COMMANDS);
+
+async function main(argv: readonly string[], entries: readonly CommandEntry[]): Promise<void> {
+  const program = new Command('etcd-mesos')
+    .description('Launches, watches and repairs an etcd cluster on Apache Mesos and DC/OS.')
+    .version(`etcd-mesos ${VERSION} (build ${BUILD_ID}, node ${process.version})`);
+  const typed = argv.slice(2).find((word) => !word.startsWith('-') && word !== 'help');
+  for (const entry of entries) {
+    const command = program.command(entry.name).description(entry.summary);
+    if (entry.name === typed) (await entry.load()).register(command);
+  }
+  await program.parseAsync(argv);
+}
