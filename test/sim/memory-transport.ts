@@ -1,5 +1,5 @@
-import { HttpTransportError } from '../../src/base/ports.ts';
 import type { HttpRequest, HttpResponse, HttpTransport } from '../../src/base/ports.ts';
+import { HttpTransportError } from '../../src/base/ports.ts';
 
 /** What a server in memory sees of a request. */
 export interface MemoryRequest extends Omit<HttpRequest, 'signal'> {
@@ -72,25 +72,25 @@ export function createByteStream(): ByteStream {
     },
     end: () => finish(null),
     fail: (error = new HttpTransportError('connection-lost', 'the connection was reset')) => finish(error),
-    async *[Symbol.asyncIterator]() {
-      try {
+    // Written by hand: a generator that awaits hears of its reader's leaving only after the next chunk.
+    [Symbol.asyncIterator]: () => ({
+      async next() {
         for (;;) {
           const chunk = chunks.shift();
-          if (chunk !== undefined) {
-            yield chunk;
-          } else if (ending !== null) {
-            if (ending.error !== null) throw ending.error;
-            return;
-          } else {
-            await new Promise<void>((resolve) => {
-              wake = resolve;
-            });
-          }
+          if (chunk !== undefined) return { done: false, value: chunk };
+          if (ending?.error) throw ending.error;
+          if (ending !== null || left) return { done: true, value: undefined };
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
         }
-      } finally {
+      },
+      async return() {
         left = true;
-      }
-    },
+        wake();
+        return { done: true, value: undefined };
+      },
+    }),
   };
 }
 
@@ -135,16 +135,17 @@ async function* bodyOf(
     aborted.dispose();
     if (!ended) {
       gone.abort();
-      iterator.return?.()?.catch(() => {});
+      iterator.return?.(undefined).catch(() => {});
     }
   }
 }
 
-async function* iterableOf(body: MemoryResponse['body']): AsyncGenerator<Uint8Array> {
-  if (body === undefined || body === '') return;
-  if (typeof body === 'string') yield new TextEncoder().encode(body);
-  else if (body instanceof Uint8Array) yield body;
-  else yield* body;
+function iterableOf(body: MemoryResponse['body']): AsyncIterable<Uint8Array> {
+  if (body !== undefined && typeof body !== 'string' && !(body instanceof Uint8Array)) return body;
+  const stream = createByteStream();
+  if (body !== undefined && body.length > 0) stream.push(body);
+  stream.end();
+  return stream;
 }
 
 function abortedError(request: HttpRequest, signal: AbortSignal): HttpTransportError {
