@@ -1,0 +1,95 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { chmod, glob, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { build } from 'esbuild';
+import { VERSION } from '../src/base/build.ts';
+
+/*
+ * Bundles src/ into dist/: `etcd-mesos.js`, a chunk for each command behind it, and source maps. Everything is
+ * inside, so that dist/ runs where there is no node_modules: in a member's sandbox and in an image.
+ *
+ *     node scripts/build.ts [--force]      without --force nothing is done when dist/ is of these sources
+ */
+
+const root = path.resolve(import.meta.dirname, '..');
+const outputDirectory = path.join(root, 'dist');
+/** Built beside the old one and then put in its place: a failing build leaves what was there. */
+const freshDirectory = path.join(root, `.cache/dist-${process.pid}`);
+
+/** What the bytes of dist/ depend on. */
+const SOURCES = ['src/**/*.ts', 'package-lock.json', 'scripts/build.ts'];
+
+/** A CommonJS module inside the bundle asks for node's own modules with `require`, which ES modules lack. */
+const REQUIRE_FOR_COMMONJS = [
+  "import { createRequire as __createRequire } from 'node:module';",
+  'const require = __createRequire(import.meta.url);',
+].join('\n');
+
+/** Commands whose start somebody waits for: what they load is compiled now. */
+const WARMED = ['run-member', 'scheduler'];
+
+const id = await buildId();
+const isCurrent = (await readBuildId()) === id && !process.argv.includes('--force');
+process.stdout.write(`etcd-mesos ${VERSION} build ${id}${isCurrent ? ' is there already' : ''}\n`);
+if (!isCurrent) {
+  await bundle();
+  for (const command of WARMED) warm(command);
+}
+
+async function bundle(): Promise<void> {
+  await build({
+    absWorkingDir: root,
+    entryPoints: { 'etcd-mesos': 'src/cli/etcd-mesos.ts' },
+    outdir: freshDirectory,
+    chunkNames: 'chunks/[name]-[hash]',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node22.22',
+    sourcemap: true,
+    sourcesContent: false,
+    legalComments: 'external',
+    define: { __ETCD_MESOS_BUILD__: JSON.stringify(id) },
+    banner: { js: REQUIRE_FOR_COMMONJS },
+    logLevel: 'warning',
+  });
+  await chmod(path.join(freshDirectory, 'etcd-mesos.js'), 0o755);
+  await writeFile(
+    path.join(freshDirectory, 'build.json'),
+    `${JSON.stringify({ version: VERSION, build: id })}\n`,
+  );
+  await rm(outputDirectory, { recursive: true, force: true });
+  await rename(freshDirectory, outputDirectory);
+}
+
+/** The first 12 hex digits of a hash over paths and contents of {@link SOURCES}. */
+async function buildId(): Promise<string> {
+  const files: string[] = [];
+  for await (const file of glob(SOURCES, { cwd: root })) files.push(file);
+  const hash = createHash('sha256');
+  for (const file of files.sort()) {
+    const content = await readFile(path.join(root, file));
+    hash.update(`${file} ${content.byteLength}\n`).update(content);
+  }
+  return hash.digest('hex').slice(0, 12);
+}
+
+/** The id of what dist/ holds; `null` where it holds nothing whole. */
+async function readBuildId(): Promise<string | null> {
+  try {
+    const parsed: unknown = JSON.parse(await readFile(path.join(outputDirectory, 'build.json'), 'utf8'));
+    return (parsed as { build?: string }).build ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** Node keeps the compiled code of what a process has loaded when the process ends. */
+function warm(command: string): void {
+  execFileSync(process.execPath, [path.join(outputDirectory, 'etcd-mesos.js'), command, '--help'], {
+    stdio: ['ignore', 'ignore', 'inherit'],
+    timeout: 30_000,
+  });
+}
