@@ -1,0 +1,123 @@
+import { type ChannelOptions, Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import type { Clock } from '../base/ports.ts';
+import { etcdErrorOf, provesQuorum } from './error-texts.ts';
+import {
+  alarmMethod,
+  confirmMethod,
+  memberAddMethod,
+  memberListMethod,
+  memberPromoteMethod,
+  memberRemoveMethod,
+  moveLeaderMethod,
+  statusMethod,
+  type UnaryMethod,
+} from './messages.ts';
+import { type EtcdClient, EtcdError } from './port.ts';
+
+export interface EtcdEndpoint {
+  /** `http://` or `https://`, host and port of a member's client listener. */
+  readonly url: string;
+  /** For `https`: PEM. Absent parts are the system's roots and no client certificate. */
+  readonly credentials?: {
+    readonly rootCertificates?: Buffer;
+    readonly privateKey?: Buffer;
+    readonly certificateChain?: Buffer;
+  };
+}
+
+/** No call lasts longer, whatever its signal allows: etcd itself gives a request up after 5 s + 2 elections. */
+export const ETCD_CALL_MS_MAX = 15_000;
+/** Members and status of a cluster of seven fit many times over. */
+const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
+
+const CHANNEL_OPTIONS: ChannelOptions = {
+  // A repeated MemberAdd is not the same as one: whoever asks decides whether to ask again.
+  'grpc.enable_retries': 0,
+  'grpc.service_config_disable_resolution': 1,
+  // The default first pause is a second, longer than an etcd restart takes.
+  'grpc.initial_reconnect_backoff_ms': 50,
+  'grpc.min_reconnect_backoff_ms': 50,
+  'grpc.max_reconnect_backoff_ms': 500,
+  // Above etcd's --grpc-keepalive-min-time of 5 s, and only while a call is open: otherwise it hangs up.
+  'grpc.keepalive_time_ms': 10_000,
+  'grpc.keepalive_timeout_ms': 3_000,
+  'grpc.keepalive_permit_without_calls': 0,
+  'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
+  'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
+  // A member is asked directly, never through a proxy of the environment, and on a connection of its own.
+  'grpc.enable_http_proxy': 0,
+  'grpc.use_local_subchannel_pool': 1,
+};
+
+/** A client of exactly one member. Connects at the first call. */
+export function createEtcdClient(endpoint: EtcdEndpoint, clock: Clock): EtcdClient {
+  const client = new Client(targetOf(endpoint.url), credentialsOf(endpoint), CHANNEL_OPTIONS);
+  const call = <Request, Response>(
+    method: UnaryMethod<Request, Response>,
+    request: Request,
+    signal: AbortSignal,
+  ) => unary(client, method, request, { signal, deadlineMs: clock.wallMs() + ETCD_CALL_MS_MAX });
+  return {
+    status: (signal) => call(statusMethod, null, signal),
+    confirmQuorum: async (signal) => {
+      try {
+        await call(confirmMethod, null, signal);
+      } catch (error) {
+        if (!(error instanceof EtcdError && provesQuorum(error.message))) throw error;
+      }
+    },
+    members: (signal) => call(memberListMethod, null, signal),
+    alarms: (signal) => call(alarmMethod, null, signal),
+    memberAddLearner: async (peerUrl, signal) => {
+      const member = await call(memberAddMethod, { peerUrl, isLearner: true }, signal);
+      return { memberId: member.id };
+    },
+    memberRemove: async (memberId, signal) => void (await call(memberRemoveMethod, memberId, signal)),
+    memberPromote: async (memberId, signal) => void (await call(memberPromoteMethod, memberId, signal)),
+    moveLeader: async (memberId, signal) => void (await call(moveLeaderMethod, memberId, signal)),
+    close: () => client.close(),
+  };
+}
+
+function unary<Request, Response>(
+  client: Client,
+  method: UnaryMethod<Request, Response>,
+  request: Request,
+  limits: { readonly signal: AbortSignal; readonly deadlineMs: number },
+): Promise<Response> {
+  const name = method.path.slice(method.path.lastIndexOf('/') + 1);
+  const { signal } = limits;
+  return new Promise<Response>((resolve, reject) => {
+    if (signal.aborted) {
+      reject(new EtcdError('aborted', `${name}: aborted`));
+      return;
+    }
+    const call = client.makeUnaryRequest(
+      method.path,
+      method.encode,
+      (bytes: Buffer) => method.decode(bytes),
+      request,
+      new Metadata(),
+      { deadline: limits.deadlineMs },
+      (error: ServiceError | null, response?: Response) => {
+        signal.removeEventListener('abort', cancel);
+        if (error !== null) reject(etcdErrorOf(name, error.code, error.details, error));
+        else if (response === undefined) reject(new EtcdError('protocol', `${name}: no answer`));
+        else resolve(response);
+      },
+    );
+    const cancel = () => call.cancel();
+    signal.addEventListener('abort', cancel, { once: true });
+  });
+}
+
+function targetOf(url: string): string {
+  const { hostname, port } = new URL(url);
+  return `${hostname}:${port === '' ? '2379' : port}`;
+}
+
+function credentialsOf(endpoint: EtcdEndpoint) {
+  if (!endpoint.url.startsWith('https:')) return credentials.createInsecure();
+  const { rootCertificates = null, privateKey = null, certificateChain = null } = endpoint.credentials ?? {};
+  return credentials.createSsl(rootCertificates, privateKey, certificateChain);
+}

@@ -1,0 +1,120 @@
+import type { EtcdMember } from '../protocol/member-status.ts';
+import type { EtcdStatus } from './port.ts';
+import {
+  bytesOf,
+  decodeFields,
+  encodeFields,
+  type ProtoField,
+  type ProtoFields,
+  textOf,
+  textsOf,
+  uint64Of,
+} from './protobuf.ts';
+
+/** A unary method with its codec. Field numbers are those of etcd's `api/etcdserverpb/rpc.proto`, 3.4 to 3.6. */
+export interface UnaryMethod<Request, Response> {
+  readonly path: string;
+  readonly encode: (request: Request) => Buffer;
+  readonly decode: (bytes: Uint8Array) => Response;
+}
+
+export interface EtcdAlarm {
+  readonly memberId: string;
+  readonly alarm: string;
+}
+
+const ALARM_NAMES: readonly string[] = ['NONE', 'NOSPACE', 'CORRUPT'];
+
+export const statusMethod: UnaryMethod<null, EtcdStatus> = {
+  path: '/etcdserverpb.Maintenance/Status',
+  encode: () => encodeFields([]),
+  decode: decodeStatus,
+};
+/** A count of one key that nobody writes: the cheapest read that goes through the leader. */
+export const confirmMethod: UnaryMethod<null, null> = {
+  path: '/etcdserverpb.KV/Range',
+  encode: () =>
+    encodeFields([
+      [1, new Uint8Array([0])],
+      [3, 1n],
+      [9, true],
+    ]),
+  decode: () => null,
+};
+/** `linearizable` stays unset, so 3.5 and later answer from local state as 3.4 always does. */
+export const memberListMethod: UnaryMethod<null, readonly EtcdMember[]> = {
+  path: '/etcdserverpb.Cluster/MemberList',
+  encode: () => encodeFields([]),
+  decode: (bytes) => bytesOf(decodeFields(bytes), 2).map(decodeMember),
+};
+export const memberAddMethod: UnaryMethod<{ peerUrl: string; isLearner: boolean }, EtcdMember> = {
+  path: '/etcdserverpb.Cluster/MemberAdd',
+  encode: (request) =>
+    encodeFields([
+      [1, request.peerUrl],
+      [2, request.isLearner],
+    ]),
+  decode: (bytes) => decodeMember(bytesOf(decodeFields(bytes), 2).at(-1) ?? new Uint8Array()),
+};
+export const memberRemoveMethod = idMethod('/etcdserverpb.Cluster/MemberRemove');
+export const memberPromoteMethod = idMethod('/etcdserverpb.Cluster/MemberPromote');
+export const moveLeaderMethod = idMethod('/etcdserverpb.Maintenance/MoveLeader');
+/** Action GET (0) for all members and alarms (0). */
+export const alarmMethod: UnaryMethod<null, readonly EtcdAlarm[]> = {
+  path: '/etcdserverpb.Maintenance/Alarm',
+  encode: () => encodeFields([]),
+  decode: (bytes) =>
+    bytesOf(decodeFields(bytes), 2)
+      .map(decodeFields)
+      .map((alarm) => ({ memberId: hexOf(uint64Of(alarm, 1)), alarm: alarmName(uint64Of(alarm, 2)) })),
+};
+
+/** etcd prints ids as hex without leading zeros. */
+export const hexOf = (id: bigint): string => id.toString(16);
+
+function idMethod(path: string): UnaryMethod<string, null> {
+  return {
+    path,
+    encode: (memberId) => encodeFields([[1, BigInt(`0x${memberId}`)] satisfies ProtoField]),
+    decode: () => null,
+  };
+}
+
+function decodeStatus(bytes: Uint8Array): EtcdStatus {
+  const fields = decodeFields(bytes);
+  const header = headerOf(fields);
+  const leader = uint64Of(fields, 4);
+  return {
+    version: textOf(fields, 2),
+    clusterId: hexOf(uint64Of(header, 1)),
+    memberId: hexOf(uint64Of(header, 2)),
+    leaderId: leader === 0n ? null : hexOf(leader),
+    isLearner: uint64Of(fields, 10) !== 0n,
+    raftTerm: uint64Of(fields, 6).toString(),
+    raftIndex: uint64Of(fields, 5).toString(),
+    raftAppliedIndex: uint64Of(fields, 7).toString(),
+    revision: uint64Of(header, 3).toString(),
+    dbSizeBytes: Number(uint64Of(fields, 3)),
+    dbSizeInUseBytes: Number(uint64Of(fields, 9)),
+    errors: textsOf(fields, 8),
+  };
+}
+
+function decodeMember(bytes: Uint8Array): EtcdMember {
+  const fields = decodeFields(bytes);
+  return {
+    id: hexOf(uint64Of(fields, 1)),
+    name: textOf(fields, 2),
+    peerUrls: [...textsOf(fields, 3)],
+    clientUrls: [...textsOf(fields, 4)],
+    isLearner: uint64Of(fields, 5) !== 0n,
+  };
+}
+
+function headerOf(fields: ProtoFields): ProtoFields {
+  return decodeFields(bytesOf(fields, 1).at(-1) ?? new Uint8Array());
+}
+
+function alarmName(alarm: bigint): string {
+  return ALARM_NAMES[Number(alarm)] ?? `ALARM_${alarm}`;
+}
