@@ -37,6 +37,8 @@ export const seatSchema = z.strictObject({
   id: z.string().min(1),
   slot: slotName,
   agentId: z.string().min(1),
+  /** `ip:port` of the agent's process: another agent id there means that this one's disk is gone. */
+  agentAddress: z.string().optional(),
   hostname: z.string().min(1),
   /** Fault domain zone of the agent, if it has one. */
   zone: z.string().nullable(),
@@ -50,6 +52,8 @@ export const seatSchema = z.strictObject({
   taskEnd: taskEndSchema.nullable(),
   launches: z.number().int().min(1),
   launchedAtMs: wallMs,
+  /** Tasks in a row that ended soon after their launch: the next launch waits longer. */
+  quickEnds: z.number().int().min(0),
   /** Version of etcd and build of the supervisor that this seat runs until a roll-out says otherwise. */
   pinned: z.strictObject({ artifact: z.string(), etcd: etcdOptions }),
   /** Which data the seat holds: set when a prepare is first ordered. */

@@ -1,0 +1,81 @@
+import type { ClusterRecord } from '../protocol/record.ts';
+import type { Action, Decision } from './decision.ts';
+import { foldEvidence } from './evidence.ts';
+import { form } from './formation.ts';
+import { healthOf, type Membership, readMembership } from './membership.ts';
+import type { Observation, Spec } from './observation.ts';
+import { block, freshStatus, order, type Pass, startPass } from './pass.ts';
+import { quorumOf } from './quorum.ts';
+import { repair } from './repair.ts';
+import { upkeep } from './upkeep.ts';
+
+/**
+ * What to do next, and why, from what was asked for, what is remembered and what is seen. Pure: the same three
+ * values give the same decision, so it may run again after a crash at any point.
+ */
+export function decide(spec: Spec, record: ClusterRecord, seen: Observation): Decision {
+  const pass = startPass(spec, record, seen);
+  foldEvidence(pass);
+  const membership = membershipOf(pass);
+  if (pass.record.epoch.phase !== 'formed') form(pass);
+  else if (membership !== null) repair(pass, membership);
+  else
+    block(
+      pass,
+      'no-quorum',
+      null,
+      'no member completes a linearizable read: the membership is left as it is',
+    );
+  upkeep(pass, membership);
+  return {
+    record: pass.record,
+    wants: seen.mesos.subscribed && seen.mesos.reconciled ? pass.wants : [],
+    actions: permitted(pass),
+    blocked: pass.blocked,
+    health: healthOf(pass, membership),
+    wakeMs: pass.wakeMs,
+  };
+}
+
+function membershipOf(pass: Pass): Membership | null {
+  const { clusterId } = pass.record.epoch;
+  return clusterId === null ? null : readMembership(pass, clusterId);
+}
+
+/**
+ * A new leader speaks only after a majority of the supervisors that hold data has taken its generation: then an
+ * older one that was paused can do nothing any more.
+ */
+function permitted(pass: Pass): Action[] {
+  const { generation } = pass.record;
+  const holders = pass.record.seats.filter((seat) => seat.data?.started === true);
+  const unfenced = holders.filter((seat) => (freshStatus(pass, seat)?.fence.generation ?? 0) < generation);
+  if (holders.length === 0 || holders.length - unfenced.length >= quorumOf(holders.length)) {
+    return oneChange(pass.actions);
+  }
+  pass.actions.splice(0, pass.actions.length, ...pass.actions.filter((action) => action.kind !== 'order'));
+  for (const seat of unfenced) {
+    if (freshStatus(pass, seat) !== null)
+      order(pass, seat, { kind: 'fence', args: {} }, `generation ${generation} leads now`);
+  }
+  block(pass, 'taking-over', null, 'waits for a majority of the supervisors to take the new generation');
+  return pass.actions;
+}
+
+const CHANGES: ReadonlySet<string> = new Set([
+  'member-add',
+  'member-remove',
+  'member-promote',
+  'move-leader',
+]);
+
+/** S2 once more, at the door: whatever the steps concluded, one change to the cluster leaves at a time. */
+function oneChange(actions: readonly Action[]): Action[] {
+  let taken = false;
+  return actions.filter((action) => {
+    if (action.kind !== 'order' || !CHANGES.has(action.body.kind)) return true;
+    const first = !taken;
+    taken = true;
+    return first;
+  });
+}

@@ -1,0 +1,126 @@
+import { compareUint64 } from '../protocol/identifiers.ts';
+import { peerUrlOf } from '../protocol/launch.ts';
+import type { EtcdMember, MemberStatus, Probe } from '../protocol/member-status.ts';
+import type { ClusterHealth } from './decision.ts';
+import { FRESH_MS } from './observation.ts';
+import { type DraftSeat, freshStatus, type Pass, viewOf } from './pass.ts';
+import type { VoterSet } from './quorum.ts';
+
+/** A seat with what its own etcd said lately. */
+export interface Witness {
+  readonly seat: DraftSeat;
+  readonly status: MemberStatus;
+  readonly probe: Probe;
+  /** Age of the probe, milliseconds. */
+  readonly ageMs: number;
+}
+
+/** The member list as a quorum knows it. */
+export interface Membership {
+  readonly clusterId: string;
+  readonly members: readonly EtcdMember[];
+  readonly set: VoterSet;
+  readonly leaderId: string | null;
+  /** The one that orders about the membership go to: the leader's seat, else the best informed. */
+  readonly speaker: Witness;
+  readonly witnesses: readonly Witness[];
+}
+
+/** The member list by the word of a member that completed a linearizable read; `null` if none did lately. */
+export function readMembership(pass: Pass, clusterId: string): Membership | null {
+  const witnesses = witnessesOf(pass).filter((witness) => witness.probe.clusterId === clusterId);
+  const best = mostAdvanced(witnesses.filter((witness) => witness.probe.confirmedMembers !== null));
+  if (best === null) return null;
+  const members = best.probe.confirmedMembers ?? [];
+  const leaderId = best.probe.leaderId;
+  const leader = witnesses.find(
+    (witness) => witness.probe.memberId === leaderId && witness.probe.confirmedMembers !== null,
+  );
+  return {
+    clusterId,
+    members,
+    leaderId,
+    speaker: leader ?? best,
+    witnesses,
+    set: {
+      voters: new Set(members.filter((member) => !member.isLearner).map((member) => member.id)),
+      healthy: new Set(
+        witnesses.filter((witness) => isHealthy(witness)).map((witness) => witness.probe.memberId),
+      ),
+    },
+  };
+}
+
+/** Every seat whose etcd answered its supervisor lately. */
+export function witnessesOf(pass: Pass): Witness[] {
+  const found: Witness[] = [];
+  for (const seat of pass.record.seats) {
+    const status = freshStatus(pass, seat);
+    const view = viewOf(pass, seat);
+    if (status === null || status.probe === null || status.phase !== 'running' || view === undefined)
+      continue;
+    const ageMs = view.ageMs + status.probe.ageMs;
+    if (ageMs <= FRESH_MS) found.push({ seat, status, probe: status.probe, ageMs });
+  }
+  return found;
+}
+
+/** Local evidence only: a member does not become ill because its cluster has no quorum. */
+export function isHealthy(witness: Witness): boolean {
+  const { probe } = witness;
+  const corrupt = probe.alarms.some(
+    (alarm) => alarm.alarm === 'CORRUPT' && alarm.memberId === probe.memberId,
+  );
+  return probe.leaderId !== null && !corrupt && witness.status.dataProblem === null;
+}
+
+export function memberOf(membership: Membership, seat: DraftSeat): EtcdMember | undefined {
+  const { memberId } = seat.data ?? { memberId: null };
+  if (memberId !== null) return membership.members.find((member) => member.id === memberId);
+  return membership.members.find((member) => member.peerUrls.includes(peerUrlOf(seat)));
+}
+
+/** S3: has this learner applied what the leader had applied at the leader's last look? */
+export function isLevelWithLeader(membership: Membership, seat: DraftSeat): boolean {
+  const learner = membership.witnesses.find((witness) => witness.seat.id === seat.id);
+  const leader = membership.witnesses.find((witness) => witness.probe.memberId === membership.leaderId);
+  if (learner === undefined || leader === undefined) return false;
+  if (leader.ageMs > LEADER_AGE_MS_MAX || learner.probe.leaderId !== membership.leaderId) return false;
+  return (
+    compareUint64(learner.probe.raftAppliedIndex, leader.probe.raftAppliedIndex) >= 0 &&
+    compareUint64(learner.probe.revision, leader.probe.revision) >= 0
+  );
+}
+
+/** A leader's position older than this is no measure for a learner. */
+const LEADER_AGE_MS_MAX = 2_000;
+
+export function healthOf(pass: Pass, membership: Membership | null): ClusterHealth {
+  const witnesses = membership?.witnesses ?? witnessesOf(pass);
+  const leader =
+    membership?.leaderId ?? witnesses.find((one) => one.probe.leaderId !== null)?.probe.leaderId ?? null;
+  if (membership !== null) {
+    const voters = membership.set.voters.size;
+    const healthyVoters = [...membership.set.voters].filter((id) => membership.set.healthy.has(id)).length;
+    const whole = healthyVoters === voters && voters >= pass.record.size;
+    return { state: whole ? 'healthy' : 'degraded', voters, healthyVoters, leader };
+  }
+  const known = pass.record.seats.filter((seat) => seat.data?.started === true).length;
+  const base = { voters: known, healthyVoters: witnesses.filter((one) => isHealthy(one)).length, leader };
+  if (pass.record.epoch.phase !== 'formed') return { state: 'forming', ...base };
+  if (witnesses.length === 0) return { state: 'unknown', ...base };
+  return { state: leader === null ? 'quorum-lost' : 'degraded', ...base };
+}
+
+function mostAdvanced(witnesses: readonly Witness[]): Witness | null {
+  let best: Witness | null = null;
+  for (const witness of witnesses) {
+    if (best === null || isBefore(best.probe, witness.probe)) best = witness;
+  }
+  return best;
+}
+
+function isBefore(left: Probe, right: Probe): boolean {
+  const terms = compareUint64(left.raftTerm, right.raftTerm);
+  return terms < 0 || (terms === 0 && compareUint64(left.raftAppliedIndex, right.raftAppliedIndex) < 0);
+}

@@ -1,0 +1,96 @@
+import type { MemberStatus } from '../protocol/member-status.ts';
+import type { OrderBody } from '../protocol/orders.ts';
+import type { ClusterRecord, Seat } from '../protocol/record.ts';
+import type { Action, Blocked, Want } from './decision.ts';
+import { FRESH_MS, type MemberView, type Observation, type Spec, type TaskEvidence } from './observation.ts';
+
+/**
+ * One run of `decide`: what it was given and what it has concluded so far. `record` is a copy of its own that
+ * the steps write to; nothing outlives the run but what `decide` returns.
+ */
+export interface Pass {
+  readonly spec: Spec;
+  readonly seen: Observation;
+  readonly record: Draft<ClusterRecord>;
+  readonly wants: Want[];
+  readonly actions: Action[];
+  readonly blocked: Blocked[];
+  /** The next pass is wanted after this many milliseconds. */
+  wakeMs: number;
+}
+
+export type Draft<T> = T extends readonly (infer U)[]
+  ? Draft<U>[]
+  : T extends object
+    ? { -readonly [K in keyof T]: Draft<T[K]> }
+    : T;
+export type DraftSeat = Draft<Seat>;
+
+/** With nothing to wait for, the world is looked at again after this long. */
+export const IDLE_WAKE_MS = 5_000;
+/** While something is going on. Events wake the loop earlier; this catches what sends none. */
+export const BUSY_WAKE_MS = 250;
+
+export function startPass(spec: Spec, record: ClusterRecord, seen: Observation): Pass {
+  return {
+    spec,
+    seen,
+    record: structuredClone(record) as Draft<ClusterRecord>,
+    wants: [],
+    actions: [],
+    blocked: [],
+    wakeMs: IDLE_WAKE_MS,
+  };
+}
+
+export function wakeWithin(pass: Pass, durationMs: number): void {
+  pass.wakeMs = Math.min(pass.wakeMs, durationMs);
+}
+
+export function block(pass: Pass, code: string, slot: string | null, message: string): void {
+  pass.blocked.push({ code, slot, message });
+}
+
+/** An order to a seat's supervisor, in the name of the present epoch. */
+export function order(pass: Pass, seat: DraftSeat, body: OrderBody, reason: string): void {
+  const { number: epoch, attempt } = pass.record.epoch;
+  pass.actions.push({ kind: 'order', seat: structuredClone(seat), body, epoch, attempt, reason });
+  wakeWithin(pass, BUSY_WAKE_MS);
+}
+
+export function viewOf(pass: Pass, seat: DraftSeat): MemberView | undefined {
+  return pass.seen.members.get(seat.id);
+}
+
+/** The supervisor's own word, recent enough to act on, about the seat's present task. */
+export function freshStatus(pass: Pass, seat: DraftSeat): MemberStatus | null {
+  const view = viewOf(pass, seat);
+  // A question that failed after the last answer makes that answer old: the process may just have died.
+  if (view === undefined || view.status === null || view.ageMs > FRESH_MS || view.failingMs > 0) return null;
+  if (view.status.task !== seat.task || view.status.cluster !== pass.record.cluster) return null;
+  return view.status;
+}
+
+export function evidenceOf(pass: Pass, task: string): TaskEvidence | undefined {
+  return pass.seen.mesos.tasks.get(task);
+}
+
+export function seatById(pass: Pass, id: string): DraftSeat | undefined {
+  return pass.record.seats.find((seat) => seat.id === id);
+}
+
+export function seatsOf(pass: Pass, slot: string): DraftSeat[] {
+  return pass.record.seats.filter((seat) => seat.slot === slot);
+}
+
+/** The slots that the target size asks for. */
+export function slotsOf(size: number): string[] {
+  return Array.from({ length: size }, (_, index) => `etcd-${index}`);
+}
+
+/** Takes a seat out of service: its task is killed, its volume and reservation are given back. */
+export function leave(pass: Pass, seat: DraftSeat, reason: string): void {
+  pass.record.seats = pass.record.seats.filter((other) => other.id !== seat.id);
+  pass.record.leaving.push({ seat, reason, sinceMs: pass.seen.wallMs });
+  wakeWithin(pass, BUSY_WAKE_MS);
+}

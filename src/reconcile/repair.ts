@@ -1,0 +1,330 @@
+import { peerUrlOf } from '../protocol/launch.ts';
+import type { EtcdMember } from '../protocol/member-status.ts';
+import type { Intent } from '../protocol/record.ts';
+import { askToPrepare } from './formation.ts';
+import { isLevelWithLeader, type Membership, memberOf } from './membership.ts';
+import {
+  BUSY_WAKE_MS,
+  block,
+  type Draft,
+  type DraftSeat,
+  freshStatus,
+  leave,
+  order,
+  type Pass,
+  seatById,
+  seatsOf,
+  slotsOf,
+  wakeWithin,
+} from './pass.ts';
+import { objectionToPromotion, objectionToRemoval } from './quorum.ts';
+
+/**
+ * The membership of a formed cluster, brought towards its target by one change at a time (S1, S2, S3). Which
+ * step comes next follows from the member list; the intent only remembers what is wanted and why.
+ */
+export function repair(pass: Pass, membership: Membership): void {
+  prepareSuccessors(pass, membership);
+  settleIntent(pass, membership);
+  if (pass.record.intent === null) pass.record.intent = nextIntent(pass, membership);
+  if (pass.record.intent !== null) advance(pass, membership, pass.record.intent);
+  retireReplaced(pass, membership);
+}
+
+/** A place without data gets an empty directory of this epoch while others still serve. */
+function prepareSuccessors(pass: Pass, membership: Membership): void {
+  for (const seat of pass.record.seats) {
+    const status = freshStatus(pass, seat);
+    if (status === null || seat.lost !== null || seat.taskEnd !== null || seat.data?.started === true)
+      continue;
+    if (memberOf(membership, seat) === undefined && !isPrepared(pass, seat)) {
+      askToPrepare(pass, seat, 'a member to come');
+    }
+  }
+}
+
+function isPrepared(pass: Pass, seat: DraftSeat): boolean {
+  const status = freshStatus(pass, seat);
+  const { epoch } = pass.record;
+  const identity = status?.identity ?? null;
+  return (
+    status?.phase === 'prepared' &&
+    identity !== null &&
+    !identity.started &&
+    identity.epoch === epoch.number &&
+    identity.attempt === epoch.attempt &&
+    seat.data !== null
+  );
+}
+
+/** Closes the intent when it has done its work, or can do none. */
+function settleIntent(pass: Pass, membership: Membership): void {
+  const { intent } = pass.record;
+  if (intent === null) return;
+  const listed = partiesOf(pass, membership, intent);
+  if (isDone(pass, membership, intent, listed)) pass.record.intent = null;
+}
+
+interface Parties {
+  readonly removing: EtcdMember | undefined;
+  readonly adding: EtcdMember | undefined;
+  readonly addSeat: DraftSeat | undefined;
+}
+
+function partiesOf(pass: Pass, membership: Membership, intent: Draft<Intent>): Parties {
+  const { remove, add } = intent;
+  return {
+    removing:
+      remove === null ? undefined : membership.members.find((member) => member.id === remove.memberId),
+    // S2: a retried add is recognised by its peer URL.
+    adding:
+      add === null
+        ? undefined
+        : membership.members.find(
+            (member) => member.id === add.memberId || member.peerUrls.includes(add.peerUrl),
+          ),
+    addSeat: add === null ? undefined : seatById(pass, add.seat),
+  };
+}
+
+function isDone(pass: Pass, membership: Membership, intent: Draft<Intent>, parties: Parties): boolean {
+  const { removing, adding, addSeat } = parties;
+  if (intent.add === null) return removing === undefined;
+  const usable = addSeat !== undefined && addSeat.lost === null;
+  // A lost learner's intent ends when the learner is off the list; until then `advance` removes it.
+  if (!usable) return adding === undefined || !adding.isLearner;
+  if (adding !== undefined) return !adding.isLearner && removing === undefined;
+  if (removing === undefined) {
+    // etcd refuses to add while another dead voter is listed: that one has to go first.
+    return intent.remove !== null && lostVoters(pass, membership).length > 0;
+  }
+  const old = intent.remove?.seat == null ? undefined : seatById(pass, intent.remove.seat);
+  return !intent.committed && old !== undefined && old.lost === null;
+}
+
+/** Seats that are lost while their member still votes. */
+function lostVoters(pass: Pass, membership: Membership): { seat: DraftSeat; member: EtcdMember }[] {
+  const found: { seat: DraftSeat; member: EtcdMember }[] = [];
+  for (const seat of pass.record.seats) {
+    const member = seat.lost === null || seat.data?.started !== true ? undefined : memberOf(membership, seat);
+    if (member !== undefined && !member.isLearner) found.push({ seat, member });
+  }
+  return found;
+}
+
+function nextIntent(pass: Pass, membership: Membership): Draft<Intent> | null {
+  const open = (
+    slot: string,
+    reason: string,
+    parts: Pick<Draft<Intent>, 'remove' | 'add'>,
+  ): Draft<Intent> => ({
+    id: `intent-${pass.seen.freshId}`,
+    slot,
+    reason,
+    openedAtMs: pass.seen.wallMs,
+    committed: false,
+    ...parts,
+  });
+  const leftover = membership.members.find((member) => isUnexplained(pass, membership, member));
+  if (leftover !== undefined) {
+    const mine = pass.record.seats.find((seat) => leftover.peerUrls.includes(peerUrlOf(seat)));
+    return open(mine?.slot ?? leftover.name, 'a member that nothing explains', {
+      remove: { memberId: leftover.id, seat: mine?.id ?? null },
+      add: null,
+    });
+  }
+  const lost = lostVoters(pass, membership);
+  for (const { seat, member } of lost) {
+    const successor = successorOf(pass, membership, seat.slot);
+    if (successor === undefined) {
+      block(
+        pass,
+        'waits-for-successor',
+        seat.slot,
+        `${seat.lost?.message ?? 'lost'}: waits for a place to replace it`,
+      );
+      continue;
+    }
+    const add =
+      lost.length > 1 ? null : { seat: successor.id, peerUrl: peerUrlOf(successor), memberId: null };
+    return open(seat.slot, seat.lost?.message ?? 'lost', {
+      remove: { memberId: member.id, seat: seat.id },
+      add,
+    });
+  }
+  if (lost.length > 0 || membership.set.voters.size >= pass.record.size) return null;
+  for (const slot of slotsOf(pass.record.size)) {
+    if (seatsOf(pass, slot).some((seat) => memberOf(membership, seat) !== undefined)) continue;
+    const successor = successorOf(pass, membership, slot);
+    if (successor === undefined) continue;
+    const add = { seat: successor.id, peerUrl: peerUrlOf(successor), memberId: null };
+    return open(slot, 'the slot has no member', { remove: null, add });
+  }
+  return null;
+}
+
+/** A learner without an intent, or a member that never started and has no seat of ours. */
+function isUnexplained(pass: Pass, membership: Membership, member: EtcdMember): boolean {
+  if (member.isLearner) return true;
+  const mine = pass.record.seats.some((seat) => memberOf(membership, seat)?.id === member.id);
+  if (mine) return false;
+  if (member.name !== '') {
+    block(
+      pass,
+      'foreign-member',
+      null,
+      `member ${member.name} (${member.id}) is in the cluster, but none of ours`,
+    );
+    return false;
+  }
+  return true;
+}
+
+/** S1: the old one goes only when its successor's reservation, volume and idle supervisor are there. */
+function successorOf(pass: Pass, membership: Membership, slot: string): DraftSeat | undefined {
+  return seatsOf(pass, slot).find(
+    (seat) =>
+      seat.lost === null &&
+      seat.taskEnd === null &&
+      isPrepared(pass, seat) &&
+      memberOf(membership, seat) === undefined,
+  );
+}
+
+function advance(pass: Pass, membership: Membership, intent: Draft<Intent>): void {
+  const { removing, adding, addSeat } = partiesOf(pass, membership, intent);
+  wakeWithin(pass, BUSY_WAKE_MS);
+  if (intent.add !== null && (addSeat === undefined || addSeat.lost !== null)) {
+    if (adding?.isLearner === true) remove(pass, membership, intent, adding, 'the learner is lost');
+    return;
+  }
+  if (adding === undefined || addSeat === undefined) {
+    // Out of the master's sight but serving: it votes until its successor is ready to.
+    const old = intent.remove?.seat == null ? undefined : seatById(pass, intent.remove.seat);
+    const serving =
+      old?.lost?.cause === 'unreachable' && membership.set.healthy.has(intent.remove?.memberId ?? '');
+    if (removing !== undefined && (intent.add === null || !serving)) {
+      remove(pass, membership, intent, removing, intent.reason);
+    } else if (addSeat !== undefined) add(pass, membership, intent, addSeat);
+    return;
+  }
+  if (intent.add !== null) intent.add.memberId = adding.id;
+  if (addSeat.data !== null) addSeat.data.memberId = adding.id;
+  if (adding.isLearner) nurse(pass, membership, intent, { adding, addSeat, removing });
+}
+
+/** A listed learner: started, awaited, promoted; the voter it replaces goes first (never more than the target). */
+function nurse(
+  pass: Pass,
+  membership: Membership,
+  intent: Draft<Intent>,
+  parties: { adding: EtcdMember; addSeat: DraftSeat; removing: EtcdMember | undefined },
+): void {
+  const { adding, addSeat, removing } = parties;
+  const status = freshStatus(pass, addSeat);
+  if (status?.phase === 'prepared') {
+    startJoiner(pass, membership, addSeat, adding);
+    return;
+  }
+  const dead = removing !== undefined && !membership.set.healthy.has(removing.id);
+  if (!isLevelWithLeader(membership, addSeat) && !dead) return;
+  if (removing !== undefined) {
+    remove(pass, membership, intent, removing, intent.reason);
+    return;
+  }
+  const objection = objectionToPromotion(membership.set, adding.id);
+  if (objection !== null) block(pass, 'unsafe', intent.slot, `not promoted: ${objection}`);
+  else {
+    const body = { kind: 'member-promote', args: { memberId: adding.id } } as const;
+    order(pass, membership.speaker.seat, body, `${intent.slot} has caught up with the leader`);
+  }
+}
+
+function startJoiner(pass: Pass, membership: Membership, seat: DraftSeat, joiner: EtcdMember): void {
+  const { epoch } = pass.record;
+  if (seat.data === null) return;
+  seat.data.started = true;
+  const others = membership.members.filter((member) => member.id !== joiner.id);
+  order(
+    pass,
+    seat,
+    {
+      kind: 'start',
+      args: {
+        mode: 'join',
+        token: epoch.token,
+        // etcd compares the URLs; an old member of the same slot may still hold the slot's name.
+        initialCluster: [
+          ...others.flatMap((member) =>
+            member.peerUrls.map((peerUrl) => ({ name: `member-${member.id}`, peerUrl })),
+          ),
+          { name: seat.slot, peerUrl: peerUrlOf(seat) },
+        ],
+        clusterId: epoch.clusterId,
+        memberId: joiner.id,
+        floor: null,
+      },
+    },
+    `${seat.slot} joins as a learner`,
+  );
+}
+
+function remove(
+  pass: Pass,
+  membership: Membership,
+  intent: Draft<Intent>,
+  member: EtcdMember,
+  reason: string,
+): void {
+  const objection = objectionToRemoval(membership.set, member.id);
+  if (objection !== null) {
+    block(pass, 'unsafe', intent.slot, `member ${member.id} is not removed: ${objection}`);
+    return;
+  }
+  const speaker =
+    membership.speaker.probe.memberId === member.id ? otherSpeaker(membership, member) : membership.speaker;
+  if (speaker === undefined) return;
+  intent.committed = true;
+  order(pass, speaker.seat, { kind: 'member-remove', args: { memberId: member.id } }, reason);
+}
+
+function otherSpeaker(membership: Membership, member: EtcdMember): Membership['speaker'] | undefined {
+  return membership.witnesses.find(
+    (witness) => witness.probe.memberId !== member.id && witness.probe.confirmedMembers !== null,
+  );
+}
+
+function add(pass: Pass, membership: Membership, intent: Draft<Intent>, seat: DraftSeat): void {
+  if (!isPrepared(pass, seat)) {
+    block(pass, 'waits-for-successor', intent.slot, 'waits for the new place to be prepared');
+    return;
+  }
+  intent.committed = true;
+  const body = { kind: 'member-add', args: { peerUrl: peerUrlOf(seat) } } as const;
+  order(pass, membership.speaker.seat, body, `${intent.slot}: ${intent.reason}`);
+}
+
+/** S8: what a slot held before goes when its member is off the list and the new one votes and has applied. */
+function retireReplaced(pass: Pass, membership: Membership): void {
+  for (const seat of [...pass.record.seats]) {
+    const { intent } = pass.record;
+    const needed = intent?.add?.seat === seat.id || (intent?.remove?.seat === seat.id && intent.add !== null);
+    if (needed || memberOf(membership, seat) !== undefined) continue;
+    if (seat.data?.started !== true) {
+      const holder = seatsOf(pass, seat.slot).find((other) => other.id !== seat.id && other.lost === null);
+      const spare = holder !== undefined && memberOf(membership, holder) !== undefined;
+      if (seat.lost !== null || spare)
+        leave(pass, seat, seat.lost?.message ?? 'its slot needs no successor any more');
+    } else if (seat.lost !== null && hasServingVoter(membership, seatsOf(pass, seat.slot))) {
+      leave(pass, seat, `replaced: ${seat.lost.message}`);
+    }
+  }
+}
+
+function hasServingVoter(membership: Membership, seats: readonly DraftSeat[]): boolean {
+  return seats.some((seat) => {
+    const member = memberOf(membership, seat);
+    if (member === undefined || member.isLearner) return false;
+    return membership.set.healthy.has(member.id);
+  });
+}

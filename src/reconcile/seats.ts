@@ -1,0 +1,47 @@
+import type { ClusterRecord, Seat } from '../protocol/record.ts';
+
+/** How the record changes when Mesos gives, runs again or takes back a seat. Pure. */
+
+/** A seat as placement makes it: everything but what only time tells. */
+export type PlacedSeat = Omit<
+  Seat,
+  'taskEnd' | 'launches' | 'launchedAtMs' | 'quickEnds' | 'data' | 'absentMs' | 'lost'
+>;
+
+/** Adds a seat whose task is about to be launched for the first time. */
+export function seatPlaced(record: ClusterRecord, placed: PlacedSeat, atMs: number): ClusterRecord {
+  const seat: Seat = {
+    ...placed,
+    taskEnd: null,
+    launches: 1,
+    launchedAtMs: atMs,
+    quickEnds: 0,
+    data: null,
+    absentMs: 0,
+    lost: null,
+  };
+  return { ...record, seats: [...record.seats, seat] };
+}
+
+/** Gives a seat its next task: same reservation, volume and ports. */
+export function seatRelaunched(
+  record: ClusterRecord,
+  seatId: string,
+  task: string,
+  atMs: number,
+): ClusterRecord {
+  return {
+    ...record,
+    seats: record.seats.map((seat) =>
+      seat.id === seatId
+        ? { ...seat, task, taskEnd: null, launches: seat.launches + 1, launchedAtMs: atMs, absentMs: 0 }
+        : seat,
+    ),
+  };
+}
+
+/** Forgets a leaving seat: nothing of it is reserved any more, or its agent is gone with all it held. */
+export function seatReleased(record: ClusterRecord, seatId: string): ClusterRecord {
+  const leaving = record.leaving.filter((entry) => entry.seat.id !== seatId);
+  return leaving.length === record.leaving.length ? record : { ...record, leaving };
+}

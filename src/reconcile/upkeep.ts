@@ -1,0 +1,164 @@
+import { taskIdOf } from '../protocol/identifiers.ts';
+import type { Membership } from './membership.ts';
+import { memberOf } from './membership.ts';
+import {
+  BUSY_WAKE_MS,
+  block,
+  type DraftSeat,
+  evidenceOf,
+  freshStatus,
+  order,
+  type Pass,
+  seatsOf,
+  slotsOf,
+  wakeWithin,
+} from './pass.ts';
+
+/** Gives every slot a place, every place a task, every task its etcd; and lets go of what is leaving. */
+export function upkeep(pass: Pass, membership: Membership | null): void {
+  for (const slot of slotsOf(pass.record.size)) wantPlace(pass, slot);
+  for (const seat of pass.record.seats) {
+    if (seat.lost !== null) continue;
+    if (seat.taskEnd !== null) wantRelaunch(pass, seat);
+    else wantEtcd(pass, membership, seat);
+  }
+  letGo(pass);
+}
+
+function wantPlace(pass: Pass, slot: string): void {
+  const seats = seatsOf(pass, slot);
+  if (seats.some((seat) => seat.lost === null)) return;
+  const reason = seats[0]?.lost?.message ?? 'the slot has no place yet';
+  pass.wants.push({ kind: 'place', slot, reason });
+  block(pass, 'waits-for-offers', slot, `waits for an offer that fits: ${reason}`);
+}
+
+/** L1: the same place, the same addresses, the same data, a new task. */
+function wantRelaunch(pass: Pass, seat: DraftSeat): void {
+  const end = seat.taskEnd;
+  if (end === null) return;
+  const delayMs = relaunchDelayMs(seat.quickEnds);
+  const waitedMs = pass.seen.wallMs - end.atMs;
+  // Wall time only spaces the tries: after a jump back the wait is at most begun anew.
+  if (waitedMs >= 0 && waitedMs < delayMs) {
+    block(
+      pass,
+      'launch-backs-off',
+      seat.slot,
+      `its task ended ${seat.quickEnds} times soon after launch: ${end.message}`,
+    );
+    wakeWithin(pass, delayMs - waitedMs);
+    return;
+  }
+  const reason = `its task is over: ${end.state}${end.message === '' ? '' : `, ${end.message}`}`;
+  pass.wants.push({ kind: 'relaunch', seat: seat.id, task: taskIdOf(seat.slot, pass.seen.freshId), reason });
+  if (!pass.seen.mesos.offered.has(seat.id)) {
+    block(
+      pass,
+      'waits-for-volume',
+      seat.slot,
+      `waits for ${seat.hostname} to offer its reservation: ${reason}`,
+    );
+    wakeWithin(pass, 1000);
+  }
+}
+
+/** The first two launches follow at once, then 1 s doubling to a minute. */
+function relaunchDelayMs(quickEnds: number): number {
+  return quickEnds < 2 ? 0 : Math.min(60_000, 1000 * 2 ** Math.min(quickEnds - 2, 6));
+}
+
+/** Starts the etcd of a member that is listed and whose supervisor waits for the word (S4). */
+function wantEtcd(pass: Pass, membership: Membership | null, seat: DraftSeat): void {
+  const status = freshStatus(pass, seat);
+  const { data } = seat;
+  if (status === null) {
+    wakeWithin(pass, BUSY_WAKE_MS);
+    if (evidenceOf(pass, seat.task)?.kind === 'alive') {
+      block(
+        pass,
+        'supervisor-silent',
+        seat.slot,
+        `its task runs on ${seat.hostname}, its supervisor does not answer`,
+      );
+    }
+    return;
+  }
+  if (status.phase === 'failed') {
+    block(pass, 'member-failed', seat.slot, status.problem ?? 'its supervisor cannot go on');
+    return;
+  }
+  if (data === null || !data.started || status.identity === null) return;
+  if (status.phase === 'stopped' && status.identity.started) {
+    if (mayServe(pass, membership, seat)) resume(pass, seat);
+  } else if (status.phase === 'prepared') startFounder(pass, seat);
+}
+
+function mayServe(pass: Pass, membership: Membership | null, seat: DraftSeat): boolean {
+  const { intent } = pass.record;
+  if (membership !== null) return memberOf(membership, seat) !== undefined;
+  // Without a quorum nobody can tell; but nobody can have removed it either, unless that was our own doing.
+  return !(intent?.committed === true && intent.remove?.seat === seat.id);
+}
+
+function resume(pass: Pass, seat: DraftSeat): void {
+  const { epoch } = pass.record;
+  order(
+    pass,
+    seat,
+    {
+      kind: 'start',
+      args: {
+        mode: 'resume',
+        token: epoch.token,
+        initialCluster: [],
+        clusterId: epoch.clusterId,
+        memberId: seat.data?.memberId ?? null,
+        floor: seat.data?.floor ?? null,
+      },
+    },
+    'start etcd on the data it left',
+  );
+}
+
+/** A founding member that was never started, of an epoch that is past its `go`. */
+function startFounder(pass: Pass, seat: DraftSeat): void {
+  const { epoch } = pass.record;
+  if (epoch.phase === 'preparing' || !epoch.members.some((member) => member.seat === seat.id)) return;
+  if (seat.data?.attempt !== epoch.attempt) return;
+  order(
+    pass,
+    seat,
+    {
+      kind: 'start',
+      args: {
+        mode: 'bootstrap',
+        token: epoch.token,
+        initialCluster: epoch.members.map((member) => ({ name: member.slot, peerUrl: member.peerUrl })),
+        clusterId: null,
+        memberId: null,
+        floor: null,
+      },
+    },
+    `start with ${epoch.members.length} founding members`,
+  );
+}
+
+/** Tasks of leaving seats are killed, what they reserved is given back when it is offered. */
+function letGo(pass: Pass): void {
+  const { agentsGone, offered, strays } = pass.seen.mesos;
+  pass.record.leaving = pass.record.leaving.filter(({ seat }) => !agentsGone.has(seat.agentId));
+  for (const { seat, reason } of pass.record.leaving) {
+    const evidence = evidenceOf(pass, seat.task);
+    if (evidence?.kind === 'alive') {
+      wakeWithin(pass, 1000);
+      const { killGraceMs: graceMs } = pass.spec;
+      pass.actions.push({ kind: 'kill', task: seat.task, agentId: seat.agentId, graceMs, reason });
+    } else if (offered.has(seat.id)) {
+      pass.wants.push({ kind: 'release', seat: seat.id, reason });
+    }
+  }
+  for (const seat of strays) {
+    pass.wants.push({ kind: 'release', seat, reason: 'a reservation of ours that the record does not know' });
+  }
+}

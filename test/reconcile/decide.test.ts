@@ -1,0 +1,384 @@
+import { describe, expect, it } from 'vitest';
+import { peerUrlOf } from '../../src/protocol/launch.ts';
+import { SmallWorld } from './small-world.ts';
+
+function wholeWorld(size = 3): SmallWorld {
+  const world = new SmallWorld(size);
+  world.until(() => world.isWhole());
+  world.story.length = 0;
+  return world;
+}
+
+describe('bootstrap', () => {
+  it.each([1, 3, 5])('starts %i members together when all are in hand', (size) => {
+    const world = new SmallWorld(size);
+    world.until(() => world.isWhole());
+    const starts = world.story.filter((line) => line.startsWith('start '));
+    expect(starts).toHaveLength(size);
+    expect(world.story.filter((line) => line.startsWith('member-'))).toEqual([]);
+    expect(world.record.epoch).toMatchObject({ phase: 'formed', clusterId: 'c1', attempt: 1 });
+    expect(world.record.seats.every((seat) => seat.data?.memberId !== null)).toBe(true);
+  });
+
+  it('stores go before the first start is ordered', () => {
+    const world = new SmallWorld();
+    world.until(() => {
+      const decision = world.step();
+      const starting = decision.actions.some(
+        (action) => action.kind === 'order' && action.body.kind === 'start',
+      );
+      if (starting) expect(decision.record.epoch.phase).not.toBe('preparing');
+      return starting;
+    });
+    expect(world.record.seats.every((seat) => seat.data?.started === true)).toBe(true);
+  });
+
+  it('starts with a quorum after the window and lets the rest join as learners', () => {
+    const world = new SmallWorld();
+    world.step();
+    const late = world.member('etcd-2');
+    late.up = false;
+    world.until(() => world.record.epoch.phase === 'formed', 100);
+    expect(world.record.epoch.members.map((member) => member.slot)).toEqual(['etcd-0', 'etcd-1']);
+    expect(world.record.epoch.waitedMs).toBeGreaterThanOrEqual(world.spec.bootstrapWindowMs);
+    late.up = true;
+    world.until(() => world.isWhole());
+    expect(world.voters()).toHaveLength(3);
+    expect(world.story.slice(-3)).toEqual([
+      'member-add etcd-0',
+      expect.stringMatching(/^start etcd-2/),
+      expect.stringMatching(/^member-promote etcd-0/),
+    ]);
+  });
+
+  it('does not start fewer than a quorum of the target', () => {
+    const world = new SmallWorld();
+    world.step();
+    world.member('etcd-1').up = false;
+    world.member('etcd-2').up = false;
+    for (let step = 0; step < 100; step += 1) world.step(1000);
+    expect(world.record.epoch.phase).toBe('preparing');
+    expect(world.last?.blocked.map((one) => one.code)).toContain('forming');
+  });
+
+  it('begins a new attempt with a new token when a majority is lost between go and forming', () => {
+    const world = new SmallWorld();
+    world.refuse.add('start');
+    world.until(() => world.record.epoch.phase === 'go');
+    const { token } = world.record.epoch;
+    world.loseAgent('etcd-0');
+    world.loseAgent('etcd-1');
+    world.step();
+    expect(world.record.epoch).toMatchObject({ phase: 'preparing', attempt: 2 });
+    expect(world.record.epoch.token).not.toBe(token);
+    world.refuse.clear();
+    world.until(() => world.isWhole());
+    expect(world.record.seats).toHaveLength(3);
+  });
+
+  it('never prepares again a founder that came back blank after go', () => {
+    const world = new SmallWorld();
+    world.refuse.add('start');
+    world.until(() => world.record.epoch.phase === 'go');
+    const blank = world.member('etcd-2');
+    blank.identity = null;
+    blank.phase = 'idle';
+    world.refuse.clear();
+    world.story.length = 0;
+    world.until(() => world.isWhole());
+    expect(blank.identity).toBeNull();
+    expect(world.record.seats.find((seat) => seat.id === blank.seat.id)).toBeUndefined();
+    expect(world.voters()).toHaveLength(3);
+  });
+});
+
+describe('L1: the task is gone, agent and volume are there', () => {
+  it('launches a new task on the same seat and starts etcd on its data', () => {
+    const world = wholeWorld();
+    const { seat, memberId } = world.member('etcd-1');
+    world.end('etcd-1', 'ended');
+    world.step();
+    world.until(() => world.isWhole());
+    expect(world.story).toEqual(['relaunch etcd-1', expect.stringMatching(/^start etcd-1/)]);
+    expect(world.seat('etcd-1')).toMatchObject({ id: seat.id, launches: 2 });
+    expect(world.seat('etcd-1').task).not.toBe(seat.task);
+    expect(world.member('etcd-1').memberId).toBe(memberId);
+  });
+
+  it('relaunches every member when all tasks ended, and so brings the quorum back', () => {
+    const world = wholeWorld();
+    for (const slot of ['etcd-0', 'etcd-1', 'etcd-2']) world.end(slot, 'ended');
+    world.step();
+    world.until(() => world.isWhole());
+    expect(world.story.filter((line) => line.startsWith('member-'))).toEqual([]);
+    expect(world.record.epoch).toMatchObject({ number: 1, attempt: 1 });
+  });
+
+  it('waits longer each time a task ends soon after its launch', () => {
+    const world = wholeWorld();
+    const { id } = world.seat('etcd-1');
+    for (let round = 0; round < 5; round += 1) {
+      world.end('etcd-1', 'ended');
+      world.until(() => world.seat('etcd-1').taskEnd === null, 1000);
+      world.step();
+      const member = world.members.get(id);
+      if (member !== undefined) member.phase = 'stopped';
+      world.refuse.add('start');
+    }
+    world.end('etcd-1', 'ended');
+    world.step();
+    expect(world.last?.blocked.map((one) => one.code)).toContain('launch-backs-off');
+  });
+});
+
+describe('L2: agent or data gone', () => {
+  it('replaces a member whose agent is gone: place, remove, add, start, promote', () => {
+    const world = wholeWorld();
+    const old = world.member('etcd-2');
+    world.loseAgent('etcd-2');
+    world.step();
+    world.until(() => world.isWhole());
+    expect(world.story).toEqual([
+      'place etcd-2 on host-4',
+      'prepare etcd-2',
+      `member-remove etcd-0 ${old.memberId}`,
+      'member-add etcd-0',
+      expect.stringMatching(/^start etcd-2/),
+      expect.stringMatching(/^member-promote etcd-0/),
+    ]);
+    expect(world.voters()).toHaveLength(3);
+    expect(world.voters()).not.toContain(old.memberId);
+    expect(world.record.leaving).toEqual([]);
+  });
+
+  it('does not remove the old member while there is no place for its successor', () => {
+    const world = wholeWorld();
+    world.offersFit = false;
+    world.loseAgent('etcd-2');
+    for (let step = 0; step < 50; step += 1) world.step();
+    expect(world.story).toEqual([]);
+    expect(world.voters()).toHaveLength(3);
+    expect(world.last?.blocked.map((one) => one.code)).toContain('waits-for-offers');
+  });
+
+  it('touches no membership without a quorum', () => {
+    const world = wholeWorld();
+    world.loseAgent('etcd-1');
+    world.loseAgent('etcd-2');
+    for (let step = 0; step < 50; step += 1) world.step();
+    expect(world.story.filter((line) => line.startsWith('member-'))).toEqual([]);
+    expect(world.last?.blocked.map((one) => one.code)).toContain('no-quorum');
+    expect(world.last?.health.state).toBe('quorum-lost');
+  });
+
+  it('replaces two of five one after the other, both removed before the first is added', () => {
+    const world = wholeWorld(5);
+    world.loseAgent('etcd-3');
+    world.loseAgent('etcd-4');
+    world.step();
+    world.until(() => world.isWhole(), 100);
+    const changes = world.story
+      .filter((line) => line.startsWith('member-'))
+      .map((line) => line.split(' ')[0]);
+    expect(changes).toEqual([
+      'member-remove',
+      'member-remove',
+      'member-add',
+      'member-promote',
+      'member-add',
+      'member-promote',
+    ]);
+    expect(world.voters()).toHaveLength(5);
+  });
+
+  it('parks a replacement while a second dead voter stands in the way of the add', () => {
+    const world = wholeWorld(5);
+    world.loseAgent('etcd-3');
+    world.refuse.add('member-add');
+    world.step();
+    world.until(() => world.story.some((line) => line.endsWith('refuses member-add')));
+    world.loseAgent('etcd-4');
+    world.step();
+    world.until(() => world.voters().length === 3);
+    world.refuse.clear();
+    world.until(() => world.isWhole(), 100);
+    expect(world.voters()).toHaveLength(5);
+  });
+
+  it('replaces a member that reports its data unusable', () => {
+    const world = wholeWorld();
+    const old = world.member('etcd-1');
+    old.dataProblem = 'corrupt';
+    old.phase = 'failed';
+    world.step();
+    world.until(() => world.isWhole());
+    expect(world.voters()).not.toContain(old.memberId);
+    expect(world.story).toContain(`kill ${old.seat.task}`);
+    expect(world.story.at(-1)).toBe(`release ${old.seat.id}`);
+  });
+
+  it('removes a learner that is lost, then adds another', () => {
+    const world = wholeWorld();
+    world.loseAgent('etcd-2');
+    world.refuse.add('start');
+    world.step();
+    world.until(() => world.listed.some((member) => member.isLearner));
+    world.loseAgent('etcd-2');
+    world.refuse.clear();
+    world.step();
+    world.until(() => world.isWhole(), 100);
+    const changes = world.story
+      .filter((line) => line.startsWith('member-'))
+      .map((line) => line.split(' ')[0]);
+    expect(changes).toEqual(['member-remove', 'member-add', 'member-remove', 'member-add', 'member-promote']);
+  });
+
+  it('does not promote a learner that lags behind the leader', () => {
+    const world = wholeWorld();
+    world.loseAgent('etcd-2');
+    world.step();
+    world.until(() => world.story.some((line) => line.startsWith('start etcd-2')));
+    const learner = world.member('etcd-2');
+    learner.applied = 50n;
+    for (let step = 0; step < 30; step += 1) world.step();
+    expect(world.voters()).toHaveLength(2);
+    learner.applied = world.applied;
+    world.until(() => world.isWhole());
+  });
+});
+
+describe('an agent out of sight', () => {
+  function unreachable(world: SmallWorld, slot: string): void {
+    const { task, agentId } = world.seat(slot);
+    world.tasks.set(task, { kind: 'unreachable', state: 'TASK_UNREACHABLE', agentId });
+  }
+
+  it('is waited for as long as told, by watched time only', () => {
+    const world = wholeWorld();
+    unreachable(world, 'etcd-2');
+    for (let step = 0; step < 5; step += 1) {
+      world.nowMs += 3_600_000;
+      world.step(1_000);
+    }
+    expect(world.record.seats.every((seat) => seat.lost === null)).toBe(true);
+    const { task, agentId } = world.seat('etcd-2');
+    world.tasks.set(task, { kind: 'alive', state: 'TASK_RUNNING', agentId, healthy: true });
+    world.step();
+    expect(world.seat('etcd-2').absentMs).toBe(0);
+    expect(world.story).toEqual([]);
+  });
+
+  it('is replaced in the end; a member that still serves votes until its successor is level', () => {
+    const world = wholeWorld();
+    const old = world.member('etcd-2');
+    unreachable(world, 'etcd-2');
+    let votersMax = 0;
+    world.until(
+      () => {
+        votersMax = Math.max(votersMax, world.voters().length);
+        return world.voters().length === 3 && !world.voters().includes(old.memberId ?? '');
+      },
+      200,
+      1_000,
+    );
+    expect(votersMax).toBe(3);
+    expect(
+      world.story.filter((line) => line.startsWith('member-')).map((line) => line.split(' ')[0]),
+    ).toEqual(['member-add', 'member-remove', 'member-promote']);
+    world.tasks.set(old.seat.task, {
+      kind: 'alive',
+      state: 'TASK_RUNNING',
+      agentId: old.seat.agentId,
+      healthy: true,
+    });
+    world.until(() => world.isWhole());
+    expect(world.story.slice(-2)).toEqual([`kill ${old.seat.task}`, `release ${old.seat.id}`]);
+  });
+
+  it('is kept when it returns before the membership was touched; the successor goes', () => {
+    const world = wholeWorld();
+    unreachable(world, 'etcd-2');
+    world.refuse.add('prepare');
+    world.until(() => world.record.seats.length === 4, 200, 1_000);
+    const { task, agentId, id } =
+      world.record.seats.find((seat) => seat.slot === 'etcd-2' && seat.lost !== null) ?? world.seat('etcd-2');
+    world.tasks.set(task, { kind: 'alive', state: 'TASK_RUNNING', agentId, healthy: true });
+    world.until(() => world.isWhole());
+    expect(world.seat('etcd-2').id).toBe(id);
+    expect(world.story.filter((line) => line.startsWith('member-'))).toEqual([]);
+  });
+});
+
+describe('what nothing explains', () => {
+  it('removes an unstarted member that is not ours', () => {
+    const world = wholeWorld();
+    world.listed.push({
+      id: 'dead',
+      name: '',
+      peerUrls: ['http://10.9.9.9:2380'],
+      clientUrls: [],
+      isLearner: true,
+    });
+    world.step();
+    world.until(() => world.isWhole());
+    expect(world.story).toEqual(['member-remove etcd-0 dead']);
+  });
+
+  it('reports a started member that is not ours and leaves it alone', () => {
+    const world = wholeWorld();
+    world.listed.push({
+      id: 'f00',
+      name: 'alien',
+      peerUrls: ['http://10.9.9.9:2380'],
+      clientUrls: [],
+      isLearner: false,
+    });
+    for (let step = 0; step < 20; step += 1) world.step();
+    expect(world.story).toEqual([]);
+    expect(world.last?.blocked.map((one) => one.code)).toContain('foreign-member');
+  });
+
+  it('gives back reservations that the record does not know', () => {
+    const world = wholeWorld();
+    world.strays.push('seat-99');
+    world.step();
+    expect(world.story).toEqual(['release seat-99']);
+  });
+});
+
+describe('taking over', () => {
+  it('orders nothing but fences until a majority has taken the generation', () => {
+    const world = wholeWorld();
+    world.record = { ...world.record, generation: 7 };
+    world.loseAgent('etcd-2');
+    world.refuse.add('fence');
+    for (let step = 0; step < 10; step += 1) world.step();
+    expect(new Set(world.story)).toEqual(
+      new Set(['place etcd-2 on host-4', 'etcd-0 refuses fence', 'etcd-1 refuses fence']),
+    );
+    world.refuse.clear();
+    world.until(() => world.isWhole());
+    expect(world.member('etcd-0').fence).toEqual({ epoch: 1, generation: 7 });
+  });
+
+  it('wants nothing from Mesos before every recorded task was answered for', () => {
+    const world = wholeWorld();
+    world.end('etcd-1', 'ended');
+    const observe = world.observe.bind(world);
+    world.observe = (elapsedMs) => {
+      const seen = observe(elapsedMs);
+      return { ...seen, mesos: { ...seen.mesos, reconciled: false } };
+    };
+    expect(world.step().wants).toEqual([]);
+  });
+});
+
+it('uses one address for a seat over all its tasks', () => {
+  const world = wholeWorld();
+  const before = peerUrlOf(world.seat('etcd-0'));
+  world.end('etcd-0', 'asserted', 'TASK_LOST');
+  world.offered.set(world.seat('etcd-0').id, { volume: true, complete: true });
+  world.step();
+  world.until(() => world.isWhole());
+  expect(peerUrlOf(world.seat('etcd-0'))).toBe(before);
+});

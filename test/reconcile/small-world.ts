@@ -1,0 +1,374 @@
+import { peerUrlOf } from '../../src/protocol/launch.ts';
+import type { EtcdMember, MemberStatus, Probe } from '../../src/protocol/member-status.ts';
+import type { ClusterRecord, Seat, TaskEnd } from '../../src/protocol/record.ts';
+import { decide } from '../../src/reconcile/decide.ts';
+import type { Action, Decision, Want } from '../../src/reconcile/decision.ts';
+import type {
+  MemberView,
+  Observation,
+  OfferedSeat,
+  Spec,
+  TaskEvidence,
+} from '../../src/reconcile/observation.ts';
+import { seatPlaced, seatRelaunched, seatReleased } from '../../src/reconcile/seats.ts';
+
+/**
+ * A world just big enough to see what `decide` decides: seats come up at once, orders are carried out at once,
+ * and etcd's members are counted rather than run. What takes time or fails is set by hand.
+ */
+export interface SmallMember {
+  seat: Seat;
+  /** The supervisor answers. */
+  up: boolean;
+  phase: MemberStatus['phase'];
+  identity: MemberStatus['identity'];
+  fence: MemberStatus['fence'];
+  memberId: string | null;
+  applied: bigint;
+  dataProblem: MemberStatus['dataProblem'];
+}
+
+export const SPEC: Spec = {
+  size: 3,
+  bootstrapWindowMs: 5_000,
+  unreachableTimeoutMs: 60_000,
+  volumeTimeoutMs: 120_000,
+  launchTimeoutMs: 300_000,
+  killGraceMs: 10_000,
+  artifact: 'checkout',
+  etcd: { heartbeatIntervalMs: 100, electionTimeoutMs: 1000, quotaBytes: 2 ** 31, snapshotCount: 10_000 },
+};
+
+export function blankRecord(size: number): ClusterRecord {
+  return {
+    schemaVersion: 1,
+    cluster: 'cluster-1',
+    framework: { name: 'etcd', id: 'framework-1' },
+    generation: 1,
+    size,
+    epoch: {
+      number: 1,
+      attempt: 1,
+      token: 'token-1',
+      source: { kind: 'bootstrap' },
+      phase: 'preparing',
+      openedAtMs: 0,
+      waitedMs: 0,
+      members: [],
+      clusterId: null,
+    },
+    seats: [],
+    leaving: [],
+    intent: null,
+  };
+}
+
+export class SmallWorld {
+  readonly spec: Spec;
+  record: ClusterRecord;
+  nowMs = 1_000_000;
+  passes = 0;
+  /** Members as etcd lists them. */
+  listed: EtcdMember[] = [];
+  applied = 100n;
+  /** Offers for new seats come. */
+  offersFit = true;
+  readonly members = new Map<string, SmallMember>();
+  readonly tasks = new Map<string, TaskEvidence>();
+  readonly offered = new Map<string, OfferedSeat>();
+  readonly agentsGone = new Set<string>();
+  strays: string[] = [];
+  /** `kind` of order → refused with nothing done. */
+  readonly refuse = new Set<string>();
+  /** What was done, in words, in order. */
+  readonly story: string[] = [];
+  last: Decision | null = null;
+
+  constructor(size = 3) {
+    this.spec = { ...SPEC, size };
+    this.record = blankRecord(size);
+  }
+
+  observe(elapsedMs: number): Observation {
+    this.passes += 1;
+    return {
+      wallMs: this.nowMs,
+      elapsedMs,
+      freshId: `${this.passes}`.padStart(8, '0'),
+      mesos: {
+        subscribed: true,
+        reconciled: true,
+        tasks: new Map(this.tasks),
+        offered: new Map(this.offered),
+        agentsGone: new Set(this.agentsGone),
+        strays: [...this.strays],
+      },
+      members: new Map([...this.members].map(([id, member]) => [id, this.view(member)])),
+    };
+  }
+
+  /** One pass: decide, store, act. */
+  step(elapsedMs = 100): Decision {
+    this.nowMs += elapsedMs;
+    const decision = decide(this.spec, this.record, this.observe(elapsedMs));
+    this.record = decision.record;
+    this.last = decision;
+    for (const want of decision.wants) this.fulfil(want);
+    for (const action of decision.actions) this.act(action);
+    return decision;
+  }
+
+  /** Steps until `done`, at most `stepsMax` times; throws what stands in the way. */
+  until(done: () => boolean, stepsMax = 60, elapsedMs = 100): void {
+    for (let step = 0; step < stepsMax; step += 1) {
+      if (done()) return;
+      this.step(elapsedMs);
+    }
+    if (!done())
+      throw new Error(`not reached: ${JSON.stringify(this.last?.blocked)}\n${this.story.join('\n')}`);
+  }
+
+  isWhole(): boolean {
+    const { intent, leaving, seats, size } = this.record;
+    const settled = intent === null && leaving.length === 0 && seats.length === size;
+    return settled && this.last?.health.state === 'healthy';
+  }
+
+  seat(slot: string): Seat {
+    const seat = this.record.seats.find((one) => one.slot === slot && one.lost === null);
+    if (seat === undefined) throw new Error(`no seat holds ${slot}`);
+    return seat;
+  }
+
+  member(slot: string): SmallMember {
+    const member = this.members.get(this.seat(slot).id);
+    if (member === undefined) throw new Error(`${slot} never ran`);
+    return member;
+  }
+
+  /** The task ended: `standing` says who knows. */
+  end(slot: string, standing: TaskEnd['standing'], state = 'TASK_FAILED'): void {
+    const seat = this.seat(slot);
+    const source = standing === 'ended' ? 'SOURCE_EXECUTOR' : 'SOURCE_MASTER';
+    const end = { standing, state, source, reason: '', message: 'ended by the test', atMs: this.nowMs };
+    this.tasks.set(seat.task, { kind: 'over', end, agentId: seat.agentId });
+    const member = this.member(slot);
+    member.up = false;
+    if (standing === 'ended') this.offered.set(seat.id, { volume: true, complete: true });
+  }
+
+  loseAgent(slot: string): void {
+    this.end(slot, 'asserted', 'TASK_GONE_BY_OPERATOR');
+    this.agentsGone.add(this.seat(slot).agentId);
+  }
+
+  voters(): string[] {
+    return this.listed.filter((member) => !member.isLearner).map((member) => member.id);
+  }
+
+  private view(member: SmallMember): MemberView {
+    if (!member.up) return { status: null, ageMs: Number.POSITIVE_INFINITY, failingMs: 1_000 };
+    return { status: this.status(member), ageMs: 10, failingMs: 0 };
+  }
+
+  private status(member: SmallMember): MemberStatus {
+    return {
+      protocol: 1,
+      build: 'test',
+      cluster: this.record.cluster,
+      slot: member.seat.slot,
+      seat: member.seat.id,
+      task: this.record.seats.find((seat) => seat.id === member.seat.id)?.task ?? member.seat.task,
+      sequence: this.passes,
+      phase: member.phase,
+      problem: null,
+      dataProblem: member.dataProblem,
+      fence: member.fence,
+      identity: member.identity,
+      floor: null,
+      etcd: null,
+      probe: member.phase === 'running' ? this.probe(member) : null,
+      warnings: [],
+    };
+  }
+
+  private probe(member: SmallMember): Probe {
+    const me = this.listed.find((one) => one.id === member.memberId);
+    const voters = this.listed.filter((one) => !one.isLearner);
+    const running = [...this.members.values()].filter((one) => one.up && one.phase === 'running');
+    const voting = running.filter((one) => voters.some((voter) => voter.id === one.memberId));
+    const quorum = voting.length > voters.length / 2;
+    const leader = quorum ? (voting.map((one) => one.memberId ?? '').sort()[0] ?? null) : null;
+    return {
+      ageMs: 0,
+      version: '3.4.23',
+      clusterId: 'c1',
+      memberId: member.memberId ?? '0',
+      leaderId: leader,
+      isLearner: me?.isLearner ?? true,
+      raftTerm: '2',
+      raftIndex: member.applied.toString(),
+      raftAppliedIndex: member.applied.toString(),
+      revision: member.applied.toString(),
+      dbSizeBytes: 1,
+      dbSizeInUseBytes: 1,
+      errors: [],
+      alarms: [],
+      confirmedMembers: quorum && me?.isLearner === false ? [...this.listed] : null,
+      localMembers: [...this.listed],
+    };
+  }
+
+  private fulfil(want: Want): void {
+    if (want.kind === 'release') {
+      this.story.push(`release ${want.seat}`);
+      this.offered.delete(want.seat);
+      this.strays = this.strays.filter((seat) => seat !== want.seat);
+      this.record = seatReleased(this.record, want.seat);
+      return;
+    }
+    if (want.kind === 'relaunch') {
+      if (!this.offered.has(want.seat)) return;
+      this.offered.delete(want.seat);
+      this.record = seatRelaunched(this.record, want.seat, want.task, this.nowMs);
+      const member = this.members.get(want.seat);
+      if (member === undefined) return;
+      this.story.push(`relaunch ${member.seat.slot}`);
+      member.up = true;
+      if (member.phase === 'running' || member.phase === 'removed') member.phase = 'stopped';
+      this.tasks.set(want.task, {
+        kind: 'alive',
+        state: 'TASK_RUNNING',
+        agentId: member.seat.agentId,
+        healthy: true,
+      });
+      return;
+    }
+    if (!this.offersFit) return;
+    const number = this.members.size + 1;
+    this.record = seatPlaced(
+      this.record,
+      {
+        id: `seat-${number}`,
+        slot: want.slot,
+        agentId: `agent-${number}`,
+        agentAddress: `10.0.0.${number}:5051`,
+        hostname: `host-${number}`,
+        zone: null,
+        host: `10.0.0.${number}`,
+        ports: { peer: 2380, client: 2379, supervisor: 2378 },
+        volumeId: `volume-${number}`,
+        resources: { cpus: 1, memMb: 512, diskMb: 1024 },
+        task: `${want.slot}__${number}`,
+        pinned: { artifact: 'checkout', etcd: SPEC.etcd },
+      },
+      this.nowMs,
+    );
+    this.story.push(`place ${want.slot} on host-${number}`);
+    const seat = this.record.seats.at(-1);
+    if (seat === undefined) return;
+    this.members.set(seat.id, {
+      seat,
+      up: true,
+      phase: 'idle',
+      identity: null,
+      fence: { epoch: 0, generation: 0 },
+      memberId: null,
+      applied: 0n,
+      dataProblem: null,
+    });
+    this.tasks.set(seat.task, { kind: 'alive', state: 'TASK_RUNNING', agentId: seat.agentId, healthy: null });
+  }
+
+  private act(action: Action): void {
+    if (action.kind === 'kill') {
+      this.story.push(`kill ${action.task}`);
+      const end: TaskEnd = {
+        standing: 'ended',
+        state: 'TASK_KILLED',
+        source: 'SOURCE_EXECUTOR',
+        reason: '',
+        message: '',
+        atMs: this.nowMs,
+      };
+      this.tasks.set(action.task, { kind: 'over', end, agentId: action.agentId });
+      const leaving = this.record.leaving.find((entry) => entry.seat.task === action.task);
+      if (leaving !== undefined) {
+        this.offered.set(leaving.seat.id, { volume: true, complete: true });
+        const member = this.members.get(leaving.seat.id);
+        if (member !== undefined) member.up = false;
+      }
+      return;
+    }
+    const member = this.members.get(action.seat.id);
+    if (member === undefined || !member.up) return;
+    const { body } = action;
+    if (this.refuse.has(body.kind)) {
+      this.story.push(`${member.seat.slot} refuses ${body.kind}`);
+      return;
+    }
+    this.story.push(
+      `${body.kind} ${member.seat.slot}${'memberId' in body.args ? ` ${body.args.memberId}` : ''}`,
+    );
+    member.fence = { epoch: action.epoch, generation: this.record.generation };
+    switch (body.kind) {
+      case 'prepare':
+        member.phase = 'prepared';
+        member.identity = {
+          epoch: action.epoch,
+          attempt: action.attempt,
+          token: body.args.token,
+          started: false,
+          clusterId: null,
+          memberId: null,
+        };
+        return;
+      case 'start':
+        this.startEtcd(member, body.args.mode, body.args.initialCluster);
+        return;
+      case 'member-add':
+        if (this.listed.some((one) => one.peerUrls.includes(body.args.peerUrl))) return;
+        this.listed.push(this.listing('', body.args.peerUrl, true));
+        return;
+      case 'member-remove':
+        this.listed = this.listed.filter((one) => one.id !== body.args.memberId);
+        for (const one of this.members.values()) {
+          if (one.memberId === body.args.memberId && one.phase === 'running') one.phase = 'removed';
+        }
+        return;
+      case 'member-promote':
+        this.listed = this.listed.map((one) =>
+          one.id === body.args.memberId ? { ...one, isLearner: false } : one,
+        );
+        return;
+      case 'fence':
+      case 'stop':
+      case 'move-leader':
+        return;
+    }
+  }
+
+  private startEtcd(
+    member: SmallMember,
+    mode: string,
+    initial: readonly { name: string; peerUrl: string }[],
+  ): void {
+    const url = peerUrlOf(member.seat);
+    if (mode === 'bootstrap' && this.listed.length === 0) {
+      this.listed = initial.map((one) => this.listing(one.name, one.peerUrl, false));
+    }
+    const mine = this.listed.find((one) => one.peerUrls.includes(url));
+    member.memberId = mine?.id ?? member.memberId;
+    this.listed = this.listed.map((one) => (one === mine ? { ...one, name: member.seat.slot } : one));
+    if (member.identity !== null) {
+      member.identity = { ...member.identity, started: true, clusterId: 'c1', memberId: member.memberId };
+    }
+    member.phase = 'running';
+    member.applied = this.applied;
+  }
+
+  private listing(name: string, peerUrl: string, isLearner: boolean): EtcdMember {
+    const id = `a${(Number(peerUrl.replace(/\D/g, '')) % 100_000_007).toString(16)}`;
+    return { id, name, peerUrls: [peerUrl], clientUrls: [], isLearner };
+  }
+}
