@@ -14,4 +14,10 @@ export interface CommandEntry {
 }
 
 /** In the order in which `etcd-mesos --help` lists them. */
-export const COMMANDS: readonly CommandEntry[] = [];
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'local',
+    summary: 'a Mesos of this machine: a master and agents that run real processes, for trial and tests',
+    load: () => import('./local-roles.ts'),
+  },
+];

@@ -18,18 +18,24 @@ export interface ContainerSpec {
   readonly taskId: string;
   readonly command: CommandInfo;
   readonly healthCheck: HealthCheck | null;
+  /** Milliseconds from SIGTERM to SIGKILL when the health check kills the task. Default 3000, as in Mesos. */
+  readonly killGraceMs?: number;
   /** Persistent volumes: path inside the sandbox → directory on the host. */
   readonly volumes: readonly { readonly containerPath: string; readonly hostPath: string }[];
 }
 
 export type ContainerEvent =
+  /** Something was missing before there was an executor; `message` is what the update says. */
   | { readonly kind: 'fetch-failed'; readonly message: string }
   /** The executor runs (TASK_STARTING). */
   | { readonly kind: 'starting'; readonly executorPid: number }
   /** The command runs (TASK_RUNNING). */
   | { readonly kind: 'running'; readonly executorPid: number }
   | { readonly kind: 'health'; readonly healthy: boolean }
-  /** Consecutive failures of the health check reached their limit: the executor kills the task. */
+  /**
+   * SIGTERM goes out now: somebody asked for it, or consecutive failures of the health check reached their limit.
+   * Told once.
+   */
   | { readonly kind: 'killing'; readonly becauseUnhealthy: boolean }
   /** The command ended. `killed` when it was told to. */
   | {
