@@ -1,0 +1,88 @@
+import { CodedError } from '../base/errors.ts';
+import type { FrameworkInfo } from '../mesos/wire.ts';
+import type { Spec } from '../reconcile/observation.ts';
+
+/** What a scheduler is told once, at its start. Parsed and checked by the options' schema; nothing here secret. */
+export interface SchedulerConfig {
+  readonly framework: FrameworkConfig;
+  /** URLs of Mesos masters, with their scheme; any of them, the leader is found by redirects. */
+  readonly masters: readonly string[];
+  /** What one member is given. */
+  readonly resources: MemberResources;
+  readonly spec: Spec;
+  readonly artifact: Artifact;
+  readonly bootstrap: BootstrapMode;
+}
+
+export interface FrameworkConfig {
+  /** Names the framework, its reservations and its adoption: one cluster has one name. */
+  readonly name: string;
+  /** Operating system user of the tasks. */
+  readonly user: string;
+  readonly role: string;
+  readonly principal?: string;
+  /** Milliseconds that Mesos keeps the members alive without a scheduler. Default {@link FAILOVER_TIMEOUT_MS}. */
+  readonly failoverTimeoutMs: number;
+  readonly webuiUrl?: string;
+  readonly hostname?: string;
+}
+/** Four weeks. */
+export const FAILOVER_TIMEOUT_MS = 28 * 86_400_000;
+
+export interface MemberResources {
+  readonly cpus: number;
+  readonly memMb: number;
+  readonly diskMb: number;
+}
+
+/** How the code of a member comes to its agent. */
+export type Artifact =
+  /** A tar archive with `etcd-mesos/` (Node, our code, etcd), fetched and checked before anything in it runs. */
+  | { readonly kind: 'uri'; readonly uri: string; readonly sha256: string }
+  /** A checkout on the agent's own disk: for agents on this machine. Absolute paths. */
+  | { readonly kind: 'checkout'; readonly node: string; readonly entry: string; readonly etcdBinary: string };
+
+/**
+ * What to do without a stored record. `auto` believes a first start only where nothing of ours is found and
+ * adopts what is; `adopt` insists on finding something; `new` is the operator's word to ignore what is there.
+ */
+export type BootstrapMode = 'auto' | 'adopt' | 'new';
+
+/** What the scheduler registers as; `id` is the connection's business. */
+export function frameworkInfoOf(config: FrameworkConfig): FrameworkInfo {
+  return {
+    user: config.user,
+    name: config.name,
+    roles: [config.role],
+    failover_timeout: config.failoverTimeoutMs / 1000,
+    checkpoint: true,
+    capabilities: CAPABILITIES.map((type) => ({ type })),
+    ...(config.principal === undefined ? {} : { principal: config.principal }),
+    ...(config.webuiUrl === undefined ? {} : { webui_url: config.webuiUrl }),
+    ...(config.hostname === undefined ? {} : { hostname: config.hostname }),
+  };
+}
+
+const CAPABILITIES = [
+  'MULTI_ROLE',
+  'PARTITION_AWARE',
+  'TASK_KILLING_STATE',
+  'RESERVATION_REFINEMENT',
+  'REGION_AWARE',
+] as const;
+
+/** What ends a scheduler for good: running it again as it is would end the same way. */
+export class SchedulerError extends CodedError<
+  /** Another scheduler has written the record. */
+  | 'record-conflict'
+  /** The stored framework id was removed from Mesos: by a teardown or because the failover timeout passed. */
+  | 'framework-removed'
+  /** The record belongs to another framework name. */
+  | 'wrong-record'
+  /** No record, and what was found in Mesos contradicts a first start and cannot be adopted. */
+  | 'not-a-first-start'
+  /** `adopt` was asked for and there is nothing to adopt. */
+  | 'nothing-to-adopt'
+  /** Another scheduler of that name is connected. */
+  | 'already-running'
+> {}

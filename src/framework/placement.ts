@@ -1,0 +1,240 @@
+import type { Offer, ReservationInfo, Resource } from '../mesos/wire.ts';
+import type { ClusterRecord } from '../protocol/record.ts';
+import type { MemberResources } from './config.ts';
+import { agentOf, type KnownAgent, seatsOf } from './mesos-view.ts';
+import {
+  atLeast,
+  countPorts,
+  hasPort,
+  lowestPorts,
+  minusPorts,
+  minusScalar,
+  type Pool,
+  poolsOf,
+  portsResource,
+  type ScalarName,
+  scalarResource,
+} from './resources.ts';
+
+/**
+ * Where a new member goes: one a host, spread over zones, where most is free. Pure.
+ */
+
+/** All that one agent offers us now, in however many offers. */
+export interface AgentOffer {
+  readonly agent: KnownAgent;
+  readonly offerIds: readonly string[];
+  readonly zone: string | null;
+  /** The operator has announced that the machine will be away. */
+  readonly maintenance: boolean;
+  readonly resources: readonly Resource[];
+  /** What is left of it for new seats. */
+  readonly pools: readonly Pool[];
+}
+
+/** Ports of a seat: peer, client, supervisor. */
+export const SEAT_PORTS = 3;
+
+export function agentOffersOf(offers: Iterable<Offer>, role: string): readonly AgentOffer[] {
+  const byAgent = new Map<string, Offer[]>();
+  for (const offer of offers) {
+    byAgent.set(offer.agent_id.value, [...(byAgent.get(offer.agent_id.value) ?? []), offer]);
+  }
+  return [...byAgent.values()]
+    .map((group) => mergedOffer(group, role))
+    .sort((a, b) => compareText(a.agent.hostname, b.agent.hostname) || compareText(a.agent.id, b.agent.id));
+}
+
+function mergedOffer(group: readonly Offer[], role: string): AgentOffer {
+  const first = group[0] as Offer;
+  const resources = group.flatMap((offer) => offer.resources);
+  return {
+    agent: agentOf(first),
+    offerIds: group.map((offer) => offer.id.value),
+    zone: first.domain?.fault_domain?.zone.name ?? null,
+    maintenance: group.some((offer) => offer.unavailability !== undefined),
+    resources,
+    pools: poolsOf(resources, role),
+  };
+}
+
+export interface PlacementInput {
+  readonly offers: readonly AgentOffer[];
+  readonly record: ClusterRecord;
+  readonly need: MemberResources;
+  readonly role: string;
+}
+
+/** One offer, judged for one slot. */
+export interface Judgement {
+  readonly offer: AgentOffer;
+  readonly fits: boolean;
+  /** Each requirement and by how much it was missed or met. */
+  readonly explanation: string;
+}
+
+/** A place that was found. */
+export interface Placement {
+  readonly offer: AgentOffer;
+  readonly ports: { readonly peer: number; readonly client: number; readonly supervisor: number };
+  /** As they are offered, and as they are once reserved by `reservation`. */
+  readonly pieces: readonly Piece[];
+  /** The offer without what this place takes. */
+  readonly rest: AgentOffer;
+}
+export interface Piece {
+  readonly name: ScalarName | 'ports';
+  readonly resource: Resource;
+  readonly reservations: readonly ReservationInfo[];
+}
+
+export function judge(input: PlacementInput): readonly Judgement[] {
+  const held = new Set(input.record.seats.filter((seat) => seat.lost === null).map((seat) => seat.hostname));
+  return input.offers.map((offer) => {
+    const problems = [
+      ...(held.has(offer.agent.hostname)
+        ? [`host ${offer.agent.hostname} holds a member already, at most one is placed on a host`]
+        : []),
+      ...shortages(offer, input),
+    ];
+    if (problems.length > 0) return { offer, fits: false, explanation: problems.join('; ') };
+    return { offer, fits: true, explanation: `fits: ${describeFree(offer)}` };
+  });
+}
+
+/** The best of the offers that fit, cut to size; `null` where none does. */
+export function place(input: PlacementInput): { placement: Placement | null; judged: readonly Judgement[] } {
+  const judged = judge(input);
+  const best = judged
+    .filter(({ fits }) => fits)
+    .map(({ offer }) => ({ offer, rank: rankOf(offer, input) }))
+    .sort((a, b) => compareRanks(a.rank, b.rank))[0];
+  return { placement: best === undefined ? null : cutSeat(best.offer, input), judged };
+}
+
+/** Smaller is better; offers are sorted by host, so equal ones are taken in a stable order. */
+function rankOf(offer: AgentOffer, input: PlacementInput): readonly number[] {
+  const zoneMates = input.record.seats.filter(
+    (seat) => seat.lost === null && seat.zone === offer.zone,
+  ).length;
+  const { need } = input;
+  const room = Math.min(
+    most(offer.pools, 'cpus') / need.cpus,
+    most(offer.pools, 'mem') / need.memMb,
+    most(offer.pools, 'disk') / need.diskMb,
+  );
+  return [offer.maintenance ? 1 : 0, offer.zone === null ? 0 : zoneMates, -room];
+}
+
+function compareRanks(a: readonly number[], b: readonly number[]): number {
+  for (const [index, value] of a.entries()) {
+    const difference = value - (b[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+/** What an agent lacks for one member, each resource with the amount that is missing. */
+export function shortages(offer: AgentOffer, input: Omit<PlacementInput, 'offers'>): readonly string[] {
+  const { need } = input;
+  const scalars: readonly (readonly [ScalarName, number, string])[] = [
+    ['cpus', need.cpus, ''],
+    ['mem', need.memMb, ' MB'],
+    ['disk', need.diskMb, ' MB'],
+  ];
+  const problems = scalars.flatMap(([name, amount, unit]) => {
+    const have = most(offer.pools, name);
+    if (atLeast(have, amount)) return [];
+    return [`${name}: ${amount}${unit} needed, ${have}${unit} free, ${round3(amount - have)}${unit} missing`];
+  });
+  if (portsIn(offer, input.record) === null) {
+    const free = Math.max(0, ...offer.pools.map((pool) => countPorts(pool.ports)));
+    problems.push(`ports: ${SEAT_PORTS} needed, ${free} free, ${Math.max(1, SEAT_PORTS - free)} missing`);
+  }
+  return problems;
+}
+
+/** The most of it that one pool has: a member's share is cut from one. */
+export function most(pools: readonly Pool[], name: ScalarName): number {
+  return Math.max(0, ...pools.map((pool) => pool[name]));
+}
+
+function describeFree(offer: AgentOffer): string {
+  const { pools } = offer;
+  return `${most(pools, 'cpus')} cpus, ${most(pools, 'mem')} MB memory, ${most(pools, 'disk')} MB disk free`;
+}
+
+/** The ports for a seat: none that another seat at the same address has, even one that is on its way out. */
+function portsIn(offer: AgentOffer, record: ClusterRecord): { pool: Pool; ports: readonly number[] } | null {
+  const taken = new Set(
+    seatsOf(record)
+      .filter((seat) => seat.host === offer.agent.host)
+      .flatMap((seat) => Object.values(seat.ports)),
+  );
+  for (const pool of offer.pools) {
+    const ports = lowestPorts(pool.ports, SEAT_PORTS, taken);
+    if (ports !== null) return { pool, ports };
+  }
+  return null;
+}
+
+function cutSeat(offer: AgentOffer, input: PlacementInput): Placement | null {
+  const { need, role } = input;
+  const found = portsIn(offer, input.record);
+  if (found === null) return null;
+  const [peer = 0, client = 0, supervisor = 0] = found.ports;
+  let pools = offer.pools;
+  const pieces: Piece[] = [];
+  for (const [name, amount] of [
+    ['cpus', need.cpus],
+    ['mem', need.memMb],
+    ['disk', need.diskMb],
+  ] as const) {
+    const cut = cutScalar(pools, name, amount, role);
+    if (cut === null) return null;
+    pools = cut.pools;
+    pieces.push(cut.piece);
+  }
+  const { reservations } = found.pool;
+  pools = pools.map((pool) => (pool.reservations === reservations ? minusPorts(pool, found.ports) : pool));
+  pieces.push({ name: 'ports', resource: portsResource(found.ports, role, reservations), reservations });
+  return { offer, ports: { peer, client, supervisor }, pieces, rest: { ...offer, pools } };
+}
+
+/** Takes an amount from the first pool that has it. */
+export function cutScalar(
+  pools: readonly Pool[],
+  name: ScalarName,
+  amount: number,
+  role: string,
+): { piece: Piece; pools: readonly Pool[] } | null {
+  const source = pools.find((pool) => atLeast(pool[name], amount));
+  if (source === undefined) return null;
+  const { reservations } = source;
+  return {
+    piece: { name, resource: scalarResource(name, amount, role, reservations), reservations },
+    pools: pools.map((pool) => (pool === source ? minusScalar(pool, name, amount) : pool)),
+  };
+}
+
+/** Takes given ports from the pool that has them all. */
+export function cutPorts(
+  pools: readonly Pool[],
+  ports: readonly number[],
+  role: string,
+): { piece: Piece; pools: readonly Pool[] } | null {
+  const source = pools.find((pool) => ports.every((port) => hasPort(pool.ports, port)));
+  if (source === undefined) return null;
+  const { reservations } = source;
+  return {
+    piece: { name: 'ports', resource: portsResource(ports, role, reservations), reservations },
+    pools: pools.map((pool) => (pool === source ? minusPorts(pool, ports) : pool)),
+  };
+}
+
+function round3(value: number): number {
+  return Math.round(value * 1000) / 1000;
+}
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,154 @@
+import type { Range, ReservationInfo, Resource } from '../mesos/wire.ts';
+
+/**
+ * Arithmetic on Mesos resources, as far as placing needs it. Scalars are compared in thousandths, as Mesos
+ * itself rounds them, so that 0.1 + 0.2 is 0.3 on both sides.
+ */
+export const SCALAR_UNIT = 0.001;
+
+export function atLeast(have: number, need: number): boolean {
+  return Math.round(have / SCALAR_UNIT) >= Math.round(need / SCALAR_UNIT);
+}
+export function rounded(value: number): number {
+  return Math.round(value / SCALAR_UNIT) / 1000;
+}
+
+export type ScalarName = 'cpus' | 'mem' | 'disk';
+
+/** Resources of one kind that are interchangeable: same reservations, and no disk of a kind of its own. */
+export interface Pool {
+  readonly reservations: readonly ReservationInfo[];
+  readonly cpus: number;
+  readonly mem: number;
+  readonly disk: number;
+  readonly ports: readonly Range[];
+}
+
+/**
+ * The resources that a new seat may be cut from, grouped by their reservations. Not in it: what a label names
+ * as taken, persistent volumes, MOUNT and other special disks (they are given whole, or not at all).
+ */
+export function poolsOf(resources: readonly Resource[], role: string): readonly Pool[] {
+  const pools = new Map<string, Pool>();
+  for (const resource of resources) {
+    const reservations = resource.reservations ?? [];
+    if (!isFree(resource, reservations, role)) continue;
+    const key = JSON.stringify(reservations);
+    const pool = pools.get(key) ?? { reservations, cpus: 0, mem: 0, disk: 0, ports: [] };
+    pools.set(key, withResource(pool, resource));
+  }
+  // Reserved for our role first: nobody else can use it.
+  return [...pools.values()].sort((a, b) => b.reservations.length - a.reservations.length);
+}
+
+function isFree(resource: Resource, reservations: readonly ReservationInfo[], role: string): boolean {
+  if (resource.disk !== undefined) return false;
+  const top = reservations.at(-1);
+  if (top === undefined) return true;
+  // A labelled reservation is somebody's; an unlabelled one for our role or one above it is there to be used.
+  return (top.labels?.labels.length ?? 0) === 0 && (top.role === role || role.startsWith(`${top.role}/`));
+}
+
+function withResource(pool: Pool, resource: Resource): Pool {
+  const scalar = resource.scalar?.value ?? 0;
+  switch (resource.name) {
+    case 'cpus':
+    case 'mem':
+    case 'disk':
+      return { ...pool, [resource.name]: rounded(pool[resource.name] + scalar) };
+    case 'ports':
+      return { ...pool, ports: normalizeRanges([...pool.ports, ...(resource.ranges?.range ?? [])]) };
+    default:
+      return pool;
+  }
+}
+
+/** What is left of a pool after a seat was cut from it. */
+export function minusScalar(pool: Pool, name: ScalarName, amount: number): Pool {
+  return { ...pool, [name]: rounded(pool[name] - amount) };
+}
+export function minusPorts(pool: Pool, ports: readonly number[]): Pool {
+  return { ...pool, ports: ports.reduce(withoutPort, pool.ports) };
+}
+
+/** Sorted, disjoint and joined where they touch. */
+export function normalizeRanges(ranges: readonly Range[]): readonly Range[] {
+  const joined: Range[] = [];
+  for (const range of ranges.filter(({ begin, end }) => begin <= end).toSorted((a, b) => a.begin - b.begin)) {
+    const last = joined.at(-1);
+    if (last !== undefined && range.begin <= last.end + 1) {
+      joined[joined.length - 1] = { begin: last.begin, end: Math.max(last.end, range.end) };
+    } else {
+      joined.push({ begin: range.begin, end: range.end });
+    }
+  }
+  return joined;
+}
+
+function withoutPort(ranges: readonly Range[], port: number): readonly Range[] {
+  return ranges.flatMap(({ begin, end }) =>
+    port < begin || port > end
+      ? [{ begin, end }]
+      : [
+          ...(port > begin ? [{ begin, end: port - 1 }] : []),
+          ...(port < end ? [{ begin: port + 1, end }] : []),
+        ],
+  );
+}
+
+export function rangesOf(ports: readonly number[]): readonly Range[] {
+  return normalizeRanges(ports.map((port) => ({ begin: port, end: port })));
+}
+export function hasPort(ranges: readonly Range[], port: number): boolean {
+  return ranges.some(({ begin, end }) => port >= begin && port <= end);
+}
+
+/**
+ * The lowest `count` adjacent ports that are offered and not avoided; where no such block is left, the lowest
+ * single ones. `null` when there are too few.
+ */
+export function lowestPorts(
+  ranges: readonly Range[],
+  count: number,
+  avoid: ReadonlySet<number>,
+): readonly number[] | null {
+  const free = [...avoid].reduce(withoutPort, normalizeRanges(ranges));
+  const block = free.find(({ begin, end }) => end - begin + 1 >= count);
+  if (block !== undefined) return Array.from({ length: count }, (_, index) => block.begin + index);
+  const single: number[] = [];
+  for (const { begin, end } of free) {
+    for (let port = begin; port <= end && single.length < count; port += 1) single.push(port);
+  }
+  return single.length === count ? single : null;
+}
+export function countPorts(ranges: readonly Range[]): number {
+  return ranges.reduce((sum, { begin, end }) => sum + end - begin + 1, 0);
+}
+
+export function scalarResource(
+  name: ScalarName,
+  value: number,
+  role: string,
+  reservations: readonly ReservationInfo[],
+): Resource {
+  return {
+    name,
+    type: 'SCALAR',
+    scalar: { value: rounded(value) },
+    allocation_info: { role },
+    ...(reservations.length === 0 ? {} : { reservations }),
+  };
+}
+export function portsResource(
+  ports: readonly number[],
+  role: string,
+  reservations: readonly ReservationInfo[],
+): Resource {
+  return {
+    name: 'ports',
+    type: 'RANGES',
+    ranges: { range: rangesOf(ports) },
+    allocation_info: { role },
+    ...(reservations.length === 0 ? {} : { reservations }),
+  };
+}

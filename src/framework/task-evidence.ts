@@ -1,0 +1,88 @@
+import type { TaskState, TaskStatus } from '../mesos/wire.ts';
+import type { TaskEnd } from '../protocol/record.ts';
+import type { TaskEvidence } from '../reconcile/observation.ts';
+
+/**
+ * What a status says about a task; design: "what absence means". Only executor and agent can know that a
+ * process has ended; what the master says of itself is hearsay, however terminal it sounds.
+ */
+export type Standing = 'alive' | 'unreachable' | TaskEnd['standing'];
+
+type Source = NonNullable<TaskStatus['source']>;
+
+/** By the state alone, as executor or agent report it. */
+const REPORTED: Readonly<Record<TaskState, Standing>> = {
+  TASK_STAGING: 'alive',
+  TASK_STARTING: 'alive',
+  TASK_RUNNING: 'alive',
+  TASK_KILLING: 'alive',
+  TASK_FINISHED: 'ended',
+  TASK_FAILED: 'ended',
+  TASK_KILLED: 'ended',
+  TASK_ERROR: 'never-ran',
+  TASK_DROPPED: 'never-ran',
+  TASK_LOST: 'asserted',
+  TASK_UNREACHABLE: 'unreachable',
+  TASK_GONE: 'asserted',
+  TASK_GONE_BY_OPERATOR: 'asserted',
+  TASK_UNKNOWN: 'asserted',
+};
+
+/**
+ * One table: state × source; the reason adds nothing, since whatever made it end, who saw it end is what counts.
+ * A source that is missing is taken for the master.
+ */
+export function standingOf(state: TaskState, source: Source): Standing {
+  const standing = REPORTED[state];
+  return standing === 'ended' && source === 'SOURCE_MASTER' ? 'asserted' : standing;
+}
+
+/** What one status is evidence for, on its own. `atMs` is when it was said, or heard where it does not say. */
+export function evidenceOf(status: TaskStatus, heardAtMs: number): TaskEvidence {
+  const source = status.source ?? 'SOURCE_MASTER';
+  const reason = status.reason ?? '';
+  const agentId = status.agent_id?.value ?? null;
+  const standing = standingOf(status.state, source);
+  switch (standing) {
+    case 'alive':
+      return { kind: 'alive', state: status.state, agentId, healthy: status.healthy ?? null };
+    case 'unreachable':
+      return { kind: 'unreachable', state: status.state, agentId };
+    case 'ended':
+    case 'asserted':
+    case 'never-ran': {
+      const atMs = status.timestamp === undefined ? heardAtMs : Math.round(status.timestamp * 1000);
+      const message = status.message ?? '';
+      return {
+        kind: 'over',
+        end: { standing, state: status.state, source, reason, message, atMs },
+        agentId,
+      };
+    }
+  }
+}
+
+/**
+ * What is believed after hearing `next`. A proven end stays; a task that has run and is now said to have never
+ * been launched (a duplicate id, a confused agent) is neither.
+ */
+export function mergeEvidence(before: TaskEvidence | undefined, next: TaskEvidence): TaskEvidence {
+  if (before === undefined) return next;
+  if (before.kind === 'over' && before.end.standing === 'ended') return before;
+  if (next.kind === 'alive') return { ...next, healthy: next.healthy ?? healthOf(before) };
+  if (next.kind === 'over' && next.end.standing === 'never-ran' && hasRun(before)) {
+    // TASK_ERROR names the duplicate that was refused, not the task that runs under the same id.
+    if (next.end.state === 'TASK_ERROR') return before;
+    return { ...next, end: { ...next.end, standing: 'asserted' } };
+  }
+  if (before.kind === 'over' && before.end.standing === 'never-ran' && next.kind === 'over') return before;
+  return next;
+}
+
+function hasRun(evidence: TaskEvidence): boolean {
+  return evidence.kind === 'unreachable' || (evidence.kind === 'alive' && evidence.state !== 'TASK_STAGING');
+}
+
+function healthOf(evidence: TaskEvidence): boolean | null {
+  return evidence.kind === 'alive' ? evidence.healthy : null;
+}
