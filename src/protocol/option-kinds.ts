@@ -1,0 +1,165 @@
+import { DURATION_MS_MAX, formatDuration, parseDurationMs } from '../base/duration.ts';
+
+/** How the text of an option becomes a value; one for each kind of value. */
+export interface OptionKind<T> {
+  /** For the reference: `duration`, `integer` … */
+  readonly name: string;
+  /** What is accepted, in words that follow "must be". */
+  readonly accepts: string;
+  parse(text: string): ParsedValue<T>;
+  /** A spelling that {@link parse} reads back. */
+  format(value: T): string;
+}
+/** `null` where the text is not acceptable. */
+export type ParsedValue<T> = { readonly value: T } | null;
+
+export function textKind(pattern: RegExp, accepts: string): OptionKind<string> {
+  return {
+    name: 'text',
+    accepts,
+    parse: (text) => (pattern.test(text) ? { value: text } : null),
+    format: (value) => value,
+  };
+}
+
+export const pathKind: OptionKind<string> = {
+  name: 'path',
+  accepts: 'a path, absolute or relative to the working directory',
+  parse: (text) => (text.trim() === '' || text.includes('\0') ? null : { value: text }),
+  format: (value) => value,
+};
+
+export function choiceKind<const T extends string>(choices: readonly T[]): OptionKind<T> {
+  return {
+    name: 'choice',
+    accepts: `one of ${choices.join(', ')}`,
+    parse: (text) => {
+      const found = choices.find((choice) => choice === text.trim().toLowerCase());
+      return found === undefined ? null : { value: found };
+    },
+    format: (value) => value,
+  };
+}
+
+export function integerKind(min: number, max: number): OptionKind<number> {
+  return {
+    name: 'integer',
+    accepts: `a whole number from ${min} to ${max}`,
+    parse: (text) => inRange(/^\d{1,15}$/.test(text.trim()) ? Number(text) : null, min, max),
+    format: String,
+  };
+}
+
+export function oneOfNumbersKind(numbers: readonly number[]): OptionKind<number> {
+  return {
+    name: 'integer',
+    accepts: `one of ${numbers.join(', ')}`,
+    parse: (text) => {
+      const found = numbers.find((number) => String(number) === text.trim());
+      return found === undefined ? null : { value: found };
+    },
+    format: String,
+  };
+}
+
+export function decimalKind(min: number, max: number): OptionKind<number> {
+  return {
+    name: 'number',
+    accepts: `a number from ${min} to ${max}`,
+    parse: (text) => inRange(/^\d{1,9}(\.\d{1,6})?$/.test(text.trim()) ? Number(text) : null, min, max),
+    format: String,
+  };
+}
+
+/** @param bare what a number without a unit counts: etcd's own options count milliseconds, all others seconds. */
+export function durationKind(
+  minMs: number,
+  maxMs = DURATION_MS_MAX,
+  bare: 's' | 'ms' = 's',
+): OptionKind<number> {
+  const range = `from ${formatDuration(minMs)} to ${formatDuration(maxMs)}`;
+  const unit = bare === 's' ? 'seconds' : 'milliseconds';
+  return {
+    name: 'duration',
+    accepts: `a duration ${range}, as 1500ms, 90s, 20m, 4w; a number alone counts ${unit}`,
+    parse: (text) => {
+      const isBare = /^\d+(\.\d+)?$/.test(text.trim());
+      return inRange(parseDurationMs(isBare && bare === 'ms' ? `${text.trim()}ms` : text), minMs, maxMs);
+    },
+    format: formatDuration,
+  };
+}
+
+const SIZE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
+
+/**
+ * A size, kept as a whole number of `unit`. As in Mesos all units are powers of 1024, so `MB` means `MiB`.
+ * A number alone counts `unit`.
+ */
+export function sizeKind(unit: 'B' | 'MiB', min: number, max: number): OptionKind<number> {
+  const unitBytes = 1024 ** SIZE_UNITS.indexOf(unit);
+  const range = `from ${formatSize(min * unitBytes)} to ${formatSize(max * unitBytes)}`;
+  return {
+    name: 'size',
+    accepts: `a size ${range}, as 512MiB or 8GiB; a number alone counts ${unit === 'B' ? 'bytes' : unit}`,
+    parse: (text) => {
+      const match = /^(\d{1,15}(?:\.\d{1,3})?)\s*(?:([kmgt]?)i?b?)$/i.exec(text.trim());
+      if (match === null) return null;
+      const hasUnit = /[a-z]$/i.test(text.trim());
+      const power = ['', 'k', 'm', 'g', 't'].indexOf((match[2] ?? '').toLowerCase());
+      const size = hasUnit ? (Number(match[1]) * 1024 ** power) / unitBytes : Number(match[1]);
+      return Number.isInteger(size) ? inRange(size, min, max) : null;
+    },
+    format: (value) => formatSize(value * unitBytes),
+  };
+}
+
+/** The largest unit of 1024 in which the size is whole: `2GiB`, `1536MiB`, `100B`. */
+export function formatSize(sizeBytes: number): string {
+  let power = 0;
+  let size = sizeBytes;
+  while (size !== 0 && size % 1024 === 0 && power < SIZE_UNITS.length - 1) {
+    size /= 1024;
+    power += 1;
+  }
+  return `${size}${SIZE_UNITS[power] ?? 'B'}`;
+}
+
+export function urlKind(schemes: readonly string[]): OptionKind<string> {
+  return {
+    name: 'URL',
+    accepts: `a URL with the scheme ${schemes.join(' or ')}`,
+    parse: (text) => {
+      const url = URL.parse(text.trim());
+      return url !== null && schemes.includes(url.protocol.slice(0, -1)) ? { value: text.trim() } : null;
+    },
+    format: (value) => value,
+  };
+}
+
+/** Masters that are asked in turn; `host:port` means `http://host:port`, a host alone has Mesos' port 5050. */
+export const mastersKind: OptionKind<readonly string[]> = {
+  name: 'URLs',
+  accepts: 'one or more masters, as http://10.0.0.1:5050 or 10.0.0.1:5050, separated by commas (at most 9)',
+  parse: (text) => {
+    const masters = text.split(',').map((part) => masterUrl(part.trim()));
+    if (masters.length > 9) return null;
+    const known = masters.filter((master) => master !== null);
+    return known.length === masters.length ? { value: [...new Set(known)] } : null;
+  },
+  format: (value) => value.join(','),
+};
+
+function masterUrl(text: string): string | null {
+  const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`);
+  if (url === null || url.hostname === '' || !['http:', 'https:'].includes(url.protocol)) return null;
+  if (url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '') return null;
+  if (url.port === '0') return null;
+  // URL drops a port that is its scheme's own, so it is looked for in the text.
+  const port = /:(\d+)\/?$/.exec(text)?.[1] ?? '5050';
+  return `${url.protocol}//${url.hostname}:${Number(port)}`;
+}
+
+function inRange(value: number | null, min: number, max: number): ParsedValue<number> {
+  return value === null || value < min || value > max ? null : { value };
+}

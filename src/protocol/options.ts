@@ -1,0 +1,495 @@
+import { CLUSTER_SIZES } from './identifiers.ts';
+import {
+  choiceKind,
+  decimalKind,
+  durationKind,
+  integerKind,
+  mastersKind,
+  type OptionKind,
+  oneOfNumbersKind,
+  pathKind,
+  sizeKind,
+  textKind,
+  urlKind,
+} from './option-kinds.ts';
+
+/**
+ * The scheduler's options: the one table from which flags, environment variables, keys of the file, the help
+ * and the reference (`docs/options.md`) are made. `option-sources.ts` reads them, `option-rules.ts` holds what
+ * must be true between them.
+ */
+export interface OptionSpec<T> {
+  /** The flag without its dashes, and the key in a file. */
+  readonly name: string;
+  readonly kind: OptionKind<T>;
+  /** `null`: there is none, and {@link otherwise} says what happens without a value. */
+  readonly initial: T | null;
+  readonly otherwise?: string;
+  readonly about: string;
+  readonly changes: Changes;
+  /** Names that the packages of 2015 and later used for the same thing. */
+  readonly aliases: readonly OptionAlias[];
+}
+
+/**
+ * When a new value takes effect. `restart`: when the scheduler is started again. `new places`: for members that
+ * are placed after that; those that run keep theirs. `never`: it is part of what the cluster is.
+ */
+export type Changes = 'restart' | 'new places' | 'never';
+
+export interface OptionAlias {
+  readonly in: 'flag' | 'environment' | 'file';
+  readonly name: string;
+  /** Rewrites the text of a name whose values had another meaning. */
+  readonly reading?: AliasReading;
+  /** Set by platforms whether wanted or not: gives way without a word to the option's own name. */
+  readonly weak?: boolean;
+}
+export type AliasReading = 'seconds' | 'milliseconds' | 'verbosity' | 'auto-reseed-2015';
+
+const flag = (name: string, reading?: AliasReading): OptionAlias => alias('flag', name, reading);
+const variable = (name: string, reading?: AliasReading): OptionAlias => alias('environment', name, reading);
+const key = (name: string, reading?: AliasReading): OptionAlias => alias('file', name, reading);
+const platform = (name: string): OptionAlias => ({ in: 'environment', name, weak: true });
+
+function alias(source: OptionAlias['in'], name: string, reading?: AliasReading): OptionAlias {
+  return reading === undefined ? { in: source, name } : { in: source, name, reading };
+}
+
+function option<T>(
+  spec: Omit<OptionSpec<T>, 'aliases'> & { aliases?: readonly OptionAlias[] },
+): OptionSpec<T> {
+  return { aliases: [], ...spec };
+}
+
+const SECOND_MS = 1000;
+const MINUTE_MS = 60 * SECOND_MS;
+const HOUR_MS = 60 * MINUTE_MS;
+const DAY_MS = 24 * HOUR_MS;
+const ROLE = /^(?!\*$|\.\.?$|-|\/)(?!.*\/\/)(?!.*\/$)[^\s\\]{1,200}$/;
+const WORD = /^[^\s]{1,200}$/;
+
+export const OPTIONS = {
+  masterUrls: option({
+    name: 'master',
+    kind: mastersKind,
+    initial: null,
+    otherwise: 'it must be given',
+    about: 'The Mesos masters. One that does not lead redirects to the one that does.',
+    changes: 'restart',
+    aliases: [variable('MESOS_MASTER'), key('mesos.master')],
+  }),
+  masterTimeoutMs: option({
+    name: 'master-timeout',
+    kind: durationKind(0, DAY_MS),
+    initial: 60 * SECOND_MS,
+    about:
+      'How long to look for a master that accepts the first subscription before giving up with exit code 3; ' +
+      '0 never gives up. A subscription that is lost later is renewed for ever.',
+    changes: 'restart',
+  }),
+  frameworkName: option({
+    name: 'framework-name',
+    kind: textKind(
+      /^(?!.*__)\/?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)*$/,
+      'letters, digits, dots, dashes and single underscores, in folders if wanted, as etcd or /team/etcd',
+    ),
+    initial: 'etcd',
+    about: 'Name of the framework. It names the cluster in Mesos and in DNS.',
+    changes: 'never',
+    aliases: [
+      flag('cluster-name'),
+      variable('FRAMEWORK_NAME'),
+      variable('CLUSTER_NAME'),
+      key('service.name'),
+      key('etcd.framework-name'),
+    ],
+  }),
+  size: option({
+    name: 'cluster-size',
+    kind: oneOfNumbersKind(CLUSTER_SIZES),
+    initial: 3,
+    about: 'Members of the cluster: odd, since an even number survives no more failures than one less.',
+    changes: 'never',
+    aliases: [variable('CLUSTER_SIZE'), key('node.count'), key('etcd.cluster-size')],
+  }),
+  role: option({
+    name: 'role',
+    kind: textKind(ROLE, 'a Mesos role other than *, without white space, leading dash or empty part'),
+    initial: null,
+    otherwise: '<framework-name>-role',
+    about: 'Mesos role for which the members’ places are reserved.',
+    changes: 'never',
+    aliases: [key('service.role')],
+  }),
+  principal: option({
+    name: 'principal',
+    kind: textKind(WORD, 'a word without white space'),
+    initial: null,
+    otherwise: '<framework-name>-principal',
+    about: 'Mesos principal of the framework and of its reservations.',
+    changes: 'never',
+    aliases: [
+      flag('mesos-authentication-principal'),
+      key('service.principal'),
+      key('service.service_account'),
+    ],
+  }),
+  secretFile: option({
+    name: 'secret-file',
+    kind: pathKind,
+    initial: null,
+    otherwise: 'the scheduler does not authenticate',
+    about: 'File that holds the principal’s secret, for masters that ask for HTTP Basic authentication.',
+    changes: 'restart',
+    aliases: [flag('mesos-authentication-secret-file')],
+  }),
+  user: option({
+    name: 'user',
+    kind: textKind(/^[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?$/, 'the name of a user that exists on the agents'),
+    initial: null,
+    otherwise: 'the user that the scheduler runs as',
+    about: 'User that the members run as.',
+    changes: 'never',
+    aliases: [key('service.user')],
+  }),
+  failoverTimeoutMs: option({
+    name: 'failover-timeout',
+    kind: durationKind(SECOND_MS),
+    initial: 28 * DAY_MS,
+    about: 'How long Mesos keeps the members alive while no scheduler is connected. Then it kills every one.',
+    changes: 'restart',
+    aliases: [
+      flag('failover-timeout-seconds', 'seconds'),
+      variable('FRAMEWORK_FAILOVER_TIMEOUT_SECONDS', 'seconds'),
+    ],
+  }),
+  stateDir: option({
+    name: 'state-dir',
+    kind: pathKind,
+    initial: null,
+    otherwise: '/var/lib/etcd-mesos/<framework-name>',
+    about: 'Directory of the cluster record. It must outlive the scheduler and be the same after a restart.',
+    changes: 'never',
+  }),
+  orderKeyFile: option({
+    name: 'order-key-file',
+    kind: pathKind,
+    initial: null,
+    otherwise: 'order-key.pem in the state directory',
+    about: 'The key that signs orders to supervisors. Made, readable by its owner alone, where it is absent.',
+    changes: 'never',
+  }),
+  listen: option({
+    name: 'listen',
+    kind: textKind(/^[A-Za-z0-9.:_-]{1,253}$/, 'an IP address or a host name'),
+    initial: '0.0.0.0',
+    about: 'Address on which the HTTP API listens.',
+    changes: 'restart',
+  }),
+  port: option({
+    name: 'port',
+    kind: integerKind(0, 65535),
+    initial: 23400,
+    about: 'Port of the HTTP API; 0 takes any that is free.',
+    changes: 'restart',
+    aliases: [flag('admin-port'), platform('PORT_API'), platform('PORT0'), key('etcd.admin-port')],
+  }),
+  hostname: option({
+    name: 'hostname',
+    kind: textKind(/^[A-Za-z0-9.:_-]{1,253}$/, 'an IP address or a host name'),
+    initial: null,
+    otherwise: 'the name of the machine',
+    about: 'Under which name agents and people reach the scheduler; Mesos-DNS publishes it.',
+    changes: 'restart',
+    aliases: [flag('address'), platform('LIBPROCESS_IP')],
+  }),
+  webuiUrl: option({
+    name: 'webui-url',
+    kind: urlKind(['http', 'https']),
+    initial: null,
+    otherwise: 'http://<hostname>:<port>',
+    about: 'Where Mesos and DC/OS find the scheduler’s API.',
+    changes: 'restart',
+    aliases: [flag('framework-weburi'), variable('WEBURI')],
+  }),
+  apiTokenFile: option({
+    name: 'api-token-file',
+    kind: pathKind,
+    initial: null,
+    otherwise: 'off loopback only status is served, and nothing can be changed',
+    about: 'File that holds the bearer token which the API asks of requests that do not come over loopback.',
+    changes: 'restart',
+  }),
+  cpus: option({
+    name: 'cpus',
+    kind: decimalKind(0.01, 256),
+    initial: 1,
+    about: 'Processors for each member.',
+    changes: 'new places',
+    aliases: [flag('sandbox-cpu-limit'), variable('CPU_LIMIT'), key('node.cpus'), key('etcd.cpu-limit')],
+  }),
+  memMb: option({
+    name: 'mem',
+    kind: sizeKind('MiB', 256, 1024 * 1024),
+    initial: 2048,
+    about:
+      'Memory for each member: etcd, its supervisor (about 100 MiB) and the cached pages of the database. ' +
+      'etcd maps its whole database, so less than its size means reading from disk.',
+    changes: 'new places',
+    aliases: [flag('sandbox-mem-limit'), variable('MEM_LIMIT'), key('node.mem'), key('etcd.mem-limit')],
+  }),
+  diskMb: option({
+    name: 'disk',
+    kind: sizeKind('MiB', 64, 64 * 1024 * 1024),
+    initial: 6656,
+    about:
+      'Size of each member’s persistent volume. It holds the database three times (itself, a snapshot on its ' +
+      'way from the leader, the copy that defragmenting makes) and 512 MiB of log.',
+    changes: 'new places',
+    aliases: [flag('sandbox-disk-limit'), variable('DISK_LIMIT'), key('node.disk'), key('etcd.disk-limit')],
+  }),
+  quotaBytes: option({
+    name: 'quota-backend-bytes',
+    kind: sizeKind('B', 16 * 1024 ** 2, 64 * 1024 ** 3),
+    initial: null,
+    otherwise: 'a third of what the disk leaves beside the log, at most 2GiB',
+    about: 'Size that the database may reach before etcd refuses writes (NOSPACE).',
+    changes: 'new places',
+    aliases: [key('etcd.quota_backend_bytes')],
+  }),
+  heartbeatIntervalMs: option({
+    name: 'heartbeat-interval',
+    kind: durationKind(10, 5 * SECOND_MS, 'ms'),
+    initial: 100,
+    about: 'Time between a leader’s heartbeats: about the longest round trip between two members.',
+    changes: 'new places',
+    aliases: [key('etcd.heartbeat_interval', 'milliseconds')],
+  }),
+  electionTimeoutMs: option({
+    name: 'election-timeout',
+    kind: durationKind(50, 50 * SECOND_MS, 'ms'),
+    initial: 1000,
+    about: 'Time without a heartbeat after which a member calls an election; 5 heartbeats or more.',
+    changes: 'new places',
+    aliases: [key('etcd.election_timeout', 'milliseconds')],
+  }),
+  snapshotCount: option({
+    name: 'snapshot-count',
+    kind: integerKind(10, 1_000_000),
+    initial: 10_000,
+    about: 'Applied entries between two snapshots of the raft log.',
+    changes: 'new places',
+    aliases: [key('etcd.snapshot_count')],
+  }),
+  artifactUri: option({
+    name: 'artifact-uri',
+    kind: urlKind(['http', 'https', 'file', 'hdfs']),
+    initial: null,
+    otherwise: 'the scheduler serves its own',
+    about: 'Where agents fetch the tarball with Node.js, etcd-mesos and etcd.',
+    changes: 'new places',
+  }),
+  artifactSha256: option({
+    name: 'artifact-sha256',
+    kind: textKind(/^[0-9a-f]{64}$/, 'a SHA-256 as 64 lower-case hexadecimal digits'),
+    initial: null,
+    otherwise: 'computed from the file that the scheduler serves',
+    about: 'Checksum of the tarball; a member checks it before it runs anything.',
+    changes: 'new places',
+  }),
+  artifactFile: option({
+    name: 'artifact-file',
+    kind: pathKind,
+    initial: null,
+    otherwise: 'members run from this installation, which their agents must see under the same path',
+    about: 'The tarball with Node.js, etcd-mesos and etcd that the scheduler serves to the agents.',
+    changes: 'new places',
+  }),
+  etcdBinary: option({
+    name: 'etcd-binary',
+    kind: pathKind,
+    initial: null,
+    otherwise: 'the tarball’s own, or `etcd` in PATH where members run from this installation',
+    about: 'The etcd program, on the agents, where members run from this installation.',
+    changes: 'new places',
+    aliases: [flag('etcd-bin')],
+  }),
+  bootstrap: option({
+    name: 'bootstrap',
+    kind: choiceKind(['auto', 'adopt', 'new']),
+    initial: 'auto',
+    about:
+      'What a scheduler without a record does. `auto`: makes a new cluster where nothing of one is found, ' +
+      'takes over one that is found whole, and stops where what is found contradicts itself. `adopt`: stops ' +
+      'unless there is one to take over. `new`: makes a new cluster whatever is found.',
+    changes: 'restart',
+  }),
+  bootstrapWindowMs: option({
+    name: 'bootstrap-window',
+    kind: durationKind(0, 10 * MINUTE_MS),
+    initial: 5 * SECOND_MS,
+    about:
+      'How long a first start waits for offers for all members; then a quorum starts and the others join.',
+    changes: 'restart',
+  }),
+  unreachableTimeoutMs: option({
+    name: 'unreachable-timeout',
+    kind: durationKind(SECOND_MS, 7 * DAY_MS),
+    initial: 20 * MINUTE_MS,
+    about: 'How long a member’s agent may be out of reach before the member is replaced.',
+    changes: 'restart',
+  }),
+  volumeTimeoutMs: option({
+    name: 'volume-timeout',
+    kind: durationKind(SECOND_MS, 7 * DAY_MS),
+    initial: 15 * MINUTE_MS,
+    about: 'How long a member whose task has ended may wait for its volume before it is replaced.',
+    changes: 'restart',
+  }),
+  launchTimeoutMs: option({
+    name: 'launch-timeout',
+    kind: durationKind(5 * SECOND_MS, 6 * HOUR_MS),
+    initial: 5 * MINUTE_MS,
+    about: 'How long a launch may take, fetching included, until its supervisor answers.',
+    changes: 'restart',
+  }),
+  killGraceMs: option({
+    name: 'kill-grace',
+    kind: durationKind(0, 10 * MINUTE_MS),
+    initial: 10 * SECOND_MS,
+    about: 'Time between SIGTERM and SIGKILL when a member’s task is ended.',
+    changes: 'restart',
+  }),
+  reseedTimeoutMs: option({
+    name: 'reseed-timeout',
+    kind: durationKind(SECOND_MS, 7 * DAY_MS),
+    initial: 240 * SECOND_MS,
+    about:
+      'How long quorum must have been lost on assertions alone before it may be acted on. ' +
+      'This release reports a lost quorum and does not act on it.',
+    changes: 'restart',
+    aliases: [variable('RESEED_TIMEOUT', 'seconds'), key('etcd.reseed-timeout', 'seconds')],
+  }),
+  autoReseed: option({
+    name: 'auto-reseed',
+    kind: choiceKind(['false', 'terminal', 'true']),
+    initial: 'terminal',
+    about:
+      'Whether a lost quorum is recovered without a person: `false` never, `terminal` when the missing members ' +
+      'have ended for certain, `true` also when that is only said. Automatic recovery from quorum loss is not ' +
+      'part of this release: a warning is logged where this is set.',
+    changes: 'restart',
+    aliases: [
+      flag('auto-reseed', 'auto-reseed-2015'),
+      variable('AUTO_RESEED', 'auto-reseed-2015'),
+      key('etcd.auto-reseed', 'auto-reseed-2015'),
+    ],
+  }),
+  logLevel: option({
+    name: 'log-level',
+    kind: choiceKind(['debug', 'info', 'warn', 'error', 'silent']),
+    initial: 'info',
+    about: 'The least important lines that are logged.',
+    changes: 'restart',
+    aliases: [
+      flag('v', 'verbosity'),
+      variable('VERBOSITY', 'verbosity'),
+      key('service.log_level'),
+      key('etcd.logging-verbosity', 'verbosity'),
+    ],
+  }),
+} as const;
+
+/** Something wrong with one option, or between several. */
+export interface OptionProblem {
+  readonly code: 'unknown' | 'bad-value' | 'conflict' | 'missing' | 'contradiction' | 'unsupported';
+  /** As its user spelled it: `--disk`, `DISK_LIMIT`, `node.disk in scheduler.json`. */
+  readonly where: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** Names that are understood and refused: the part that they are for is not in this release. */
+export const UNSUPPORTED: readonly UnsupportedName[] = [
+  {
+    in: ['flag', 'file'],
+    name: 'zk-framework-persist',
+    message: 'ZooKeeper state is not supported by this release',
+    hint: 'Leave it out and use --state-dir.',
+  },
+  {
+    in: ['environment'],
+    name: 'ZK_PERSIST',
+    message: 'ZooKeeper state is not supported by this release',
+    hint: 'Unset it and use --state-dir.',
+  },
+  {
+    in: ['file'],
+    name: 'etcd.zk',
+    message: 'ZooKeeper state is not supported by this release',
+    hint: 'Leave it out and use state-dir.',
+  },
+];
+export interface UnsupportedName {
+  readonly in: readonly OptionAlias['in'][];
+  readonly name: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** Names of 2015 that have nothing left to say: taken with a warning that gives the reason. */
+export const IGNORED: readonly {
+  readonly in: OptionAlias['in'];
+  readonly name: string;
+  readonly why: string;
+}[] = [
+  ...['logtostderr', 'alsologtostderr', 'log_dir', 'stderrthreshold', 'vmodule', 'log_backtrace_at'].map(
+    (name) => ({ in: 'flag' as const, name, why: 'the log goes to stdout, one JSON object a line' }),
+  ),
+  { in: 'flag', name: 'executor-bin', why: 'members run under Mesos’ own executor' },
+  { in: 'flag', name: 'etcdctl-bin', why: 'etcdctl is not used' },
+  { in: 'flag', name: 'driver-port', why: 'the v1 HTTP API needs no port of the scheduler' },
+  { in: 'flag', name: 'artifact-port', why: 'artifacts are served on --port' },
+  { in: 'flag', name: 'mesos-authentication-provider', why: 'authentication is HTTP Basic' },
+  { in: 'flag', name: 'mesos-offer-refuse-seconds', why: 'offers are held and declined by need' },
+  { in: 'flag', name: 'single-instance-per-slave', why: 'members never share an agent' },
+  { in: 'environment', name: 'SINGLE_INSTANCE_PER_SLAVE', why: 'members never share an agent' },
+  { in: 'file', name: 'etcd.dns-suffix', why: 'no name is built from it' },
+  { in: 'file', name: 'etcd.cpus', why: 'it sizes the scheduler’s own task, which Marathon does' },
+  { in: 'file', name: 'etcd.mem', why: 'it sizes the scheduler’s own task, which Marathon does' },
+];
+
+export type OptionKey = keyof typeof OPTIONS;
+type ValueOf<S> = S extends OptionSpec<infer T> ? T : never;
+type Given = { readonly [K in OptionKey]: ValueOf<(typeof OPTIONS)[K]> | null };
+/** Options that may be left without a value for the wiring to fill in. */
+type MayBeAbsent =
+  | 'secretFile'
+  | 'user'
+  | 'hostname'
+  | 'webuiUrl'
+  | 'apiTokenFile'
+  | 'artifactUri'
+  | 'artifactSha256'
+  | 'artifactFile'
+  | 'etcdBinary';
+
+/** What every source together gave, before rules and defaults that follow from other options. */
+export type GivenOptions = Given;
+/** The options of a scheduler, complete and frozen. Units are in the names. */
+export type SchedulerOptions = {
+  readonly [K in OptionKey]: K extends MayBeAbsent ? Given[K] : NonNullable<Given[K]>;
+};
+
+/** `ETCD_MESOS_` and the option's name in capitals. */
+export const ENVIRONMENT_PREFIX = 'ETCD_MESOS_';
+export function variableOf(name: string): string {
+  return ENVIRONMENT_PREFIX + name.toUpperCase().replaceAll('-', '_');
+}
+/** In the order of the table. */
+export const OPTION_KEYS = Object.keys(OPTIONS) as readonly OptionKey[];
+/** The table's row without its value's type, for what treats all options alike. */
+export function optionSpec(optionKey: OptionKey): OptionSpec<unknown> {
+  return OPTIONS[optionKey] as OptionSpec<unknown>;
+}
