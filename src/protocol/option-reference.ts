@@ -1,4 +1,5 @@
 import {
+  type AliasReading,
   IGNORED,
   OPTION_KEYS,
   type OptionAlias,
