@@ -77,6 +77,10 @@ install_system_packages() {
 
 # An npm that is older than ours leaves native optional packages out under an older node, so both come first.
 install_node() {
+  if [ -e "$toolchain" ] && [ "$("$toolchain/node_modules/.bin/node" --version 2>&1)" != "v$node_pinned" ]; then
+    rm -rf "$toolchain"
+    hash -r
+  fi
   if node_is_new_enough; then return 0; fi
   say "Installing node $node_pinned and npm $npm_pinned into $toolchain"
   fresh="$toolchain.$$"
