@@ -11,7 +11,7 @@ export default defineConfig({
       project(
         'unit',
         [
-          'test/{base,protocol,mesos,etcd,reconcile,framework,member,local,runtime,cli}/**/*.test.ts',
+          'test/{base,protocol,mesos,etcd,reconcile,framework,member,drills,local,runtime,cli}/**/*.test.ts',
           'test/*.test.ts',
         ],
         20_000,

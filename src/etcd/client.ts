@@ -9,10 +9,12 @@ import {
   memberPromoteMethod,
   memberRemoveMethod,
   moveLeaderMethod,
+  putMethod,
+  rangeMethod,
   statusMethod,
   type UnaryMethod,
 } from './messages.ts';
-import { type EtcdClient, EtcdError } from './port.ts';
+import { type EtcdClient, EtcdError, type KvClient } from './port.ts';
 
 export interface EtcdEndpoint {
   /** `http://` or `https://`, host and port of a member's client listener. */
@@ -51,12 +53,7 @@ const CHANNEL_OPTIONS: ChannelOptions = {
 
 /** A client of exactly one member. Connects at the first call. */
 export function createEtcdClient(endpoint: EtcdEndpoint, clock: Clock): EtcdClient {
-  const client = new Client(targetOf(endpoint.url), credentialsOf(endpoint), CHANNEL_OPTIONS);
-  const call = <Request, Response>(
-    method: UnaryMethod<Request, Response>,
-    request: Request,
-    signal: AbortSignal,
-  ) => unary(client, method, request, { signal, deadlineMs: clock.wallMs() + ETCD_CALL_MS_MAX });
+  const { call, close } = openChannel(endpoint, clock);
   return {
     status: (signal) => call(statusMethod, null, signal),
     confirmQuorum: async (signal) => {
@@ -75,6 +72,30 @@ export function createEtcdClient(endpoint: EtcdEndpoint, clock: Clock): EtcdClie
     memberRemove: async (memberId, signal) => void (await call(memberRemoveMethod, memberId, signal)),
     memberPromote: async (memberId, signal) => void (await call(memberPromoteMethod, memberId, signal)),
     moveLeader: async (memberId, signal) => void (await call(moveLeaderMethod, memberId, signal)),
+    close,
+  };
+}
+
+/** Keys and values of exactly one member: what a drill writes and reads back. */
+export function createKvClient(endpoint: EtcdEndpoint, clock: Clock): KvClient {
+  const { call, close } = openChannel(endpoint, clock);
+  return {
+    put: (key, value, signal) => call(putMethod, { key, value }, signal),
+    range: (from, to, countMax, signal) => call(rangeMethod, { from, to, countMax }, signal),
+    close,
+  };
+}
+
+/** One channel to one member; a call on it ends by its signal or after {@link ETCD_CALL_MS_MAX}. */
+function openChannel(endpoint: EtcdEndpoint, clock: Clock) {
+  const client = new Client(targetOf(endpoint.url), credentialsOf(endpoint), CHANNEL_OPTIONS);
+  return {
+    call: <Request, Response>(
+      method: UnaryMethod<Request, Response>,
+      request: Request,
+      signal: AbortSignal,
+    ): Promise<Response> =>
+      unary(client, method, request, { signal, deadlineMs: clock.wallMs() + ETCD_CALL_MS_MAX }),
     close: () => client.close(),
   };
 }

@@ -1,5 +1,5 @@
 import type { EtcdMember } from '../protocol/member-status.ts';
-import type { EtcdStatus } from './port.ts';
+import type { EtcdStatus, KeyValue } from './port.ts';
 import {
   bytesOf,
   decodeFields,
@@ -67,6 +67,36 @@ export const alarmMethod: UnaryMethod<null, readonly EtcdAlarm[]> = {
     bytesOf(decodeFields(bytes), 2)
       .map(decodeFields)
       .map((alarm) => ({ memberId: hexOf(uint64Of(alarm, 1)), alarm: alarmName(uint64Of(alarm, 2)) })),
+};
+
+export const putMethod: UnaryMethod<{ key: string; value: string }, { readonly revision: string }> = {
+  path: '/etcdserverpb.KV/Put',
+  encode: (request) =>
+    encodeFields([
+      [1, request.key],
+      [2, request.value],
+    ]),
+  decode: (bytes) => ({ revision: uint64Of(headerOf(decodeFields(bytes)), 3).toString() }),
+};
+export const rangeMethod: UnaryMethod<
+  { readonly from: string; readonly to: string; readonly countMax: number },
+  readonly KeyValue[]
+> = {
+  path: '/etcdserverpb.KV/Range',
+  encode: (request) =>
+    encodeFields([
+      [1, request.from],
+      [2, request.to],
+      [3, BigInt(request.countMax)],
+    ]),
+  decode: (bytes) =>
+    bytesOf(decodeFields(bytes), 2)
+      .map(decodeFields)
+      .map((pair) => ({
+        key: textOf(pair, 1),
+        value: textOf(pair, 5),
+        modRevision: uint64Of(pair, 3).toString(),
+      })),
 };
 
 /** etcd prints ids as hex without leading zeros. */

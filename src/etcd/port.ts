@@ -21,6 +21,20 @@ export interface EtcdClient {
   close(): void;
 }
 
+/** Keys and values through one member, linearizable. Keys and values are text, as UTF-8. */
+export interface KvClient {
+  /** Resolves when the write is acknowledged; a rejection leaves its outcome open. */
+  put(key: string, value: string, signal: AbortSignal): Promise<{ readonly revision: string }>;
+  /** Keys in [from, to) in their order, at most `countMax`. */
+  range(from: string, to: string, countMax: number, signal: AbortSignal): Promise<readonly KeyValue[]>;
+  close(): void;
+}
+export interface KeyValue {
+  readonly key: string;
+  readonly value: string;
+  readonly modRevision: string;
+}
+
 export interface EtcdStatus {
   readonly version: string;
   readonly clusterId: string;
