@@ -4,8 +4,8 @@ export interface EtcdCommandLine {
   readonly dataDirectory: string;
   /** The peer URL that the member tells the others. */
   readonly peerUrl: string;
-  readonly listenPeerUrl: string;
-  readonly listenClientUrl: string;
+  readonly peerPort: number;
+  readonly clientPort: number;
   readonly clientUrls: readonly string[];
   readonly initialCluster: readonly { readonly name: string; readonly peerUrl: string }[];
   readonly isNew: boolean;
@@ -46,8 +46,8 @@ export function parseEtcdCommandLine(args: readonly string[]): EtcdCommandLine {
     name: value('name'),
     dataDirectory: value('data-dir'),
     peerUrl: value('initial-advertise-peer-urls'),
-    listenPeerUrl: value('listen-peer-urls'),
-    listenClientUrl: value('listen-client-urls').split(',')[0] as string,
+    peerPort: portOf(value('listen-peer-urls').split(',')[0] as string),
+    clientPort: portOf(value('listen-client-urls').split(',')[0] as string),
     clientUrls: value('advertise-client-urls').split(','),
     initialCluster: value('initial-cluster', '')
       .split(',')

@@ -291,9 +291,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
     process.node = raft.start({
       data: process.data,
       host: process.host,
-      peerUrl: process.commandLine.listenPeerUrl.includes('//0.0.0.0')
-        ? process.commandLine.peerUrl
-        : process.commandLine.listenPeerUrl,
+      peerUrl: `http://${process.host}:${process.commandLine.peerPort}`,
       startedAtMs: clock.monotonicMs(),
       firstApplyMs: joining ? random.between(20, 3_000) : random.between(1, 100),
       onApplied: () => {},
@@ -358,7 +356,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
 
     const serverOf = (): EtcdProcess => {
       for (const process of running) {
-        const listens = portOf(process.commandLine.listenClientUrl) === port;
+        const listens = process.commandLine.clientPort === port;
         if (process.host === host && listens && process.serving && options.reachable(fromHost, host)) {
           return process;
         }
@@ -583,7 +581,7 @@ function compareIds(left: string, right: string): number {
 }
 
 function portsOf(commandLine: EtcdCommandLine): readonly number[] {
-  return [portOf(commandLine.listenPeerUrl), portOf(commandLine.listenClientUrl)];
+  return [commandLine.peerPort, commandLine.clientPort];
 }
 
 function directoryKey(host: string, path: string): string {

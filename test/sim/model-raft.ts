@@ -562,7 +562,7 @@ export function bootstrapLog(data: DataDirectory, entries: readonly Entry[]): vo
 }
 
 /** Changes the state as etcd's apply does; every member comes to the same result. */
-function applyPayload(data: DataDirectory, payload: Payload): Refusal | null {
+export function applyPayload(data: DataDirectory, payload: Payload): Refusal | null {
   switch (payload.kind) {
     case 'noop':
       return null;

@@ -1,0 +1,392 @@
+import { type HttpTransport, HttpTransportError, type Ids } from '../../src/base/ports.ts';
+import {
+  type AgentCheckpoint,
+  type AgentInput,
+  type AgentMachine,
+  type AgentOutput,
+  createAgentMachine,
+} from '../../src/local/agent-machine.ts';
+import type { ContainerEvent, ContainerRuntime } from '../../src/local/container-runtime.ts';
+import type { Instant } from '../../src/local/instant.ts';
+import { createMasterMachine, type MasterInput, type MasterOutput } from '../../src/local/master-machine.ts';
+import type { AgentDescription, AgentToMaster } from '../../src/local/messages.ts';
+import {
+  type ByteStream,
+  createByteStream,
+  createMemoryTransport,
+  type MemoryResponse,
+} from './memory-transport.ts';
+import type { Channel, Network } from './network.ts';
+import type { VirtualClock } from './virtual-clock.ts';
+
+/**
+ * The local Mesos in memory: its master and agent machines, the links between them, and a transport that leads
+ * to the master. The agents' containers are whatever `runtimeOf` makes.
+ */
+export interface SimMesos {
+  /** What one scheduler process talks through, from its host. Ending it drops all that it has open. */
+  transport(fromHost: string): { readonly transport: HttpTransport; readonly end: () => void };
+  readonly agents: readonly SimAgent[];
+  agentAt(host: string): SimAgent;
+  /** An operator's word to the master. */
+  operator(body: unknown): Promise<number>;
+  /** Of the master's operator API; the answer's JSON. */
+  ask(path: string): unknown;
+}
+
+export interface SimAgent {
+  readonly host: string;
+  /** The agent's process runs. */
+  readonly up: boolean;
+  agentId(): string | null;
+  /** Starts the agent's process on what its work directory holds. */
+  start(): void;
+  /** Kills the agent's process; its containers live on. */
+  stop(): void;
+  /** Forgets the work directory: the next start is that of a new agent. */
+  wipe(): void;
+  /** From the container runtime. Kept for later while the process is down. */
+  containerEvent(containerId: string, event: ContainerEvent): void;
+}
+
+export interface SimMesosOptions {
+  readonly clock: VirtualClock;
+  readonly network: Network;
+  readonly ids: (name: string) => Ids;
+  readonly agents: readonly AgentDescription[];
+  readonly runtimeOf: (host: string) => ContainerRuntime;
+  readonly disk: SimMesosDisk;
+  readonly story: (actor: string, text: string) => void;
+}
+/** The volumes of all hosts. */
+export interface SimMesosDisk {
+  create(host: string, path: string): void;
+  remove(host: string, path: string): void;
+}
+
+export const MASTER_HOST = '10.0.1.1';
+export const MASTER_URL = `http://${MASTER_HOST}:5050`;
+const AGENT_PING_TIMEOUT_MS = 2_000;
+
+export function createSimMesos(options: SimMesosOptions): SimMesos {
+  const { clock, network } = options;
+  const now = (): Instant => ({ monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() });
+  const master = createMasterMachine({
+    ids: options.ids('master'),
+    hostname: 'master.example',
+    ip: MASTER_HOST,
+    port: 5050,
+    startedAt: now(),
+    allocationIntervalMs: 500,
+    agentPingTimeoutMs: AGENT_PING_TIMEOUT_MS,
+  });
+  const exchanges = new Map<string, Exchange>();
+  const links = new Map<string, Link>();
+  let exchangeCount = 0;
+
+  const tellMaster = (input: MasterInput) => {
+    for (const output of master.handle(input, now())) carryOut(output);
+    masterTick.schedule();
+  };
+  const masterTick = createTick(
+    clock,
+    () => master.nextWakeMs(),
+    () => tellMaster({ kind: 'tick' }),
+  );
+
+  const carryOut = (output: MasterOutput) => {
+    if (output.kind === 'send') {
+      const link = links.get(output.link);
+      link?.toAgent.send(() => link.receive(output.message));
+      return;
+    }
+    const exchange = exchanges.get(output.exchange);
+    if (exchange === undefined) return;
+    switch (output.kind) {
+      case 'respond':
+        exchanges.delete(output.exchange);
+        exchange.channel.send(() => exchange.answer(output));
+        return;
+      case 'open-stream': {
+        const { stream } = exchange;
+        exchange.channel.send(() => exchange.answer({ ...output, body: stream }));
+        return;
+      }
+      case 'record': {
+        const bytes = new TextEncoder().encode(output.json);
+        exchange.channel.send(() => {
+          exchange.stream.push(`${bytes.byteLength}\n`);
+          exchange.stream.push(bytes);
+        });
+        return;
+      }
+      case 'close-stream':
+        exchanges.delete(output.exchange);
+        exchange.channel.send(() => exchange.stream.end());
+    }
+  };
+
+  const request = async (
+    fromHost: string,
+    {
+      method,
+      url,
+      headers,
+      body,
+    }: { method: string; url: string; headers: Readonly<Record<string, string>>; body?: string | undefined },
+    gone: AbortSignal,
+    ended: AbortSignal,
+  ): Promise<MemoryResponse> => {
+    const target = new URL(url);
+    if (target.hostname !== MASTER_HOST || !network.reachable(fromHost, MASTER_HOST)) {
+      throw new HttpTransportError('connect-failed', `${url}: no route to host`);
+    }
+    exchangeCount += 1;
+    const name = `exchange-${exchangeCount}`;
+    const { promise, resolve, reject } = Promise.withResolvers<MemoryResponse>();
+    const stream = createByteStream();
+    const channel = network.channel(MASTER_HOST, fromHost);
+    exchanges.set(name, { fromHost, stream, channel, answer: resolve, fail: reject });
+    const left = () => {
+      if (!exchanges.delete(name)) return;
+      channel.close();
+      tellMaster({ kind: 'stream-closed', exchange: name });
+    };
+    gone.addEventListener('abort', left, { once: true });
+    ended.addEventListener('abort', left, { once: true });
+    await clock.sleep(network.latencyMs(fromHost, MASTER_HOST));
+    if (!exchanges.has(name))
+      throw new HttpTransportError('connection-lost', `${url}: the connection was reset`);
+    tellMaster({
+      kind: 'request',
+      exchange: name,
+      method,
+      path: target.pathname + target.search,
+      headers,
+      body: body ?? '',
+    });
+    return await promise;
+  };
+
+  const transport = (fromHost: string) => {
+    const ended = new AbortController();
+    return {
+      transport: createMemoryTransport(({ gone, ...given }) => request(fromHost, given, gone, ended.signal)),
+      end: () => ended.abort(),
+    };
+  };
+
+  /** A broken network breaks the connections over it. */
+  network.onChange(() => {
+    for (const [name, exchange] of [...exchanges]) {
+      if (network.reachable(exchange.fromHost, MASTER_HOST)) continue;
+      exchanges.delete(name);
+      exchange.channel.close();
+      const error = new HttpTransportError('connection-lost', 'the connection was reset');
+      exchange.stream.fail(error);
+      exchange.fail(error);
+      tellMaster({ kind: 'stream-closed', exchange: name });
+    }
+    for (const agent of agents) agent.networkChanged();
+  });
+
+  let linkCount = 0;
+  const createAgent = (description: AgentDescription): SimAgent & { networkChanged: () => void } => {
+    const host = description.ip;
+    const runtime = options.runtimeOf(host);
+    const ids = options.ids(`agent ${host}`);
+    let checkpoint: AgentCheckpoint | null = null;
+    let machine: AgentMachine | null = null;
+    let link: Link | null = null;
+    let missed: { readonly containerId: string; readonly event: ContainerEvent }[] = [];
+
+    const tell = (input: AgentInput) => {
+      if (machine === null) return;
+      const outputs = machine.handle(input, now());
+      for (const output of outputs) carryOutForAgent(output);
+      tick.schedule();
+    };
+    const tick = createTick(
+      clock,
+      () => machine?.nextWakeMs() ?? null,
+      () => tell({ kind: 'tick' }),
+    );
+
+    const carryOutForAgent = (output: AgentOutput) => {
+      switch (output.kind) {
+        case 'persist':
+          checkpoint = structuredClone(output.checkpoint);
+          return;
+        case 'send':
+          sendToMaster(output.message);
+          return;
+        case 'launch':
+          runtime.launch(output.spec);
+          return;
+        case 'kill':
+          runtime.kill(output.containerId, output.graceMs);
+          return;
+        case 'destroy':
+          runtime.destroy(output.containerId);
+          return;
+        case 'create-volume':
+          options.disk.create(host, output.hostPath);
+          return;
+        case 'remove-volume':
+          options.disk.remove(host, output.hostPath);
+          return;
+        case 'exit':
+          options.story(host, `the agent ends: ${output.message}`);
+          stop();
+      }
+    };
+
+    const sendToMaster = (message: AgentToMaster) => {
+      const current = link;
+      current?.toMaster.send(() => {
+        if (links.has(current.name)) tellMaster({ kind: 'agent-message', link: current.name, message });
+      });
+    };
+
+    const connect = () => {
+      if (machine === null || link !== null || !network.reachable(host, MASTER_HOST)) return;
+      linkCount += 1;
+      const created: Link = {
+        name: `link-${linkCount}`,
+        toAgent: network.channel(MASTER_HOST, host),
+        toMaster: network.channel(host, MASTER_HOST),
+        receive: (message) => {
+          if (link === created) tell({ kind: 'message', message });
+        },
+      };
+      link = created;
+      links.set(created.name, created);
+      tell({ kind: 'link-up' });
+    };
+
+    const disconnect = () => {
+      if (link === null) return;
+      const { name, toAgent, toMaster } = link;
+      link = null;
+      toAgent.close();
+      toMaster.close();
+      links.delete(name);
+      tellMaster({ kind: 'agent-link-lost', link: name });
+      tell({ kind: 'link-down' });
+    };
+
+    const start = () => {
+      if (machine !== null) return;
+      machine = createAgentMachine({
+        description,
+        workDirectory: workDirectoryOf(host),
+        ids,
+        recovered: checkpoint,
+      });
+      tick.schedule();
+      const due = missed;
+      missed = [];
+      for (const { containerId, event } of due) tell({ kind: 'container', containerId, event });
+      connect();
+    };
+
+    const stop = () => {
+      if (machine === null) return;
+      machine = null;
+      tick.cancel();
+      disconnect();
+    };
+
+    return {
+      host,
+      get up() {
+        return machine !== null;
+      },
+      agentId: () => machine?.agentId() ?? checkpoint?.agentId ?? null,
+      start,
+      stop,
+      wipe: () => {
+        checkpoint = null;
+        missed = [];
+      },
+      containerEvent: (containerId, event) => {
+        if (machine === null) missed.push({ containerId, event });
+        else tell({ kind: 'container', containerId, event });
+      },
+      networkChanged: () => {
+        if (network.reachable(host, MASTER_HOST)) connect();
+        else disconnect();
+      },
+    };
+  };
+  const agents = options.agents.map(createAgent);
+  masterTick.schedule();
+
+  const ask = (method: string, path: string, body: string): { status: number; body: string } => {
+    const found: { status: number; body: string }[] = [];
+    exchangeCount += 1;
+    const exchange = `exchange-${exchangeCount}`;
+    const headers = { 'content-type': 'application/json', accept: 'application/json' };
+    for (const output of master.handle({ kind: 'request', exchange, method, path, headers, body }, now())) {
+      if (output.kind === 'respond' && output.exchange === exchange) found.push(output);
+      else carryOut(output);
+    }
+    masterTick.schedule();
+    return found[0] ?? { status: 0, body: '' };
+  };
+
+  return {
+    transport,
+    agents,
+    agentAt: (host) => agents.find((agent) => agent.host === host) as SimAgent,
+    operator: async (body) => ask('POST', '/api/v1', JSON.stringify(body)).status,
+    ask: (path) => JSON.parse(ask('GET', path, '').body) as unknown,
+  };
+}
+
+export function workDirectoryOf(host: string): string {
+  return `/agents/${host}`;
+}
+
+interface Exchange {
+  readonly fromHost: string;
+  readonly stream: ByteStream;
+  readonly channel: Channel;
+  readonly answer: (response: MemoryResponse) => void;
+  readonly fail: (error: Error) => void;
+}
+
+interface Link {
+  readonly name: string;
+  readonly toAgent: Channel;
+  readonly toMaster: Channel;
+  readonly receive: (message: import('../../src/local/messages.ts').MasterToAgent) => void;
+}
+
+/** Wakes a machine when it wants to be. */
+function createTick(clock: VirtualClock, nextWakeMs: () => number | null, wake: () => void) {
+  let dueMs: number | null = null;
+  let waiting = new AbortController();
+  const schedule = () => {
+    const next = nextWakeMs();
+    if (next === dueMs) return;
+    waiting.abort();
+    dueMs = next;
+    if (next === null) return;
+    const mine = new AbortController();
+    waiting = mine;
+    void clock.sleep(Math.max(0, next - clock.monotonicMs()), mine.signal).then(() => {
+      if (mine.signal.aborted) return;
+      dueMs = null;
+      wake();
+      schedule();
+    });
+  };
+  return {
+    schedule,
+    cancel: () => {
+      waiting.abort();
+      dueMs = null;
+    },
+  };
+}
