@@ -41,7 +41,7 @@ export interface ResolvedOptions {
 }
 
 /** Variables that begin like options and are none. */
-const OTHER_VARIABLES = ['ETCD_MESOS_LAUNCH'];
+const OTHER_VARIABLES = ['ETCD_MESOS_LAUNCH', 'ETCD_MESOS_TASK'];
 /** Arguments that are looked at; more is a mistake. */
 const ARGUMENTS_MAX = 1000;
 /** How deep a file may nest. */
@@ -388,13 +388,21 @@ function throwIfAny(problems: readonly OptionProblem[]): void {
 
 /** The candidate that differs least, where that is little enough to be a slip; `null` else. */
 export function nearest(word: string, candidates: readonly string[]): string | null {
+  const bare = bareName(word);
   const scored = candidates
-    .map((candidate) => ({ candidate, distance: editDistance(word.toLowerCase(), candidate.toLowerCase()) }))
+    .map((candidate) => ({ candidate, distance: editDistance(bare, bareName(candidate)) }))
     .sort((left, right) => left.distance - right.distance);
   const [best] = scored;
   if (best === undefined) return null;
-  return best.distance <= Math.max(2, Math.floor(best.candidate.length / 5)) ? best.candidate : null;
+  return best.distance <= Math.max(1, Math.floor(bareName(best.candidate).length / 4))
+    ? best.candidate
+    : null;
 }
+
+const bareName = (name: string): string =>
+  (name.startsWith(ENVIRONMENT_PREFIX) ? name.slice(ENVIRONMENT_PREFIX.length) : name)
+    .toLowerCase()
+    .replaceAll('_', '-');
 
 /** Letters added, left out, changed or swapped with their neighbour. */
 function editDistance(left: string, right: string): number {

@@ -449,4 +449,5 @@ test('the nearest name is a slip away, not a guess', () => {
   expect(nearest('liste', names)).toBe('listen');
   expect(nearest('failovertimeout', names)).toBe('failover-timeout');
   expect(nearest('kubernetes', names)).toBeNull();
+  expect(nearest('ETCD_MESOS_DIR', names.map(variableOf))).toBeNull();
 });
