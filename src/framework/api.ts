@@ -1,0 +1,198 @@
+import { Hono } from 'hono';
+import type { Logger } from '../base/ports.ts';
+import type { OfferExplanation, PublishedMember, PublishedView } from '../protocol/view.ts';
+import {
+  type ApiContext,
+  type ApiEnvironment,
+  type ApiRoute,
+  json,
+  mountRoutes,
+  problem,
+} from './api-access.ts';
+import { artifactRoute, type ServedArtifact } from './api-artifact.ts';
+import { healthRoutes } from './api-health.ts';
+import type { Metrics } from './metrics.ts';
+
+export interface ApiOptions {
+  /** The newest view; `null` before the first. */
+  readonly view: () => PublishedView | null;
+  /** How offers were judged lately, newest last. */
+  readonly offers: () => readonly OfferExplanation[];
+  readonly metrics: Metrics;
+  /** `null` where the scheduler serves no tarball. */
+  readonly artifact: ServedArtifact | null;
+  /** The bearer token; `null`: off loopback only status is served. */
+  readonly token: string | null;
+  readonly logger: Logger;
+}
+
+/** The scheduler's HTTP API. Its routes and answers are described in `docs/http-api.md`. */
+export function createApi(options: ApiOptions): Hono<ApiEnvironment> {
+  const app = new Hono<ApiEnvironment>();
+  const routes: readonly ApiRoute[] = [
+    status('/', 'this list', (context) => json(context, { routes: routes.map(describeRoute) })),
+    ...endpointRoutes(options),
+    ...podRoutes(options),
+    ...healthRoutes(options.view),
+    ...viewRoutes(options),
+    ...(options.artifact === null ? [] : [artifactRoute(options.artifact)]),
+  ];
+  mountRoutes(app, routes, options.token);
+  app.onError((error, context) => {
+    options.logger.error('api request failed', { path: context.req.path, error });
+    return problem(context, 500, 'the request could not be answered', 'The scheduler’s log says why.');
+  });
+  return app;
+}
+
+/** A route that anybody may read. */
+export function status(path: string, about: string, handler: ApiRoute['handler']): ApiRoute {
+  return { method: 'get', path, access: 'status', about, handler };
+}
+
+const describeRoute = (route: ApiRoute): unknown => ({
+  method: route.method.toUpperCase(),
+  path: route.path,
+  about: route.about,
+});
+
+/** Answers with the view, or says that there is none yet. */
+export function withView(
+  view: () => PublishedView | null,
+  handler: (context: ApiContext, view: PublishedView) => Response,
+): ApiRoute['handler'] {
+  return (context) => {
+    const current = view();
+    if (current !== null) return handler(context, current);
+    return problem(context, 503, 'the scheduler has only just started', 'Ask again in a moment.');
+  };
+}
+
+/** Names under `/v1/endpoints`. The last is plain text for kube-apiserver's `--etcd-servers`. */
+const ENDPOINT_NAMES = ['client', 'etcd-servers', 'peer'] as const;
+
+function endpointRoutes({ view }: ApiOptions): readonly ApiRoute[] {
+  return [
+    status(
+      '/v1/endpoints',
+      'names of endpoints; none before the cluster has formed',
+      withView(view, (context, current) =>
+        json(context, current.endpoints.client.length > 0 ? ENDPOINT_NAMES : []),
+      ),
+    ),
+    status(
+      '/v1/endpoints/:name',
+      'addresses of the endpoint; etcd-servers is text for kube-apiserver’s --etcd-servers',
+      withView(view, (context, current) => {
+        const name = context.req.param('name') ?? '';
+        if (!ENDPOINT_NAMES.some((known) => known === name)) {
+          const hint = `There are ${ENDPOINT_NAMES.join(', ')}.`;
+          return problem(context, 404, `Endpoint ${name} not found`, hint);
+        }
+        if (current.endpoints.client.length === 0) return notFormed(context, current);
+        if (name === 'etcd-servers') return context.text(`${current.endpoints.client.join(',')}\n`);
+        const urls = name === 'peer' ? current.endpoints.peer : current.endpoints.client;
+        return json(context, {
+          address: urls.map(hostAndPort),
+          dns: urls.map((url) => dnsName(url, current.members)),
+          url: urls,
+        });
+      }),
+    ),
+  ];
+}
+
+function notFormed(context: ApiContext, view: PublishedView): Response {
+  const [blocked] = view.blocked;
+  const why = blocked === undefined ? '' : `: ${blocked.message}`;
+  return problem(
+    context,
+    503,
+    `the cluster has not formed yet, so it has no endpoints${why}`,
+    'Ask again later; /v1/health says how far it is.',
+  );
+}
+
+const hostAndPort = (url: string): string => new URL(url).host;
+
+/** The agent's host name instead of its address, where one is known. */
+function dnsName(url: string, members: readonly PublishedMember[]): string {
+  const { hostname, port } = new URL(url);
+  const host = hostname.replace(/^\[|\]$/g, '');
+  const member = members.find((entry) => entry.host === host && entry.hostname !== null);
+  return `${member?.hostname ?? hostname}:${port}`;
+}
+
+function podRoutes({ view }: ApiOptions): readonly ApiRoute[] {
+  return [
+    status(
+      '/v1/pod',
+      'names of the members’ slots',
+      withView(view, (context, current) => json(context, slotsOf(current))),
+    ),
+    status(
+      '/v1/pod/status',
+      'the tasks of every slot',
+      withView(view, (context, current) =>
+        json(context, {
+          service: current.framework.name,
+          pods: [{ name: 'etcd', instances: slotsOf(current).map((slot) => instanceOf(current, slot)) }],
+        }),
+      ),
+    ),
+    status(
+      '/v1/pod/:slot/status',
+      'the tasks of one slot',
+      withView(view, (context, current) => {
+        const slot = context.req.param('slot') ?? '';
+        if (slotsOf(current).includes(slot)) return json(context, instanceOf(current, slot));
+        return problem(context, 404, `Pod ${slot} not found`, 'GET /v1/pod lists them.');
+      }),
+    ),
+  ];
+}
+
+const slotsOf = (view: PublishedView): readonly string[] =>
+  [...new Set(view.members.map((member) => member.slot))].sort();
+
+/** One pod instance as DC/OS describes it. */
+function instanceOf(view: PublishedView, slot: string): unknown {
+  const tasks = view.members
+    .filter((member) => member.slot === slot && member.task !== null)
+    .map((member) => ({
+      id: member.task,
+      name: `${slot}-server`,
+      status: member.mesosState?.replace(/^TASK_/, '') ?? 'PENDING',
+    }));
+  return { name: slot, tasks };
+}
+
+function viewRoutes({ view, offers, metrics }: ApiOptions): readonly ApiRoute[] {
+  const debugOffers = withView(view, (context) => json(context, { offers: offers().map(offerOf) }));
+  return [
+    status(
+      '/v1/state/frameworkId',
+      'the framework’s id, in an array',
+      withView(view, (context, current) =>
+        current.framework.id === null
+          ? problem(context, 404, 'no master has given the framework an id yet', 'Ask again later.')
+          : json(context, [current.framework.id]),
+      ),
+    ),
+    status('/v1/metrics/prometheus', 'metrics in the text format of Prometheus', async (context) => {
+      const text = await metrics.render(view());
+      return context.body(text, 200, { 'content-type': metrics.contentType });
+    }),
+    status('/v1/debug/offers', 'why offers were taken or not, newest last', debugOffers),
+    status('/v2/debug/offers', 'the same', debugOffers),
+    status('/v1/view', 'everything that status shows', withView(view, json)),
+  ];
+}
+
+const offerOf = (entry: OfferExplanation): unknown => ({
+  timestamp: new Date(entry.atMs).toISOString(),
+  'pod-instance-name': entry.slot,
+  outcome: entry.outcome,
+  explanation: entry.explanation,
+  offer: { id: entry.offerId, agent_id: entry.agentId, hostname: entry.hostname },
+});

@@ -1,0 +1,196 @@
+import { Counter, Gauge, Registry } from 'prom-client';
+import { CLUSTER_HEALTH_STATES, type PublishedMember, type PublishedView } from '../protocol/view.ts';
+
+/** The scheduler's metrics, in a registry of their own. Each is made of the published view when it is asked for. */
+export interface Metrics {
+  /** Others may add to it: the process' own metrics. */
+  readonly registry: Registry;
+  /** The text format of Prometheus. */
+  render(view: PublishedView | null): Promise<string>;
+  readonly contentType: string;
+}
+
+type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
+interface Series {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'gauge' | 'counter';
+  readonly labels: readonly string[];
+  readonly samples: (view: PublishedView) => readonly Sample[];
+}
+
+/** Every metric that this module makes; `docs/metrics.md` lists them. */
+export const SERIES: readonly Series[] = [
+  one(
+    'gauge',
+    'scheduler_generation',
+    'How often a scheduler took over this cluster.',
+    (view) => view.framework.generation,
+  ),
+  one('counter', 'scheduler_passes_total', 'Passes of the loop.', (view) => view.counters.passes),
+  one(
+    'counter',
+    'scheduler_pass_failures_total',
+    'Passes that ended in an error.',
+    (view) => view.counters.passFailures,
+  ),
+  one(
+    'counter',
+    'scheduler_pass_seconds_total',
+    'Time that all passes took.',
+    (view) => view.counters.passMsSum / 1000,
+  ),
+  one(
+    'counter',
+    'scheduler_record_saves_total',
+    'Times that the cluster record was stored.',
+    (view) => view.counters.recordSaves,
+  ),
+  one('gauge', 'mesos_subscribed', '1 while a Mesos master holds the subscription.', (view) =>
+    Number(view.mesos.subscribed),
+  ),
+  one(
+    'counter',
+    'mesos_subscriptions_total',
+    'Subscriptions that a master accepted.',
+    (view) => view.counters.subscriptions,
+  ),
+  one(
+    'gauge',
+    'mesos_failover_timeout_seconds',
+    'How long Mesos keeps the members without a scheduler.',
+    (view) => view.mesos.failoverTimeoutMs / 1000,
+  ),
+  one('gauge', 'mesos_suppressed', '1 while no offers are wanted.', (view) => Number(view.mesos.suppressed)),
+  one('gauge', 'offers_held', 'Offers in hand.', (view) => view.mesos.offersHeld),
+  one('counter', 'offers_received_total', 'Offers received.', (view) => view.counters.offersReceived),
+  one('counter', 'offers_declined_total', 'Offers declined.', (view) => view.counters.offersDeclined),
+  one(
+    'counter',
+    'operations_failed_total',
+    'Offer operations that came to nothing.',
+    (view) => view.counters.operationsFailed,
+  ),
+  one('counter', 'tasks_launched_total', 'Tasks launched.', (view) => view.counters.launches),
+  one(
+    'counter',
+    'tasks_failed_total',
+    'Tasks of members that ended without being told to.',
+    (view) => view.counters.tasksFailed,
+  ),
+  by('counter', 'task_updates_total', 'Status updates by task state.', ['state'], (view) =>
+    Object.entries(view.counters.taskUpdates).map(([state, count]) => [{ state }, count]),
+  ),
+  by('counter', 'orders_total', 'Orders to supervisors by outcome.', ['outcome'], (view) =>
+    Object.entries(view.counters.orders).map(([outcome, count]) => [{ outcome }, count]),
+  ),
+  by('gauge', 'cluster_health', '1 for the state that the cluster is in.', ['state'], (view) =>
+    CLUSTER_HEALTH_STATES.map((state) => [{ state }, Number(view.health.state === state)]),
+  ),
+  one('gauge', 'cluster_size', 'The target number of members.', (view) => view.size),
+  one('gauge', 'cluster_voters', 'Voting members.', (view) => view.health.voters),
+  one('gauge', 'cluster_healthy_voters', 'Voting members that serve.', (view) => view.health.healthyVoters),
+  one('gauge', 'cluster_has_leader', '1 while a leader is known.', (view) =>
+    Number(view.health.leader !== null),
+  ),
+  one(
+    'gauge',
+    'cluster_epoch',
+    'Births of the cluster; 0 before the first.',
+    (view) => view.epoch?.number ?? 0,
+  ),
+  one(
+    'counter',
+    'cluster_quorum_losses_total',
+    'Times that quorum was lost.',
+    (view) => view.counters.quorumLosses,
+  ),
+  one('gauge', 'intent_open', '1 while a membership change is in progress.', (view) =>
+    Number(view.intent !== null),
+  ),
+  one(
+    'counter',
+    'intents_closed_total',
+    'Membership changes that were finished.',
+    (view) => view.counters.intentsClosed,
+  ),
+  by('gauge', 'blocked', 'Things that are wanted and not done, by reason.', ['code'], (view) =>
+    [...Map.groupBy(view.blocked, (entry) => entry.code)].map(([code, entries]) => [
+      { code },
+      entries.length,
+    ]),
+  ),
+  member('member_up', '1 while the member serves.', (entry) => Number(entry.healthy)),
+  member('member_is_leader', '1 for the leader.', (entry) => Number(entry.leader)),
+  member('member_is_learner', '1 for a learner.', (entry) => Number(entry.role === 'learner')),
+  member('member_revision', 'Revision of the key-value store.', (entry) => numberOf(entry.revision)),
+  member('member_raft_term', 'Raft term.', (entry) => numberOf(entry.raftTerm)),
+  member('member_raft_index', 'Raft index.', (entry) => numberOf(entry.raftIndex)),
+  member('member_db_size_bytes', 'Size of the database file.', (entry) => entry.dbSizeBytes),
+  member(
+    'member_etcd_restarts',
+    'Restarts of etcd by its supervisor, in this task.',
+    (entry) => entry.restarts,
+  ),
+];
+
+export const METRIC_PREFIX = 'etcd_mesos_';
+
+export function createMetrics(): Metrics {
+  const registry = new Registry();
+  const instruments = SERIES.map((series) => {
+    const configuration = {
+      name: METRIC_PREFIX + series.name,
+      help: series.help,
+      labelNames: [...series.labels],
+      registers: [registry],
+    };
+    return series.type === 'gauge' ? new Gauge(configuration) : new Counter(configuration);
+  });
+  return {
+    registry,
+    contentType: registry.contentType,
+    async render(view) {
+      for (const [index, series] of SERIES.entries()) {
+        const instrument = instruments[index];
+        instrument?.reset();
+        for (const [labels, value] of view === null ? [] : series.samples(view))
+          instrument?.inc({ ...labels }, value);
+      }
+      return await registry.metrics();
+    },
+  };
+}
+
+function one(
+  type: Series['type'],
+  name: string,
+  help: string,
+  value: (view: PublishedView) => number,
+): Series {
+  return { name, help, type, labels: [], samples: (view) => [[{}, value(view)]] };
+}
+
+function by(
+  type: Series['type'],
+  name: string,
+  help: string,
+  labels: readonly string[],
+  samples: Series['samples'],
+): Series {
+  return { name, help, type, labels, samples };
+}
+
+/** A value for each seat that has a task; none where nothing is known. */
+function member(name: string, help: string, value: (entry: PublishedMember) => number | null): Series {
+  const samples = (view: PublishedView): readonly Sample[] =>
+    view.members.flatMap((entry) => {
+      const known = value(entry);
+      if (known === null || entry.seat === null) return [];
+      return [[{ slot: entry.slot, seat: entry.seat, member: entry.memberId ?? '' }, known] as const];
+    });
+  return { name, help, type: 'gauge', labels: ['slot', 'seat', 'member'], samples };
+}
+
+/** Prometheus has floating point alone: above 2^53 a revision is rounded there, and exact in the view. */
+const numberOf = (text: string | null): number | null => (text === null ? null : Number(text));
