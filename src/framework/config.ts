@@ -5,8 +5,8 @@ import type { Spec } from '../reconcile/observation.ts';
 /** What a scheduler is told once, at its start. Parsed and checked by the options' schema; nothing here secret. */
 export interface SchedulerConfig {
   readonly framework: FrameworkConfig;
-  /** URLs of Mesos masters, with their scheme; any of them, the leader is found by redirects. */
-  readonly masters: readonly string[];
+  /** Milliseconds to look for a master that accepts the first subscription; 0 looks for ever. */
+  readonly masterTimeoutMs: number;
   /** What one member is given. */
   readonly resources: MemberResources;
   readonly spec: Spec;
@@ -85,4 +85,6 @@ export class SchedulerError extends CodedError<
   | 'nothing-to-adopt'
   /** Another scheduler of that name is connected. */
   | 'already-running'
+  /** No master has accepted a subscription in time. */
+  | 'no-master'
 > {}

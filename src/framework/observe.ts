@@ -1,0 +1,34 @@
+import type { ClusterRecord } from '../protocol/record.ts';
+import { ELAPSED_MS_MAX, type MemberView, type Observation } from '../reconcile/observation.ts';
+import { agentsGoneOf, isReconciled, type MesosView, taskEvidenceOf } from './mesos-view.ts';
+import { offeredSeats, straysOf } from './offers.ts';
+import type { AgentOffer } from './placement.ts';
+
+/** All that is known now, as the one value that the core decides on. Pure. */
+export function observe(input: {
+  readonly record: ClusterRecord;
+  readonly view: MesosView;
+  readonly offers: readonly AgentOffer[];
+  readonly members: ReadonlyMap<string, MemberView>;
+  readonly role: string;
+  readonly wallMs: number;
+  /** Since the previous observation, however long; `null` for the first. */
+  readonly elapsedMs: number | null;
+  readonly freshId: string;
+}): Observation {
+  const { record, view, offers } = input;
+  return {
+    wallMs: input.wallMs,
+    elapsedMs: Math.min(ELAPSED_MS_MAX, input.elapsedMs ?? 0),
+    freshId: input.freshId,
+    mesos: {
+      subscribed: view.subscribed,
+      reconciled: isReconciled(view, record),
+      tasks: taskEvidenceOf(view, record, input.wallMs),
+      offered: offeredSeats(offers, record, input.role),
+      agentsGone: agentsGoneOf(view, record),
+      strays: straysOf(offers, record).ours,
+    },
+    members: input.members,
+  };
+}

@@ -1,0 +1,181 @@
+import { withDeadline } from '../base/deadline.ts';
+import { describeError } from '../base/errors.ts';
+import type { Clock, Ids, Logger } from '../base/ports.ts';
+import { supervisorUrlOf } from '../protocol/launch.ts';
+import type { Members } from '../protocol/members-port.ts';
+import type { Order, OrderBody, OrderKind, Receipt } from '../protocol/orders.ts';
+import { type OrderKey, signOrder } from '../protocol/signature.ts';
+import type { Action } from '../reconcile/decision.ts';
+
+/**
+ * Gives orders to supervisors, in the background: at most one at a time to a supervisor and at most one that
+ * changes the cluster. An order that was just given is not given again before its effect could be seen, and one
+ * that failed waits longer each time. All of it can be forgotten: the next pass decides anew.
+ */
+export interface OrderDesk {
+  /** Gives the order unless one is in the way; tells whether it did. */
+  give(action: OrderAction, by: { cluster: string; generation: number }): boolean;
+  /** What the newest order to a seat came to, where that was not `done`. By seat id. */
+  problems(): ReadonlyMap<string, OrderProblemView>;
+  counts(): Readonly<Record<string, number>>;
+  /** Gives up on what is under way. */
+  stop(): void;
+}
+export type OrderAction = Action & { kind: 'order' };
+
+export interface OrderProblemView {
+  readonly slot: string;
+  readonly kind: OrderKind;
+  readonly outcome: 'refused' | 'failed' | 'unanswered';
+  readonly message: string;
+}
+
+export interface OrderDeskOptions {
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly members: Members;
+  readonly orderKey: OrderKey;
+  readonly log: Logger;
+  /** The sequence of the newest status of a seat's supervisor: it moved when an order has shown effect. */
+  readonly sequenceOf: (seatId: string) => number | null;
+  readonly onResult: (result: OrderResult) => void;
+}
+export interface OrderResult {
+  readonly action: OrderAction;
+  readonly outcome: Receipt['outcome'] | 'unanswered';
+  readonly message: string;
+}
+
+/** Orders that change the cluster: never two under way. */
+const CLUSTER_CHANGES: ReadonlySet<OrderKind> = new Set<OrderKind>([
+  'member-add',
+  'member-remove',
+  'member-promote',
+  'move-leader',
+]);
+
+/** How long an order may take. A start ends when the process runs, a stop after its grace. */
+const ORDER_MS = 10_000;
+const START_MS = 20_000;
+/** An order that was carried out and has not shown yet may be given again after this. */
+const SETTLE_MS = 1_000;
+const RETRY_FIRST_MS = 250;
+const RETRY_LAST_MS = 10_000;
+/** Orders that are remembered for the sake of waiting: far more than there are seats. */
+const TRIES_MAX = 256;
+
+interface Try {
+  failures: number;
+  /** Monotonic. */
+  notBeforeMs: number;
+  /** The supervisor's sequence when the order was carried out; `null` after a failure. */
+  settledAt: number | null;
+}
+
+export function createOrderDesk(options: OrderDeskOptions): OrderDesk {
+  const { clock } = options;
+  const underWay = new Map<string, OrderKind>();
+  const tries = new Map<string, Try>();
+  const problems = new Map<string, OrderProblemView>();
+  const counts: Record<string, number> = {};
+  const stopped = new AbortController();
+  let counter = 0;
+
+  const mustWait = (action: OrderAction, key: string): boolean => {
+    if (stopped.signal.aborted || underWay.has(action.seat.id)) return true;
+    if (CLUSTER_CHANGES.has(action.body.kind) && [...underWay.values()].some((kind) => CLUSTER_CHANGES.has(kind)))
+      return true;
+    const before = tries.get(key);
+    if (before === undefined || clock.monotonicMs() >= before.notBeforeMs) return false;
+    return before.settledAt === null || before.settledAt === options.sequenceOf(action.seat.id);
+  };
+
+  const finish = (action: OrderAction, key: string, outcome: OrderResult['outcome'], message: string): void => {
+    underWay.delete(action.seat.id);
+    counts[outcome] = (counts[outcome] ?? 0) + 1;
+    const failures = outcome === 'done' ? 0 : (tries.get(key)?.failures ?? 0) + 1;
+    const waitMs =
+      outcome === 'done' ? SETTLE_MS : Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** (failures - 1));
+    tries.delete(key);
+    tries.set(key, {
+      failures,
+      notBeforeMs: clock.monotonicMs() + waitMs,
+      settledAt: outcome === 'done' ? options.sequenceOf(action.seat.id) : null,
+    });
+    for (const oldest of tries.keys()) if (tries.size > TRIES_MAX) tries.delete(oldest);
+    if (outcome === 'done') problems.delete(action.seat.id);
+    else {
+      const { slot } = action.seat;
+      problems.set(action.seat.id, { slot, kind: action.body.kind, outcome, message });
+    }
+    options.onResult({ action, outcome, message });
+  };
+
+  const carryOut = async (action: OrderAction, order: Order): Promise<Receipt> => {
+    const signed = signOrder(order, options.orderKey);
+    const url = supervisorUrlOf(action.seat);
+    return await withDeadline(clock, deadlineMs(action.body), stopped.signal, (signal) =>
+      options.members.order(url, signed, signal),
+    );
+  };
+
+  return {
+    give(action, by) {
+      const key = `${action.seat.task} ${JSON.stringify(action.body)}`;
+      if (mustWait(action, key)) return false;
+      counter += 1;
+      const order: Order = {
+        id: options.ids.uuid(),
+        cluster: by.cluster,
+        task: action.seat.task,
+        epoch: action.epoch,
+        attempt: action.attempt,
+        generation: by.generation,
+        counter,
+        ...action.body,
+      };
+      underWay.set(action.seat.id, action.body.kind);
+      carryOut(action, order).then(
+        (receipt) => finish(action, key, receipt.outcome, describeReceipt(receipt)),
+        (error: unknown) => {
+          if (!stopped.signal.aborted) finish(action, key, 'unanswered', describeError(error));
+        },
+      );
+      return true;
+    },
+    problems: () => problems,
+    counts: () => counts,
+    stop: () => stopped.abort(new Error('the scheduler stops')),
+  };
+}
+
+function deadlineMs(body: OrderBody): number {
+  if (body.kind === 'stop') return ORDER_MS + body.args.graceMs;
+  return body.kind === 'start' ? START_MS : ORDER_MS;
+}
+
+function describeReceipt(receipt: Receipt): string {
+  return [receipt.problem, receipt.message].filter((text) => text !== null && text !== '').join(': ');
+}
+
+/** What an order does, for people: `start (join)`, `remove member 8e9e05c52164694d`. */
+export function describeOrder(body: OrderBody): string {
+  switch (body.kind) {
+    case 'fence':
+      return 'follow this scheduler';
+    case 'prepare':
+      return 'prepare an empty data directory';
+    case 'start':
+      return `start etcd (${body.args.mode})`;
+    case 'stop':
+      return 'stop etcd';
+    case 'member-add':
+      return `add a learner at ${body.args.peerUrl}`;
+    case 'member-remove':
+      return `remove member ${body.args.memberId}`;
+    case 'member-promote':
+      return `promote member ${body.args.memberId}`;
+    case 'move-leader':
+      return `hand leadership to member ${body.args.memberId}`;
+  }
+}

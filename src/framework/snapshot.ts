@@ -1,0 +1,32 @@
+import type { MasterInfo } from '../mesos/wire.ts';
+import type { ClusterRecord } from '../protocol/record.ts';
+import type { OfferExplanation, SchedulerCounters, StoryLine } from '../protocol/view.ts';
+import type { Blocked, Decision } from '../reconcile/decision.ts';
+import type { Observation } from '../reconcile/observation.ts';
+
+/** What a scheduler knows and does at one moment; made after every pass, immutable. */
+export interface SchedulerSnapshot {
+  readonly atMs: number;
+  /** `null` until the record was read or made. */
+  readonly record: ClusterRecord | null;
+  readonly observation: Observation | null;
+  readonly decision: Decision | null;
+  /** The core's, and those of placement and orders. */
+  readonly blocked: readonly Blocked[];
+  readonly mesos: MesosState;
+  /** How offers were judged lately, newest last. */
+  readonly explanations: readonly OfferExplanation[];
+  /** Newest last. */
+  readonly story: readonly StoryLine[];
+  readonly counters: SchedulerCounters;
+}
+
+export interface MesosState {
+  readonly subscribed: boolean;
+  readonly frameworkId: string | null;
+  readonly master: MasterInfo | null;
+  /** Why there is no subscription. */
+  readonly problem: string | null;
+  readonly suppressed: boolean;
+  readonly offersHeld: number;
+}

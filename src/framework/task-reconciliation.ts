@@ -1,0 +1,73 @@
+import type { Call } from '../mesos/wire.ts';
+import type { ClusterRecord, Seat } from '../protocol/record.ts';
+import { type MesosView, seatsOf } from './mesos-view.ts';
+
+/**
+ * When the master is asked about our tasks: all of them on every subscription, those it has not answered for
+ * again with growing patience, and all of them now and then. Pure.
+ */
+export interface AskingState {
+  readonly subscription: number;
+  /** Monotonic. */
+  readonly nextAllMs: number;
+  readonly nextOpenMs: number;
+  readonly openWaitMs: number;
+}
+export const NOT_ASKED: AskingState = { subscription: 0, nextAllMs: 0, nextOpenMs: 0, openWaitMs: 0 };
+
+/** Everything is asked for again this often. */
+export const ASK_ALL_MS = 600_000;
+const ASK_OPEN_FIRST_MS = 1_000;
+const ASK_OPEN_LAST_MS = 30_000;
+/** A launch that nothing was heard of for this long is asked for. */
+const SILENT_LAUNCH_MS = 10_000;
+
+export function nextAsking(
+  before: AskingState,
+  input: {
+    readonly view: MesosView;
+    readonly record: ClusterRecord;
+    readonly nowMs: number;
+    /** By task id: when it was sent for launch, monotonic. */
+    readonly launchedAtMs: ReadonlyMap<string, number>;
+  },
+): { readonly state: AskingState; readonly calls: readonly Call[]; readonly wakeMs: number } {
+  const { view, record, nowMs } = input;
+  if (!view.subscribed) return { state: before, calls: [], wakeMs: Number.POSITIVE_INFINITY };
+  const seats = seatsOf(record);
+  if (before.subscription !== view.subscriptions || nowMs >= before.nextAllMs) {
+    const state = {
+      subscription: view.subscriptions,
+      nextAllMs: nowMs + ASK_ALL_MS,
+      nextOpenMs: nowMs + ASK_OPEN_FIRST_MS,
+      openWaitMs: ASK_OPEN_FIRST_MS,
+    };
+    const explicit = seats.length === 0 ? [] : [reconcileCall(seats)];
+    return { state, calls: [reconcileCall([]), ...explicit], wakeMs: ASK_OPEN_FIRST_MS };
+  }
+  const open = seats.filter((seat) => isOpen(seat, input));
+  if (open.length === 0) return { state: before, calls: [], wakeMs: before.nextAllMs - nowMs };
+  if (nowMs < before.nextOpenMs) return { state: before, calls: [], wakeMs: before.nextOpenMs - nowMs };
+  const openWaitMs = Math.min(ASK_OPEN_LAST_MS, before.openWaitMs * 2);
+  const state = { ...before, nextOpenMs: nowMs + openWaitMs, openWaitMs };
+  return { state, calls: [reconcileCall(open)], wakeMs: openWaitMs };
+}
+
+/** An answer is owed: nothing was said in this subscription, or nothing at all since the launch. */
+function isOpen(
+  seat: Seat,
+  input: { view: MesosView; nowMs: number; launchedAtMs: ReadonlyMap<string, number> },
+): boolean {
+  if (!input.view.answered.has(seat.task)) return true;
+  if (input.view.tasks.has(seat.task)) return false;
+  return input.nowMs - (input.launchedAtMs.get(seat.task) ?? 0) >= SILENT_LAUNCH_MS;
+}
+
+function reconcileCall(seats: readonly Seat[]): Call {
+  return {
+    type: 'RECONCILE',
+    reconcile: {
+      tasks: seats.map((seat) => ({ task_id: { value: seat.task }, agent_id: { value: seat.agentId } })),
+    },
+  };
+}
