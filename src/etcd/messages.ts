@@ -31,7 +31,7 @@ export const statusMethod: UnaryMethod<null, EtcdStatus> = {
   decode: decodeStatus,
 };
 /** A count of one key that nobody writes: the cheapest read that goes through the leader. */
-export const confirmMethod: UnaryMethod<null, null> = {
+export const confirmMethod: UnaryMethod<null, 'answered'> = {
   path: '/etcdserverpb.KV/Range',
   encode: () =>
     encodeFields([
@@ -39,7 +39,8 @@ export const confirmMethod: UnaryMethod<null, null> = {
       [3, 1n],
       [9, true],
     ]),
-  decode: () => null,
+  // grpc-js takes a null for "no message came".
+  decode: () => 'answered',
 };
 /** `linearizable` stays unset, so 3.5 and later answer from local state as 3.4 always does. */
 export const memberListMethod: UnaryMethod<null, readonly EtcdMember[]> = {
@@ -102,11 +103,11 @@ export const rangeMethod: UnaryMethod<
 /** etcd prints ids as hex without leading zeros. */
 export const hexOf = (id: bigint): string => id.toString(16);
 
-function idMethod(path: string): UnaryMethod<string, null> {
+function idMethod(path: string): UnaryMethod<string, 'answered'> {
   return {
     path,
     encode: (memberId) => encodeFields([[1, BigInt(`0x${memberId}`)] satisfies ProtoField]),
-    decode: () => null,
+    decode: () => 'answered',
   };
 }
 
