@@ -36,7 +36,8 @@ export interface ModelEtcd {
   hasData(host: string, path: string): boolean;
   /** Removes every directory at or under that path. */
   erase(host: string, path: string): void;
-  dataAt(host: string, path: string): DataDirectory | null;
+  /** The members' data at or under that path. */
+  dataUnder(host: string, path: string): readonly DataDirectory[];
   /** To be called when hosts have begun or ceased to reach each other. */
   networkChanged(): void;
   /** Every etcd that runs, in the order of their starts. */
@@ -420,6 +421,11 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
     };
   };
 
+  const keysUnder = (host: string, path: string): string[] => {
+    const top = directoryKey(host, path);
+    return [...directories.keys()].filter((key) => key === top || key.startsWith(`${top}/`));
+  };
+
   const statusOf = (node: RaftNode): EtcdStatus => ({
     version,
     clusterId: node.data.clusterId,
@@ -520,12 +526,9 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
     processes,
     connect,
     hasData: (host, path) => directories.has(directoryKey(host, path)),
-    dataAt: (host, path) => directories.get(directoryKey(host, path)) ?? null,
+    dataUnder: (host, path) => keysUnder(host, path).map((key) => directories.get(key) as DataDirectory),
     erase: (host, path) => {
-      const key = directoryKey(host, path);
-      for (const other of [...directories.keys()]) {
-        if (other === key || other.startsWith(`${key}/`)) directories.delete(other);
-      }
+      for (const key of keysUnder(host, path)) directories.delete(key);
     },
     networkChanged: raft.review,
     running,

@@ -1,0 +1,317 @@
+import type { Clock } from '../../src/base/ports.ts';
+import type { ClusterRecord } from '../../src/protocol/record.ts';
+import type { EtcdObserver, EtcdProcess, ModelEtcd } from './model-etcd.ts';
+import {
+  applyPayload,
+  type ConfigurationChange,
+  createDataDirectory,
+  type DataDirectory,
+  type Entry,
+  quorumOf,
+  type RaftNode,
+  votersOf,
+} from './model-raft.ts';
+
+/**
+ * What must hold whatever happens (design, §5), checked from outside: by what the model's members do, by what
+ * the stored record says at that time, by what agents do to disks. Nothing here asks the system's own code.
+ */
+export interface Invariants {
+  /** Wired to the model. */
+  readonly observer: EtcdObserver;
+  /** After every step of the world. */
+  step(): void;
+  /** An agent is about to remove a directory with all in it. */
+  removingVolume(host: string, path: string): void;
+  /** Somebody who acts for the system is about to end this etcd. */
+  stopping(process: EtcdProcess, why: string): void;
+  /** What the world knows when it is calm: empty when all is well. */
+  atRest(): readonly string[];
+  readonly violations: readonly Violation[];
+}
+export interface Violation {
+  readonly invariant: string;
+  readonly text: string;
+  readonly atMs: number;
+}
+
+export interface InvariantsOptions {
+  readonly clock: Clock;
+  readonly etcd: () => ModelEtcd;
+  /** Target number of voters. */
+  readonly size: number;
+  /** The record as it is stored now. */
+  readonly record: () => ClusterRecord | null;
+  /** Key → cluster, of every write that was acknowledged. */
+  readonly acknowledged: () => ReadonlyMap<string, string>;
+  /** A supervisor runs for that seat. */
+  readonly supervised: (seatId: string) => boolean;
+}
+
+/**
+ * The scheduler acts on what it saw a moment ago. What was true within this time is true enough: a host that
+ * dies between the look and the act makes no mistake of ours.
+ */
+const HINDSIGHT_MS = 5_000;
+
+interface Health {
+  healthy: boolean;
+  sinceMs: number;
+}
+
+export function createInvariants(options: InvariantsOptions): Invariants {
+  const { clock } = options;
+  const violations: Violation[] = [];
+  /** Cluster id → its state as the committed entries make it. */
+  const clusters = new Map<string, DataDirectory>();
+  /** Cluster id → token that its first members were started with. */
+  const tokens = new Map<string, string>();
+  /** Cluster/member → what its health was and since when. */
+  const health = new Map<string, Health>();
+  /** Data directories whose member has ended because it was removed. */
+  const retired = new Set<DataDirectory>();
+  /** Promotions granted but not committed: what the leader had applied before. */
+  const floors = new Map<DataDirectory, number>();
+
+  const violate = (invariant: string, text: string) => {
+    violations.push({ invariant, text, atMs: clock.monotonicMs() });
+  };
+  const require = (condition: boolean, invariant: string, text: () => string) => {
+    if (!condition) violate(invariant, text());
+  };
+
+  const isHealthy = (clusterId: string, memberId: string): boolean => {
+    for (const process of options.etcd().running) {
+      const { data, node } = process;
+      if (data.clusterId === clusterId && data.memberId === memberId && node !== null) {
+        return node.leader !== null && node.leader.role === 'leader' && !node.leader.stopped;
+      }
+    }
+    return false;
+  };
+  const wasHealthy = (clusterId: string, memberId: string): boolean => {
+    const known = health.get(`${clusterId}/${memberId}`);
+    if (isHealthy(clusterId, memberId)) return true;
+    return known !== undefined && (known.healthy || clock.monotonicMs() - known.sinceMs < HINDSIGHT_MS);
+  };
+  const healthyAmong = (clusterId: string, voters: readonly string[]) =>
+    voters.filter((id) => wasHealthy(clusterId, id)).length;
+
+  const step = () => {
+    const nowMs = clock.monotonicMs();
+    for (const [clusterId, state] of clusters) {
+      for (const id of state.members.keys()) {
+        const key = `${clusterId}/${id}`;
+        const now = isHealthy(clusterId, id);
+        const known = health.get(key);
+        if (known === undefined) health.set(key, { healthy: now, sinceMs: now ? nowMs : -HINDSIGHT_MS });
+        else if (known.healthy !== now) health.set(key, { healthy: now, sinceMs: nowMs });
+      }
+    }
+  };
+
+  const started = (process: EtcdProcess) => {
+    const { data, commandLine } = process;
+    if (process.mode === 'bootstrap') checkBootstrap(process);
+    if (!clusters.has(data.clusterId)) {
+      const state = createDataDirectory(data.clusterId, 'the cluster itself');
+      for (const entry of data.log) applyPayload(state, entry.payload);
+      clusters.set(data.clusterId, state);
+      tokens.set(data.clusterId, commandLine.token);
+    }
+    require(!retired.has(data), 'S4', () =>
+      `${nameOf(process)} was removed and is started again on its old data`);
+    require(process.mode !== 'resume' || data.log.length > 0 || data.term === 0, 'S4', () =>
+      `${nameOf(process)} is resumed on a log that is gone`);
+  };
+
+  const checkBootstrap = (process: EtcdProcess) => {
+    const record = options.record();
+    const { token } = process.commandLine;
+    require(record !== null && record.epoch.token === token && record.epoch.phase !== 'preparing', 'S5', () =>
+      `${nameOf(process)} starts attempt ${token}, the stored record says ${epochText(record)}`);
+    require(record?.epoch.phase !== 'formed' || sharesToken(process), 'S5', () =>
+      `${nameOf(process)} founds a cluster while the record has a formed one`);
+    for (const [key, clusterId] of options.acknowledged()) {
+      if (clusterId === process.data.clusterId) break;
+      violate(
+        'S5',
+        `${nameOf(process)} founds a second cluster while ${key} was acknowledged by ${clusterId}`,
+      );
+      break;
+    }
+  };
+  const sharesToken = (process: EtcdProcess) =>
+    [...tokens.values()].includes(process.commandLine.token) && clusters.has(process.data.clusterId);
+
+  const committed = (leader: RaftNode, entry: Entry) => {
+    const { clusterId } = leader.data;
+    const state = clusters.get(clusterId);
+    if (state === undefined) return;
+    const before = votersOf(state);
+    const { payload } = entry;
+    const member = payload.kind === 'remove' ? state.members.get(payload.memberId) : undefined;
+    const refusal = applyPayload(state, payload);
+    if (refusal !== null) return;
+    if (payload.kind !== 'add' && payload.kind !== 'remove' && payload.kind !== 'promote') return;
+    checkChange(leader, payload, { before, after: votersOf(state), wasLearner: member?.isLearner === true });
+    checkIntent(payload, member?.peerUrl ?? null);
+    if (payload.kind === 'promote') checkPromotion(leader, payload.memberId);
+    if (payload.kind === 'remove' && member?.isLearner === false) checkSuccessor(payload.memberId);
+  };
+
+  const checkChange = (
+    leader: RaftNode,
+    change: ConfigurationChange,
+    voters: { before: readonly string[]; after: readonly string[]; wasLearner: boolean },
+  ) => {
+    const { clusterId } = leader.data;
+    const { before, after } = voters;
+    if (change.kind === 'add' || voters.wasLearner) return;
+    require(healthyAmong(clusterId, before) >= quorumOf(before.length), 'S1', () =>
+      `${change.kind} ${change.memberId} without a healthy quorum of the ${before.length} voters before it`);
+    require(healthyAmong(clusterId, after) >= quorumOf(after.length), 'S1', () =>
+      `${change.kind} ${change.memberId} leaves ${healthyAmong(clusterId, after)} of ${after.length} voters healthy`);
+    require(after.length <= options.size, 'target', () =>
+      `${after.length} voters after ${change.kind} ${change.memberId}, ${options.size} are asked for`);
+  };
+
+  const checkIntent = (change: ConfigurationChange, peerUrl: string | null) => {
+    const intent = options.record()?.intent ?? null;
+    const explained =
+      intent !== null &&
+      (change.kind === 'add'
+        ? intent.add?.peerUrl === change.peerUrl
+        : intent.remove?.memberId === change.memberId ||
+          intent.add?.memberId === change.memberId ||
+          (peerUrl !== null && intent.add?.peerUrl === peerUrl));
+    require(explained, 'S2', () =>
+      `${change.kind} ${change.memberId} is explained by no stored intent (${JSON.stringify(intent)})`);
+  };
+
+  /** A majority that serves may have gone on since the leader was looked at; what it had then is what counts. */
+  const checkPromotion = (leader: RaftNode, memberId: string) => {
+    const learner = [...options.etcd().running].find(
+      (process) => process.data.memberId === memberId && process.data.clusterId === leader.data.clusterId,
+    );
+    if (learner === undefined) return;
+    const floor = floors.get(learner.data) ?? 0;
+    floors.delete(learner.data);
+    require(floor <= 0, 'S3', () =>
+      `${nameOf(learner)} is promoted ${floor} entries behind what the leader had applied`);
+  };
+
+  const promotionGranted = (leader: RaftNode, learner: RaftNode) => {
+    const sinceMs = clock.monotonicMs() - HINDSIGHT_MS;
+    let index = leader.data.applied;
+    while (index > 0 && (leader.data.log[index - 1]?.committedAtMs ?? 0) > sinceMs) index -= 1;
+    floors.set(learner.data, index - learner.data.applied);
+  };
+
+  const checkSuccessor = (memberId: string) => {
+    const record = options.record();
+    const intent = record?.intent ?? null;
+    if (intent?.remove?.memberId !== memberId || intent.add === null) return;
+    const seat = record?.seats.find((other) => other.id === intent.add?.seat);
+    require(seat !== undefined && options.supervised(seat.id), 'S1', () =>
+      `voter ${memberId} is removed before its successor's supervisor runs (seat ${intent.add?.seat})`);
+  };
+
+  const elected = (leader: RaftNode) => {
+    const held = new Set(
+      leader.data.log.flatMap(({ payload }) => (payload.kind === 'put' ? [payload.key] : [])),
+    );
+    for (const [key, clusterId] of options.acknowledged()) {
+      if (clusterId !== leader.data.clusterId || held.has(key)) continue;
+      violate('durability', `the new leader ${leader.data.memberId} lacks the acknowledged write ${key}`);
+      return;
+    }
+  };
+
+  const removingVolume = (host: string, path: string) => {
+    const record = options.record();
+    for (const process of options.etcd().running) {
+      const there = process.host === host && process.commandLine.dataDirectory.startsWith(`${path}/`);
+      require(!there, 'S8', () => `the volume of ${nameOf(process)} is removed while it runs on it`);
+    }
+    const data = options.etcd().dataUnder(host, path)[0];
+    if (data === undefined || record?.epoch.clusterId !== data.clusterId) return;
+    const state = clusters.get(data.clusterId);
+    if (state === undefined) return;
+    require(!state.members.has(data.memberId), 'S8', () =>
+      `the volume of ${data.memberId} is destroyed while it is a member`);
+    const voters = votersOf(state);
+    const replaced = voters.filter((id) => wasHealthy(data.clusterId, id)).length >= quorumOf(options.size);
+    require(replaced, 'S8', () =>
+      `the volume of ${data.memberId} is destroyed with ${voters.length} of ${options.size} voters there`);
+  };
+
+  const stopping = (process: EtcdProcess, why: string) => {
+    const { clusterId, memberId } = process.data;
+    const state = clusters.get(clusterId);
+    if (state === undefined || state.members.get(memberId)?.isLearner !== false) return;
+    if (options.record()?.epoch.clusterId !== clusterId || !isHealthy(clusterId, memberId)) return;
+    const voters = votersOf(state);
+    const others = voters.filter((id) => id !== memberId);
+    require(healthyAmong(clusterId, others) >= quorumOf(voters.length), 'S9', () =>
+      `${nameOf(process)} is stopped (${why}) while the others are no quorum`);
+  };
+
+  const atRest = (): readonly string[] => {
+    const record = options.record();
+    const clusterId = record?.epoch.clusterId ?? null;
+    if (record === null || clusterId === null) return ['no cluster has formed'];
+    const state = clusters.get(clusterId);
+    if (state === undefined) return [`the recorded cluster ${clusterId} does not exist`];
+    const wrong: string[] = [];
+    const voters = votersOf(state);
+    const learners = state.members.size - voters.length;
+    if (voters.length !== options.size) wrong.push(`${voters.length} voters of ${options.size}`);
+    if (learners > 0) wrong.push(`${learners} learners are left`);
+    const ill = voters.filter((id) => !isHealthy(clusterId, id));
+    if (ill.length > 0) wrong.push(`voters ${ill.join(', ')} are not healthy`);
+    if (record.intent !== null) wrong.push(`an intent is open: ${record.intent.reason}`);
+    if (record.leaving.length > 0) wrong.push(`${record.leaving.length} seats are still leaving`);
+    if (record.seats.length !== options.size) wrong.push(`${record.seats.length} seats of ${options.size}`);
+    for (const process of options.etcd().running) {
+      if (process.data.clusterId !== clusterId || !state.members.has(process.data.memberId)) {
+        wrong.push(`${nameOf(process)} runs and belongs to no cluster of ours`);
+      }
+      wrong.push(...missingWrites(process));
+    }
+    return wrong;
+  };
+
+  const missingWrites = (process: EtcdProcess): readonly string[] => {
+    for (const [key, clusterId] of options.acknowledged()) {
+      if (clusterId !== process.data.clusterId)
+        return [`${key} was acknowledged by another cluster, ${clusterId}`];
+      if (!process.data.values.has(key)) return [`${nameOf(process)} lacks the acknowledged write ${key}`];
+    }
+    return [];
+  };
+
+  return {
+    observer: {
+      started,
+      exited: () => {},
+      removed: (process) => retired.add(process.data),
+      committed,
+      elected,
+      promotionGranted,
+    },
+    step,
+    removingVolume,
+    stopping,
+    atRest,
+    violations,
+  };
+}
+
+function nameOf(process: EtcdProcess): string {
+  return `etcd ${process.commandLine.name} (${process.data.memberId} on ${process.host})`;
+}
+
+function epochText(record: ClusterRecord | null): string {
+  return record === null ? 'nothing' : `${record.epoch.token}, ${record.epoch.phase}`;
+}

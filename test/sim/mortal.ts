@@ -1,0 +1,48 @@
+/**
+ * The life of a simulated process. What it does goes through ports that die with it: after its death no call
+ * has an effect, and nothing that it still waits for ever comes, so its code stands still where it was.
+ */
+export interface Mortal {
+  readonly alive: boolean;
+  /** SIGKILL. */
+  kill(): void;
+  /** Aborts at death: for those who hold something open for this process. */
+  readonly death: AbortSignal;
+  /** The same port, as this process has it. Methods that only tell (`passive`) go on working. */
+  port<T extends object>(port: T, passive?: readonly (keyof T)[]): T;
+}
+
+export function createMortal(): Mortal {
+  const death = new AbortController();
+  const never = new Promise<never>(() => {});
+
+  const guard = async (work: Promise<unknown>): Promise<unknown> => {
+    try {
+      const value = await work;
+      return death.signal.aborted ? await never : value;
+    } catch (error) {
+      if (death.signal.aborted) return await never;
+      throw error;
+    }
+  };
+
+  return {
+    get alive() {
+      return !death.signal.aborted;
+    },
+    kill: () => death.abort(),
+    death: death.signal,
+    port: (port, passive = []) =>
+      new Proxy(port, {
+        get: (target, name) => {
+          const value: unknown = Reflect.get(target, name, target);
+          if (typeof value !== 'function' || passive.includes(name as never)) return value;
+          return (...args: unknown[]) => {
+            if (death.signal.aborted) return never;
+            const result: unknown = value.apply(target, args);
+            return result instanceof Promise ? guard(result) : result;
+          };
+        },
+      }),
+  };
+}
