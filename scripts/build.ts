@@ -33,7 +33,12 @@ const id = await buildId();
 const isCurrent = (await readBuildId()) === id && !process.argv.includes('--force');
 process.stdout.write(`etcd-mesos ${VERSION} build ${id}${isCurrent ? ' is there already' : ''}\n`);
 if (!isCurrent) {
-  await bundle();
+  try {
+    await bundle();
+  } catch {
+    // What is wrong was said by esbuild already.
+    process.exit(1);
+  }
   for (const command of WARMED) warm(command);
 }
 
@@ -57,8 +62,8 @@ async function bundle(): Promise<void> {
   });
   await chmod(path.join(freshDirectory, 'etcd-mesos.js'), 0o755);
   await writeFile(
-    path.join(freshDirectory, 'build.json'),
-    `${JSON.stringify({ version: VERSION, build: id })}\n`,
+    path.join(freshDirectory, 'package.json'),
+    `${JSON.stringify({ name: 'etcd-mesos', version: VERSION, build: id, type: 'module' })}\n`,
   );
   await rm(outputDirectory, { recursive: true, force: true });
   await rename(freshDirectory, outputDirectory);
@@ -79,7 +84,7 @@ async function buildId(): Promise<string> {
 /** The id of what dist/ holds; `null` where it holds nothing whole. */
 async function readBuildId(): Promise<string | null> {
   try {
-    const parsed: unknown = JSON.parse(await readFile(path.join(outputDirectory, 'build.json'), 'utf8'));
+    const parsed: unknown = JSON.parse(await readFile(path.join(outputDirectory, 'package.json'), 'utf8'));
     return (parsed as { build?: string }).build ?? null;
   } catch {
     return null;
