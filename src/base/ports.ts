@@ -117,8 +117,9 @@ export interface ProcessExit {
   readonly signal: string | null;
 }
 
+/** `malformed`: what answered does not speak HTTP. */
 export class HttpTransportError extends CodedError<
-  'connect-failed' | 'connection-lost' | 'aborted' | 'timeout'
+  'connect-failed' | 'connection-lost' | 'malformed' | 'aborted' | 'timeout'
 > {}
 export class StateStoreError extends CodedError<
   'conflict' | 'unreadable' | 'corrupt' | 'unavailable' | 'too-large'

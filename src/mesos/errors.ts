@@ -5,6 +5,7 @@ import { CodedError } from '../base/errors.ts';
  * again changes nothing until a person or another scheduler does.
  */
 export class MesosError extends CodedError<
+  | 'bad-master-address'
   | 'no-master'
   | 'connection-lost'
   | 'heartbeat-missed'
@@ -23,3 +24,17 @@ export class MesosError extends CodedError<
   | 'timeout'
   | 'aborted'
 > {}
+
+/** Codes after which a subscription is not tried again. */
+const FINAL_CODES: ReadonlySet<string> = new Set<MesosError['code']>([
+  'refused-unauthenticated',
+  'refused-forbidden',
+  'refused-subscription',
+  'framework-removed',
+  'failed-over',
+]);
+
+/** Asking again changes nothing: see {@link MesosError}. */
+export function isFinal(error: MesosError): boolean {
+  return FINAL_CODES.has(error.code);
+}

@@ -1,0 +1,183 @@
+import { DeadlineError, orAborted, startDeadline, withDeadline } from '../base/deadline.ts';
+import { describeError } from '../base/errors.ts';
+import { type Clock, type HttpResponse, type HttpTransport, HttpTransportError } from '../base/ports.ts';
+import { MesosError } from './errors.ts';
+import { isRedirect, redirectedBase } from './redirect.ts';
+
+/** Milliseconds until the head of an answer must have come, for each hop. */
+export const HEAD_DEADLINE_MS = 10_000;
+/** Redirects that are followed for one request: a standby names the leader, which may have changed meanwhile. */
+export const REDIRECTS_MAX = 5;
+/** Bytes of a refusal's body that are kept; the rest is not read. */
+export const REFUSAL_BYTES_MAX = 64 * 1024;
+
+/** Milliseconds that are spent on reading it. */
+const REFUSAL_DEADLINE_MS = 5000;
+
+export interface MasterLink {
+  readonly transport: HttpTransport;
+  readonly clock: Clock;
+  /** Headers that authenticate us, asked for before every request. Default none. */
+  readonly headers?: (() => Promise<Readonly<Record<string, string>>>) | undefined;
+}
+
+export interface MasterRequest {
+  /** URL of the master, without a slash at its end. */
+  readonly base: string;
+  /** Below the base, as `/api/v1/scheduler`. */
+  readonly path: string;
+  readonly method: 'GET' | 'POST';
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Redirects that are followed. Default {@link REDIRECTS_MAX}; with 0 the redirect itself is the answer. */
+  readonly redirectsMax?: number;
+}
+
+export interface MasterAnswer extends HttpResponse {
+  /** The base URL of the master that answered. */
+  readonly base: string;
+  /** Lets go of the connection, whatever of the body was read. Always called in the end. */
+  close(): void;
+}
+
+/**
+ * Asks a master, following redirects, and resolves with the head of its answer, whatever the status.
+ * @throws MesosError `no-master`, `timeout`, `connection-lost`, `not-mesos`, `redirect-loop`, `aborted`
+ */
+export async function requestMaster(
+  link: MasterLink,
+  request: MasterRequest,
+  signal: AbortSignal,
+): Promise<MasterAnswer> {
+  const redirectsMax = request.redirectsMax ?? REDIRECTS_MAX;
+  let base = request.base;
+  for (let redirects = 0; redirects <= redirectsMax; redirects += 1) {
+    const answer = await requestOnce(link, { ...request, base }, signal);
+    if (!isRedirect(answer.status) || redirectsMax === 0) return answer;
+    answer.close();
+    const next = redirectedBase(base, request.path, answer.headers['location']);
+    if (link.headers !== undefined && base.startsWith('https:') && next.startsWith('http:')) {
+      const message = `${base} redirects to ${next}: credentials are not sent from https to http`;
+      throw new MesosError('not-mesos', message);
+    }
+    base = next;
+  }
+  throw new MesosError('redirect-loop', `${request.base}: redirected more than ${redirectsMax} times`, {
+    hint: 'The masters do not agree who leads; this ends by itself once they have elected a leader.',
+  });
+}
+
+/**
+ * The body as text. With `cut`, what is over the limit is left unread.
+ * @throws MesosError `body-too-large` without `cut`; else as {@link requestMaster}
+ */
+export async function readText(
+  answer: MasterAnswer,
+  bytesMax: number,
+  signal: AbortSignal,
+  cut = false,
+): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let sizeBytes = 0;
+  try {
+    for await (const chunk of answer.body) {
+      chunks.push(chunk);
+      sizeBytes += chunk.length;
+      if (sizeBytes > bytesMax) break;
+    }
+  } catch (error) {
+    throw mesosErrorOf(error, answer.base, signal);
+  }
+  if (sizeBytes > bytesMax && !cut) {
+    throw new MesosError(
+      'body-too-large',
+      `${answer.base} sent more than the ${bytesMax} bytes that are taken`,
+    );
+  }
+  return new TextDecoder().decode(joined(chunks, bytesMax));
+}
+
+/** What a refusing master says, at most {@link REFUSAL_BYTES_MAX}; empty where it does not come. Closes it. */
+export async function readRefusal(
+  link: MasterLink,
+  answer: MasterAnswer,
+  signal: AbortSignal,
+): Promise<string> {
+  try {
+    return await withDeadline(link.clock, REFUSAL_DEADLINE_MS, signal, (inner) =>
+      readText(answer, REFUSAL_BYTES_MAX, inner, true),
+    );
+  } catch {
+    return '';
+  } finally {
+    answer.close();
+  }
+}
+
+/** What a failed exchange means. Errors that are not the network's are bugs and come back as they are. */
+export function mesosErrorOf(error: unknown, base: string, signal: AbortSignal): unknown {
+  if (signal.aborted) {
+    const { reason } = signal;
+    if (reason instanceof MesosError) return reason;
+    if (reason instanceof DeadlineError) return new MesosError('timeout', `${base}: ${reason.message}`);
+    return new MesosError('aborted', `${base}: the request was given up`, { cause: error });
+  }
+  if (!(error instanceof HttpTransportError)) return error;
+  const code = TRANSPORT_CODES[error.code];
+  return new MesosError(code, `${base}: ${describeError(error)}`, { cause: error });
+}
+
+const TRANSPORT_CODES: Readonly<Record<HttpTransportError['code'], MesosError['code']>> = {
+  'connect-failed': 'no-master',
+  'connection-lost': 'connection-lost',
+  malformed: 'not-mesos',
+  aborted: 'aborted',
+  timeout: 'timeout',
+};
+
+async function requestOnce(
+  link: MasterLink,
+  request: MasterRequest,
+  signal: AbortSignal,
+): Promise<MasterAnswer> {
+  const deadline = startDeadline(link.clock, HEAD_DEADLINE_MS, signal);
+  try {
+    const headers = await orAborted(deadline.signal, headersOf(link, request));
+    const response = await link.transport.request({
+      method: request.method,
+      url: request.base + request.path,
+      headers,
+      body: request.body === undefined ? undefined : JSON.stringify(request.body),
+      signal: deadline.signal,
+    });
+    deadline.lift();
+    return { ...response, base: request.base, close: deadline.cancel };
+  } catch (error) {
+    deadline.cancel();
+    if (deadline.passed) {
+      throw new MesosError('timeout', `${request.base}: no answer within ${HEAD_DEADLINE_MS} ms`);
+    }
+    throw mesosErrorOf(error, request.base, signal);
+  }
+}
+
+async function headersOf(link: MasterLink, request: MasterRequest): Promise<Record<string, string>> {
+  return {
+    accept: 'application/json',
+    ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+    ...request.headers,
+    ...(await link.headers?.()),
+  };
+}
+
+function joined(chunks: readonly Uint8Array[], bytesMax: number): Uint8Array {
+  const sizeBytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+  const whole = new Uint8Array(sizeBytes);
+  let at = 0;
+  for (const chunk of chunks) {
+    whole.set(chunk, at);
+    at += chunk.length;
+  }
+  return whole.subarray(0, bytesMax);
+}

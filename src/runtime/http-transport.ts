@@ -1,0 +1,121 @@
+import { Agent, errors, request as send } from 'undici';
+import { describeError } from '../base/errors.ts';
+import type { HttpRequest, HttpTransport } from '../base/ports.ts';
+import { HttpTransportError } from '../base/ports.ts';
+
+/** Milliseconds to connect, TLS included: an address where nothing answers fails no later. */
+const CONNECT_TIMEOUT_MS = 5000;
+/** Milliseconds that an idle connection is kept for the next request. */
+const KEEP_ALIVE_MS = 4000;
+/** Connections to one server; further requests wait for one to become free. */
+const CONNECTIONS_MAX = 64;
+
+/** A real transport holds connections until it is closed. */
+export interface ClosableHttpTransport extends HttpTransport {
+  /** Ends all connections, those in use too. */
+  close(): Promise<void>;
+}
+
+/**
+ * HTTP/1.1 over a pool of connections of its own. Nothing is retried and no time limit but the one on connecting
+ * is set here: how long a head or a body may take is the caller's to say, by the request's signal.
+ */
+export function createHttpTransport(): ClosableHttpTransport {
+  const agent = new Agent({
+    allowH2: false,
+    bodyTimeout: 0,
+    headersTimeout: 0,
+    connect: { timeout: CONNECT_TIMEOUT_MS },
+    connections: CONNECTIONS_MAX,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    pipelining: 1,
+  });
+  return {
+    async request(request) {
+      try {
+        const response = await send(request.url, {
+          dispatcher: agent,
+          method: request.method,
+          headers: { ...request.headers },
+          body: request.body ?? null,
+          signal: request.signal,
+        });
+        return {
+          status: response.statusCode,
+          headers: joinRepeated(response.headers),
+          body: typedErrors(request, response.body),
+        };
+      } catch (error) {
+        throw transportErrorOf(request, error);
+      }
+    },
+    close: async () => {
+      await agent.destroy();
+    },
+  };
+}
+
+async function* typedErrors(
+  request: HttpRequest,
+  body: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    throw transportErrorOf(request, error, true);
+  }
+}
+
+function joinRepeated(headers: NodeJS.Dict<string | string[]>): Record<string, string> {
+  const joined: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined) joined[name] = Array.isArray(value) ? value.join(', ') : value;
+  }
+  return joined;
+}
+
+/** Codes of failures in which no byte of ours can have reached a server. */
+const CONNECT_CODES: ReadonlySet<string> = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'EHOSTDOWN',
+  'ENETUNREACH',
+  'EADDRNOTAVAIL',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EACCES',
+  'EPROTO',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
+
+function transportErrorOf(request: HttpRequest, error: unknown, afterHead = false): HttpTransportError {
+  const what = `${request.method} ${request.url}`;
+  if (request.signal.aborted)
+    return new HttpTransportError('aborted', `${what} was given up`, { cause: error });
+  const options = { cause: error };
+  const why = describeError(error);
+  if (error instanceof errors.HTTPParserError || error instanceof errors.HeadersOverflowError) {
+    return new HttpTransportError('malformed', `${what}: the answer is not HTTP (${why})`, options);
+  }
+  if (afterHead || !isConnectFailure(error)) {
+    return new HttpTransportError('connection-lost', `${what}: the connection was lost (${why})`, options);
+  }
+  return new HttpTransportError('connect-failed', `${what}: no connection (${why})`, options);
+}
+
+/** Several addresses of one name fail together, as an AggregateError; a certificate is refused by its own codes. */
+function isConnectFailure(error: unknown): boolean {
+  if (error instanceof AggregateError) return error.errors.every(isConnectFailure);
+  if (!(error instanceof Error)) return false;
+  const code = 'code' in error ? String(error.code) : '';
+  return (
+    CONNECT_CODES.has(code) ||
+    code.startsWith('ERR_TLS') ||
+    code.startsWith('ERR_SSL') ||
+    code.startsWith('CERT_') ||
+    code.endsWith('_CERT') ||
+    code.endsWith('_CERTIFICATE') ||
+    code.endsWith('_SIGNATURE')
+  );
+}

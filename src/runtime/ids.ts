@@ -1,0 +1,6 @@
+import { randomUUID } from 'node:crypto';
+import type { Ids } from '../base/ports.ts';
+
+export function createSystemIds(): Ids {
+  return { uuid: () => randomUUID() };
+}

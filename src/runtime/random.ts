@@ -1,0 +1,6 @@
+import type { Random } from '../base/ports.ts';
+
+/** Not for secrets. */
+export function createSystemRandom(): Random {
+  return { next: () => Math.random() };
+}
