@@ -1,8 +1,24 @@
 import type { Ids } from '../base/ports.ts';
-import type { Resource, TaskInfo, TaskStatus } from '../mesos/wire.ts';
+import type { FrameworkInfo, KillPolicy, Resource, TaskInfo, TaskStatus } from '../mesos/wire.ts';
 import type { ContainerEvent, ContainerSpec } from './container-runtime.ts';
 import type { Instant } from './instant.ts';
-import type { AgentDescription, AgentOperation, AgentToMaster, MasterToAgent } from './messages.ts';
+import type {
+  AgentDescription,
+  AgentOperation,
+  AgentTask,
+  AgentToMaster,
+  MasterToAgent,
+} from './messages.ts';
+import { applyToTotal, resourcesOf, volumesAmong } from './operations.ts';
+import { mergeResources } from './resources.ts';
+import { hasCapability, isTerminal, type Outcome, outcomeOf } from './task-status.ts';
+import {
+  createUpdateQueue,
+  UPDATE_RETRY_MS_MAX,
+  UPDATE_RETRY_MS_MIN,
+  type UpdateQueue,
+} from './update-queue.ts';
+import { uuidToBase64 } from './uuid-bytes.ts';
 
 /**
  * One agent of the local Mesos as a machine without I/O: it is told what happens and answers with what is to be
@@ -44,7 +60,7 @@ export type AgentOutput =
   | { readonly kind: 'launch'; readonly spec: ContainerSpec }
   | { readonly kind: 'kill'; readonly containerId: string; readonly graceMs: number }
   | { readonly kind: 'destroy'; readonly containerId: string }
-  /** An empty directory is to be made at this absolute path. */
+  /** A directory is to be at this absolute path: made if it is not there, left alone if it is. */
   | { readonly kind: 'create-volume'; readonly hostPath: string }
   /** The directory and all in it are to be removed. */
   | { readonly kind: 'remove-volume'; readonly hostPath: string }
@@ -58,6 +74,8 @@ export interface AgentCheckpoint {
   /** As reservations and volumes have shaped them. */
   readonly totalResources: readonly Resource[];
   readonly tasks: readonly CheckpointedTask[];
+  /** Of the frameworks of these tasks; `id` is set. */
+  readonly frameworks: readonly FrameworkInfo[];
   readonly operations: readonly AgentOperation[];
 }
 
@@ -68,11 +86,454 @@ export interface CheckpointedTask {
   readonly containerId: string;
   readonly executorPid: number | null;
   readonly state: TaskStatus['state'];
-  readonly healthy: boolean | null;
+  /** Its health check has ended it. */
+  readonly killedUnhealthy: boolean;
   /** Updates not acknowledged yet, oldest first: only the first is on its way, the others wait. */
   readonly pending: readonly TaskStatus[];
   /** The newest update that was made, acknowledged or not. */
   readonly latest: TaskStatus | null;
 }
 
-export declare function createAgentMachine(options: AgentMachineOptions): AgentMachine;
+/** From SIGTERM to SIGKILL where nobody states it, as in Mesos. */
+export const KILL_GRACE_MS_DEFAULT = 3000;
+/** Milliseconds between two tries to register. */
+const REGISTER_RETRY_MS = 1000;
+
+interface Task {
+  readonly frameworkId: string;
+  readonly role: string;
+  readonly info: TaskInfo;
+  readonly containerId: string;
+  readonly updates: UpdateQueue;
+  executorPid: number | null;
+  state: TaskStatus['state'];
+  killedUnhealthy: boolean;
+  latest: TaskStatus | null;
+}
+
+interface PendingOperation {
+  readonly outcome: AgentOperation;
+  dueMs: number;
+  retryMs: number;
+}
+
+export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
+  const { description, recovered, ids } = options;
+  const tasks = new Map<string, Task>();
+  const frameworks = new Map<string, FrameworkInfo>();
+  const operations = new Map<string, PendingOperation>();
+  let agentId = recovered?.agentId ?? null;
+  let total = recovered?.totalResources ?? mergeResources(description.resources);
+  let linked = false;
+  let registered = false;
+  let ended = false;
+  let registerDueMs = 0;
+  let pingTimeoutMs = Number.POSITIVE_INFINITY;
+  let pingedMs = 0;
+  /** Of the input that is being handled. */
+  let outputs: AgentOutput[] = [];
+  let changed = false;
+  let now: Instant = { monotonicMs: 0, wallMs: 0 };
+  restore();
+  let volumesChecked = recovered === null;
+
+  return {
+    agentId: () => agentId,
+    nextWakeMs: () => (ended || !linked ? null : nextWakeMs()),
+    handle(input, instant) {
+      if (ended) return [];
+      now = instant;
+      outputs = [];
+      changed = false;
+      if (!volumesChecked) for (const volume of volumesAmong(total)) makeVolume(volume);
+      volumesChecked = true;
+      take(input);
+      if (linked && registered) sendDue();
+      return changed ? [{ kind: 'persist', checkpoint: checkpoint() }, ...outputs] : outputs;
+    },
+  };
+
+  function take(input: AgentInput): void {
+    switch (input.kind) {
+      case 'link-up':
+        linked = true;
+        register();
+        return;
+      case 'link-down':
+        linked = false;
+        registered = false;
+        return;
+      case 'message':
+        takeMessage(input.message);
+        return;
+      case 'container':
+        takeContainerEvent(input.containerId, input.event);
+        return;
+      case 'tick':
+        if (linked && now.monotonicMs >= registrationDueMs()) register();
+        return;
+      case 'shutdown':
+        if (linked && agentId !== null) send({ kind: 'unregister', agentId });
+        end('the agent was shut down');
+    }
+  }
+
+  function takeMessage(message: MasterToAgent): void {
+    switch (message.kind) {
+      case 'registered':
+      case 'reregistered':
+        becomeRegistered(message);
+        return;
+      case 'reregister-asked':
+        register();
+        return;
+      case 'ping':
+        pingedMs = now.monotonicMs;
+        send({ kind: 'pong' });
+        return;
+      case 'shutdown':
+        end(message.message);
+        return;
+      case 'launch':
+        launch(message.framework, message.role, message.task);
+        return;
+      case 'framework-updated':
+        updateFramework(message.framework);
+        return;
+      case 'kill':
+        kill(message.frameworkId, message.taskId, message.killPolicy);
+        return;
+      case 'acknowledge':
+        acknowledge(message.frameworkId, message.taskId, message.uuid);
+        return;
+      case 'apply-operation':
+        operate(message);
+        return;
+      case 'acknowledge-operation':
+        changed = operations.delete(message.operationUuid) || changed;
+        return;
+      case 'shutdown-framework':
+        shutDownFramework(message.frameworkId);
+    }
+  }
+
+  function register(): void {
+    registered = false;
+    registerDueMs = now.monotonicMs + REGISTER_RETRY_MS;
+    if (agentId === null) {
+      send({ kind: 'register', agent: description });
+      return;
+    }
+    send({
+      kind: 'reregister',
+      agentId,
+      agent: description,
+      totalResources: total,
+      tasks: [...tasks.values()].map(toAgentTask),
+      frameworks: [...frameworks.values()],
+      operations: [...operations.values()].map(({ outcome }) => outcome),
+    });
+  }
+
+  function becomeRegistered(message: Extract<MasterToAgent, { kind: 'registered' | 'reregistered' }>): void {
+    changed ||= agentId !== message.agentId;
+    agentId = message.agentId;
+    registered = true;
+    pingTimeoutMs = message.pingTimeoutMs;
+    pingedMs = now.monotonicMs;
+    for (const task of tasks.values()) task.updates.resend();
+    for (const operation of operations.values()) operation.dueMs = 0;
+    if (message.kind === 'reregistered') for (const task of message.unknownTasks) dropUnknown(task);
+  }
+
+  /** The launch never arrived here: the master is told so, as its framework must be. */
+  function dropUnknown({ frameworkId, role, task: info }: AgentTask): void {
+    if (tasks.has(keyOf(frameworkId, info.task_id.value))) return;
+    const task = addTask(frameworkId, role, info);
+    update(task, {
+      state: 'TASK_DROPPED',
+      source: 'SOURCE_AGENT',
+      reason: 'REASON_RECONCILIATION',
+      message: 'Reconciliation: Task unknown to the agent',
+    });
+  }
+
+  function launch(framework: FrameworkInfo, role: string, info: TaskInfo): void {
+    const frameworkId = framework.id?.value ?? '';
+    if (tasks.has(keyOf(frameworkId, info.task_id.value))) return;
+    frameworks.set(frameworkId, framework);
+    const task = addTask(frameworkId, role, info);
+    const volumes = volumesAmong(info.resources).map((resource) => ({
+      containerPath: resource.disk.volume?.container_path ?? '',
+      hostPath: volumePath(resource),
+    }));
+    outputs.push({
+      kind: 'launch',
+      spec: {
+        containerId: task.containerId,
+        taskId: info.task_id.value,
+        command: info.command ?? {},
+        healthCheck: info.health_check ?? null,
+        killGraceMs: graceMs(info.kill_policy) ?? KILL_GRACE_MS_DEFAULT,
+        volumes,
+      },
+    });
+  }
+
+  function addTask(frameworkId: string, role: string, info: TaskInfo): Task {
+    const task: Task = {
+      frameworkId,
+      role,
+      info,
+      containerId: ids.uuid(),
+      updates: createUpdateQueue([]),
+      executorPid: null,
+      state: 'TASK_STAGING',
+      killedUnhealthy: false,
+      latest: null,
+    };
+    tasks.set(keyOf(frameworkId, info.task_id.value), task);
+    changed = true;
+    return task;
+  }
+
+  function takeContainerEvent(containerId: string, event: ContainerEvent): void {
+    const task = [...tasks.values()].find((candidate) => candidate.containerId === containerId);
+    if (task === undefined) return;
+    if (event.kind === 'starting' || event.kind === 'running') task.executorPid = event.executorPid;
+    if (event.kind === 'killing' && event.becauseUnhealthy) task.killedUnhealthy = true;
+    changed = true;
+    const framework = frameworks.get(task.frameworkId);
+    const tellsKilling = framework === undefined || hasCapability(framework, 'TASK_KILLING_STATE');
+    const outcome = outcomeOf(event, { ...task, tellsKilling });
+    if (outcome !== null) update(task, outcome);
+  }
+
+  function update(task: Task, outcome: Outcome): void {
+    const { info, containerId, executorPid } = task;
+    const { healthy, ...said } = outcome;
+    const address = { protocol: description.ip.includes(':') ? 'IPv6' : 'IPv4', ip_address: description.ip };
+    const status: TaskStatus = {
+      task_id: info.task_id,
+      ...said,
+      agent_id: { value: agentId ?? '' },
+      executor_id: info.task_id,
+      timestamp: now.wallMs / 1000,
+      uuid: uuidToBase64(ids.uuid()),
+      ...(healthy === undefined ? {} : { healthy }),
+      ...(outcome.source === 'SOURCE_AGENT'
+        ? {}
+        : {
+            container_status: {
+              container_id: { value: containerId },
+              network_infos: [{ ip_addresses: [address] }],
+              ...(executorPid === null ? {} : { executor_pid: executorPid }),
+            },
+          }),
+    };
+    task.state = outcome.state;
+    task.latest = status;
+    task.updates.add(status);
+    changed = true;
+  }
+
+  function kill(frameworkId: string, taskId: string, policy: KillPolicy | null): void {
+    const task = tasks.get(keyOf(frameworkId, taskId));
+    if (task === undefined || isTerminal(task.state)) return;
+    outputs.push({
+      kind: 'kill',
+      containerId: task.containerId,
+      graceMs: graceMs(policy) ?? graceMs(task.info.kill_policy) ?? KILL_GRACE_MS_DEFAULT,
+    });
+  }
+
+  function acknowledge(frameworkId: string, taskId: string, uuid: string): void {
+    const key = keyOf(frameworkId, taskId);
+    const task = tasks.get(key);
+    const taken = task?.updates.acknowledge(uuid);
+    if (task === undefined || taken === null || taken === undefined) return;
+    changed = true;
+    if (isTerminal(taken.state)) forget(key);
+  }
+
+  function forget(key: string): void {
+    const frameworkId = tasks.get(key)?.frameworkId;
+    tasks.delete(key);
+    changed = true;
+    if (frameworkId === undefined) return;
+    if (![...tasks.values()].some((task) => task.frameworkId === frameworkId)) frameworks.delete(frameworkId);
+  }
+
+  function updateFramework(framework: FrameworkInfo): void {
+    const frameworkId = framework.id?.value ?? '';
+    if (!frameworks.has(frameworkId)) return;
+    frameworks.set(frameworkId, framework);
+    changed = true;
+    for (const task of tasks.values()) if (task.frameworkId === frameworkId) task.updates.resend();
+    for (const operation of operations.values()) {
+      if (operation.outcome.frameworkId === frameworkId) operation.dueMs = 0;
+    }
+  }
+
+  function shutDownFramework(frameworkId: string): void {
+    for (const [key, task] of tasks) {
+      if (task.frameworkId !== frameworkId) continue;
+      if (!isTerminal(task.state)) outputs.push({ kind: 'destroy', containerId: task.containerId });
+      forget(key);
+    }
+    for (const [uuid, { outcome }] of operations) {
+      if (outcome.frameworkId === frameworkId) changed = operations.delete(uuid) || changed;
+    }
+  }
+
+  function operate(message: Extract<MasterToAgent, { kind: 'apply-operation' }>): void {
+    const { frameworkId, operationUuid, operation } = message;
+    if (operations.has(operationUuid)) return;
+    const result = applyToTotal(total, operation);
+    const problem = 'problem' in result ? result.problem : null;
+    if ('resources' in result) total = result.resources;
+    const state = problem === null ? 'OPERATION_FINISHED' : 'OPERATION_FAILED';
+    const statusUuid = uuidToBase64(ids.uuid());
+    operations.set(operationUuid, {
+      outcome: { frameworkId, operationUuid, operation, state, message: problem, statusUuid },
+      dueMs: 0,
+      retryMs: UPDATE_RETRY_MS_MIN,
+    });
+    changed = true;
+    if (problem !== null) {
+      // The master holds it for done: what this agent really has puts it right.
+      register();
+      return;
+    }
+    if (operation.type === 'CREATE')
+      for (const volume of volumesAmong(resourcesOf(operation))) makeVolume(volume);
+    if (operation.type !== 'DESTROY') return;
+    for (const volume of volumesAmong(resourcesOf(operation))) {
+      outputs.push({ kind: 'remove-volume', hostPath: volumePath(volume) });
+    }
+  }
+
+  function makeVolume(volume: Resource): void {
+    outputs.push({ kind: 'create-volume', hostPath: volumePath(volume) });
+  }
+
+  function volumePath(volume: Resource): string {
+    const source = volume.disk?.source;
+    const mount = source?.mount?.root;
+    if (mount !== undefined) return mount;
+    // A role's slashes become spaces, which no role has: one folder a role.
+    const role = (volume.reservations?.at(-1)?.role ?? '*').replaceAll('/', ' ');
+    const root = source?.path?.root ?? options.workDirectory;
+    return `${root}/volumes/roles/${role}/${volume.disk?.persistence?.id ?? ''}`;
+  }
+
+  /** Its tasks end with it; reservations and volumes stay for an agent that is started here later. */
+  function end(message: string): void {
+    for (const task of tasks.values()) {
+      if (!isTerminal(task.state)) outputs.push({ kind: 'destroy', containerId: task.containerId });
+    }
+    tasks.clear();
+    frameworks.clear();
+    operations.clear();
+    agentId = null;
+    changed = true;
+    ended = true;
+    outputs.push({ kind: 'exit', message });
+  }
+
+  function sendDue(): void {
+    for (const task of tasks.values()) {
+      const status = task.updates.takeDue(now.monotonicMs);
+      if (status === null) continue;
+      send({ kind: 'update', frameworkId: task.frameworkId, status, latestState: task.state });
+    }
+    for (const operation of operations.values()) {
+      if (now.monotonicMs < operation.dueMs) continue;
+      operation.dueMs = now.monotonicMs + operation.retryMs;
+      operation.retryMs = Math.min(UPDATE_RETRY_MS_MAX, operation.retryMs * 2);
+      send({ kind: 'operation-update', operation: operation.outcome });
+    }
+  }
+
+  function send(message: AgentToMaster): void {
+    if (linked) outputs.push({ kind: 'send', message });
+  }
+
+  function registrationDueMs(): number {
+    return registered ? pingedMs + pingTimeoutMs : registerDueMs;
+  }
+
+  function nextWakeMs(): number {
+    const due = [registrationDueMs()];
+    if (registered) {
+      for (const task of tasks.values()) due.push(task.updates.dueMs() ?? Number.POSITIVE_INFINITY);
+      for (const operation of operations.values()) due.push(operation.dueMs);
+    }
+    return Math.max(0, Math.min(...due));
+  }
+
+  function checkpoint(): AgentCheckpoint {
+    return {
+      schemaVersion: 1,
+      agentId,
+      totalResources: total,
+      tasks: [...tasks.values()].map((task) => ({
+        frameworkId: task.frameworkId,
+        role: task.role,
+        task: task.info,
+        containerId: task.containerId,
+        executorPid: task.executorPid,
+        state: task.state,
+        killedUnhealthy: task.killedUnhealthy,
+        pending: [...task.updates.pending()],
+        latest: task.latest,
+      })),
+      frameworks: [...frameworks.values()],
+      operations: [...operations.values()].map(({ outcome }) => outcome),
+    };
+  }
+
+  function restore(): void {
+    for (const saved of recovered?.tasks ?? []) {
+      const {
+        frameworkId,
+        role,
+        task: info,
+        containerId,
+        executorPid,
+        state,
+        killedUnhealthy,
+        latest,
+      } = saved;
+      const updates = createUpdateQueue(saved.pending);
+      tasks.set(keyOf(frameworkId, info.task_id.value), {
+        frameworkId,
+        role,
+        info,
+        containerId,
+        updates,
+        executorPid,
+        state,
+        killedUnhealthy,
+        latest,
+      });
+    }
+    for (const framework of recovered?.frameworks ?? []) frameworks.set(framework.id?.value ?? '', framework);
+    for (const outcome of recovered?.operations ?? []) {
+      operations.set(outcome.operationUuid, { outcome, dueMs: 0, retryMs: UPDATE_RETRY_MS_MIN });
+    }
+  }
+}
+
+function keyOf(frameworkId: string, taskId: string): string {
+  return `${frameworkId} ${taskId}`;
+}
+
+function toAgentTask({ frameworkId, role, info, latest, state }: Task): AgentTask {
+  return { frameworkId, role, task: info, status: latest, state };
+}
+
+function graceMs(policy: KillPolicy | null | undefined): number | null {
+  const nanoseconds = policy?.grace_period?.nanoseconds;
+  return nanoseconds === undefined ? null : Math.max(0, Math.round(nanoseconds / 1e6));
+}

@@ -1,6 +1,7 @@
 import type {
   Attribute,
   DomainInfo,
+  FrameworkInfo,
   KillPolicy,
   Operation,
   Resource,
@@ -24,7 +25,9 @@ export type AgentToMaster =
       readonly totalResources: readonly Resource[];
       /** Every task whose terminal update was not acknowledged yet. */
       readonly tasks: readonly AgentTask[];
-      /** Operations with an id whose outcome was not acknowledged yet. */
+      /** Who these tasks belong to: a master that was restarted does not know. `id` is set. */
+      readonly frameworks: readonly FrameworkInfo[];
+      /** Operations whose outcome was not acknowledged yet. */
       readonly operations: readonly AgentOperation[];
     }
   /** The agent ends for good (SIGUSR1): its tasks are killed. */
@@ -42,12 +45,33 @@ export type AgentToMaster =
   | { readonly kind: 'operation-update'; readonly operation: AgentOperation };
 
 export type MasterToAgent =
-  | { readonly kind: 'registered'; readonly agentId: string }
-  | { readonly kind: 'reregistered'; readonly agentId: string }
+  | {
+      readonly kind: 'registered';
+      readonly agentId: string;
+      /** Without a ping for this long the agent takes it that the master has lost it, and registers again. */
+      readonly pingTimeoutMs: number;
+    }
+  | {
+      readonly kind: 'reregistered';
+      readonly agentId: string;
+      readonly pingTimeoutMs: number;
+      /** Tasks that were launched here, as far as the master knows, and that the agent did not name. */
+      readonly unknownTasks: readonly AgentTask[];
+    }
+  /** The master knows no agent on this link, but one speaks: it is to register again. */
+  | { readonly kind: 'reregister-asked' }
   | { readonly kind: 'ping' }
   /** The master does not want this agent (marked gone): it ends and its tasks with it. */
   | { readonly kind: 'shutdown'; readonly message: string }
-  | { readonly kind: 'launch'; readonly frameworkId: string; readonly role: string; readonly task: TaskInfo }
+  | {
+      readonly kind: 'launch';
+      /** `id` is set. */
+      readonly framework: FrameworkInfo;
+      readonly role: string;
+      readonly task: TaskInfo;
+    }
+  /** A scheduler has subscribed again: what it has not acknowledged is to be sent again at once. */
+  | { readonly kind: 'framework-updated'; readonly framework: FrameworkInfo }
   | {
       readonly kind: 'kill';
       readonly frameworkId: string;
@@ -88,6 +112,8 @@ export interface AgentTask {
   readonly task: TaskInfo;
   /** The newest update of the task, `null` while it is staging. */
   readonly status: TaskStatus | null;
+  /** TASK_STAGING or that of the newest update. */
+  readonly state: TaskStatus['state'];
 }
 
 export interface AgentOperation {
