@@ -1,0 +1,421 @@
+import { Hono } from 'hono';
+import { describe, expect, test } from 'vitest';
+import type { Logger } from '../../src/base/ports.ts';
+import { createApi, status } from '../../src/framework/api.ts';
+import {
+  type ApiEnvironment,
+  type ApiRoute,
+  BODY_BYTES_MAX,
+  isLoopback,
+  mountRoutes,
+} from '../../src/framework/api-access.ts';
+import { createMetrics, METRIC_PREFIX, SERIES } from '../../src/framework/metrics.ts';
+import type { OfferExplanation, PublishedView } from '../../src/protocol/view.ts';
+import { emptySlot, sampleMember, sampleView } from './sample-view.ts';
+
+const FAR = { remoteAddress: '10.9.9.9' };
+const NEAR = { remoteAddress: '127.0.0.1' };
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
+const TARBALL = new TextEncoder().encode('a tarball');
+
+function apiOf(view: PublishedView | null, offers: readonly OfferExplanation[] = []) {
+  return createApi({
+    view: () => view,
+    offers: () => offers,
+    metrics: createMetrics(),
+    artifact: {
+      name: 'etcd-mesos.tar.gz',
+      sizeBytes: TARBALL.byteLength,
+      sha256: 'ab'.repeat(32),
+      open: () => new Blob([TARBALL]).stream(),
+    },
+    token: null,
+    logger: silent,
+  });
+}
+
+const get = async (view: PublishedView | null, path: string, init: RequestInit = {}) =>
+  await apiOf(view).request(path, init, FAR);
+const bodyOf = async (view: PublishedView | null, path: string): Promise<unknown> =>
+  await (await get(view, path)).json();
+
+const FORMING: Partial<PublishedView> = {
+  endpoints: { client: [], peer: [] },
+  epoch: null,
+  health: { state: 'forming', voters: 0, healthyVoters: 0, leader: null },
+  blocked: [{ code: 'waits-for-offers', slot: 'etcd-0', message: 'no offer has 8 cpus: 4 are missing' }],
+};
+
+describe('endpoints', () => {
+  test('are named, and described under each name', async () => {
+    expect(await bodyOf(sampleView(), '/v1/endpoints')).toEqual(['client', 'etcd-servers', 'peer']);
+    expect(await bodyOf(sampleView(), '/v1/endpoints/client')).toEqual({
+      address: ['10.0.0.1:31001', '10.0.0.2:31001', '10.0.0.3:31001'],
+      dns: ['node-0.example:31001', 'node-1.example:31001', 'node-2.example:31001'],
+      url: ['http://10.0.0.1:31001', 'http://10.0.0.2:31001', 'http://10.0.0.3:31001'],
+    });
+    expect(await bodyOf(sampleView(), '/v1/endpoints/peer')).toMatchObject({
+      address: ['10.0.0.1:31000', '10.0.0.2:31000', '10.0.0.3:31000'],
+    });
+    const servers = await get(sampleView(), '/v1/endpoints/etcd-servers');
+    expect(servers.headers.get('content-type')).toMatch(/^text\/plain/);
+    expect(await servers.text()).toBe('http://10.0.0.1:31001,http://10.0.0.2:31001,http://10.0.0.3:31001\n');
+  });
+
+  test('keep the brackets of IPv6', async () => {
+    const view = sampleView({
+      members: [sampleMember(0, { host: 'fd00::1' })],
+      endpoints: { client: ['http://[fd00::1]:31001'], peer: [] },
+    });
+    expect(await bodyOf(view, '/v1/endpoints/client')).toMatchObject({
+      address: ['[fd00::1]:31001'],
+      dns: ['node-0.example:31001'],
+    });
+  });
+
+  test('are not published before the cluster has formed, and the answer says why', async () => {
+    const view = sampleView(FORMING);
+    expect(await bodyOf(view, '/v1/endpoints')).toEqual([]);
+    for (const name of ['client', 'peer', 'etcd-servers']) {
+      const answer = await get(view, `/v1/endpoints/${name}`);
+      expect(answer.status).toBe(503);
+      expect(await answer.text()).toContain('no offer has 8 cpus: 4 are missing');
+    }
+    expect((await get(null, '/v1/endpoints')).status).toBe(503);
+    expect((await get(sampleView(), '/v1/endpoints/admin')).status).toBe(404);
+  });
+});
+
+describe('pods', () => {
+  test('have the shape that DC/OS knows', async () => {
+    const successor = sampleMember(1, {
+      seat: 'etcd-1-new',
+      task: 'etcd-1__new',
+      mesosState: 'TASK_STAGING',
+    });
+    const view = sampleView({ members: [emptySlot('etcd-2'), sampleMember(1), successor, sampleMember(0)] });
+    expect(await bodyOf(view, '/v1/pod')).toEqual(['etcd-0', 'etcd-1', 'etcd-2']);
+    expect(await bodyOf(view, '/v1/pod/status')).toEqual({
+      service: 'etcd',
+      pods: [
+        {
+          name: 'etcd',
+          instances: [
+            {
+              name: 'etcd-0',
+              tasks: [{ id: 'etcd-0__0000-0000', name: 'etcd-0-server', status: 'RUNNING' }],
+            },
+            {
+              name: 'etcd-1',
+              tasks: [
+                { id: 'etcd-1__0000-0001', name: 'etcd-1-server', status: 'RUNNING' },
+                { id: 'etcd-1__new', name: 'etcd-1-server', status: 'STAGING' },
+              ],
+            },
+            { name: 'etcd-2', tasks: [] },
+          ],
+        },
+      ],
+    });
+    expect(await bodyOf(view, '/v1/pod/etcd-2/status')).toEqual({ name: 'etcd-2', tasks: [] });
+    const unknown = await get(view, '/v1/pod/etcd-9/status');
+    expect(unknown.status).toBe(404);
+    expect(await unknown.json()).toMatchObject({ error: 'Pod etcd-9 not found' });
+  });
+});
+
+describe('health', () => {
+  const health = (state: PublishedView['health']['state'], more: Partial<PublishedView> = {}) =>
+    sampleView({ health: { state, voters: 3, healthyVoters: 2, leader: null }, ...more });
+  const disconnected = { ...sampleView().mesos, subscribed: false, problem: 'connection refused' };
+
+  test.for<[string, PublishedView | null, number, number]>([
+    ['nothing yet', null, 503, 318],
+    [
+      'not registered',
+      sampleView({ framework: { name: 'e', id: null, generation: 1 }, mesos: disconnected }),
+      503,
+      318,
+    ],
+    ['forming', sampleView(FORMING), 503, 202],
+    ['healthy', sampleView(), 200, 200],
+    [
+      'healthy while a member moves',
+      sampleView({ intent: { slot: 'etcd-1', reason: 'r', step: 's' } }),
+      200,
+      203,
+    ],
+    ['healthy without a master', sampleView({ mesos: disconnected }), 200, 200],
+    ['degraded', health('degraded'), 200, 203],
+    ['quorum lost', health('quorum-lost'), 503, 500],
+    ['unknown', health('unknown'), 503, 500],
+  ])('%s', async ([, view, code, value]) => {
+    const answer = await get(view, '/v1/health');
+    expect([answer.status, ((await answer.json()) as { value: number }).value]).toEqual([code, value]);
+    const old = await get(view, '/healthz');
+    expect(old.status).toBe(code === 200 ? 200 : 500);
+    expect(await bodyOf(view, '/stats')).toMatchObject({ healthy: code === 200 ? 1 : 0 });
+  });
+
+  test('gives its reasons', async () => {
+    expect(await bodyOf(sampleView({ mesos: disconnected }), '/v1/health')).toEqual({
+      value: 200,
+      reasons: ['no Mesos master: connection refused'],
+    });
+    expect(await bodyOf(sampleView(FORMING), '/v1/health')).toEqual({
+      value: 202,
+      reasons: ['the cluster has not formed yet', 'etcd-0: no offer has 8 cpus: 4 are missing'],
+    });
+  });
+});
+
+test('the paths of 2015 keep their fields', async () => {
+  expect(await bodyOf(sampleView(), '/stats')).toEqual({
+    running_servers: 3,
+    launched_servers: 3,
+    failed_servers: 1,
+    cluster_livelocks: 0,
+    cluster_reseeds: 0,
+    healthy: 1,
+  });
+  const lost = sampleMember(1, { mesosState: 'TASK_LOST' });
+  expect(
+    await bodyOf(sampleView({ members: [sampleMember(0), lost, emptySlot('etcd-2')] }), '/members'),
+  ).toEqual([
+    {
+      name: 'etcd-0',
+      host: '10.0.0.1',
+      rpcPort: 31_000,
+      clientPort: 31_001,
+      httpPort: 31_002,
+      type: 'existing',
+      slaveID: 'agent-0',
+    },
+  ]);
+  expect(await (await get(sampleView(), '/healthz')).text()).toBe('cluster is healthy\n');
+  expect(await bodyOf(null, '/members')).toEqual([]);
+});
+
+test('metrics say what the view says, every series of the table', async () => {
+  const view = sampleView({
+    blocked: [
+      { code: 'waits-for-offers', slot: 'etcd-0', message: 'm' },
+      { code: 'waits-for-offers', slot: 'etcd-1', message: 'm' },
+    ],
+  });
+  const answer = await get(view, '/v1/metrics/prometheus');
+  expect(answer.headers.get('content-type')).toMatch(/^text\/plain; version=0\.0\.4/);
+  const text = await answer.text();
+  for (const series of SERIES) expect(text).toContain(`# HELP ${METRIC_PREFIX}${series.name} ${series.help}`);
+  const lines = text.split('\n');
+  for (const line of [
+    'etcd_mesos_cluster_voters 3',
+    'etcd_mesos_cluster_health{state="healthy"} 1',
+    'etcd_mesos_cluster_health{state="quorum-lost"} 0',
+    'etcd_mesos_blocked{code="waits-for-offers"} 2',
+    'etcd_mesos_task_updates_total{state="TASK_RUNNING"} 3',
+    'etcd_mesos_scheduler_pass_seconds_total 2.5',
+    'etcd_mesos_member_is_leader{slot="etcd-0",seat="etcd-0-a1b2",member="8e9e05c52164694d"} 1',
+    'etcd_mesos_member_db_size_bytes{slot="etcd-2",seat="etcd-2-a1b2",member="91bc3c398fb3c146"} 20480',
+  ]) {
+    expect(lines).toContain(line);
+  }
+});
+
+test('metrics of members that are gone go, and counters do not add up twice', async () => {
+  const metrics = createMetrics();
+  await metrics.render(sampleView());
+  const text = await metrics.render(sampleView({ members: [sampleMember(1), emptySlot('etcd-0')] }));
+  expect(text).not.toContain('slot="etcd-0"');
+  expect(text).toContain('etcd_mesos_tasks_launched_total 3');
+});
+
+describe('the rest', () => {
+  test('the view comes back as it was', async () => {
+    expect(await bodyOf(sampleView(), '/v1/view')).toEqual(sampleView());
+    expect((await get(null, '/v1/view')).status).toBe(503);
+  });
+
+  test('the framework id is in an array, and absent before there is one', async () => {
+    expect(await bodyOf(sampleView(), '/v1/state/frameworkId')).toEqual(['3f0b-0000']);
+    const view = sampleView({ framework: { name: 'etcd', id: null, generation: 1 } });
+    expect((await get(view, '/v1/state/frameworkId')).status).toBe(404);
+  });
+
+  test('offers are explained in the form of DC/OS', async () => {
+    const explanation: OfferExplanation = {
+      atMs: 0,
+      slot: 'etcd-0',
+      offerId: 'o-1',
+      agentId: 'a-1',
+      hostname: 'node-0',
+      outcome: 'fail',
+      explanation: '512 MiB of memory are missing',
+    };
+    for (const path of ['/v1/debug/offers', '/v2/debug/offers']) {
+      const answer = await apiOf(sampleView(), [explanation]).request(path, {}, FAR);
+      expect(await answer.json()).toEqual({
+        offers: [
+          {
+            timestamp: '1970-01-01T00:00:00.000Z',
+            'pod-instance-name': 'etcd-0',
+            outcome: 'fail',
+            explanation: '512 MiB of memory are missing',
+            offer: { id: 'o-1', agent_id: 'a-1', hostname: 'node-0' },
+          },
+        ],
+      });
+    }
+  });
+
+  test('the tarball is served with its checksum', async () => {
+    const path = '/v1/artifacts/etcd-mesos.tar.gz';
+    const answer = await get(null, path);
+    expect(answer.headers.get('etag')).toBe(`"${'ab'.repeat(32)}"`);
+    expect(answer.headers.get('content-length')).toBe('9');
+    expect(await answer.text()).toBe('a tarball');
+    const again = await get(null, path, { headers: { 'if-none-match': `"${'ab'.repeat(32)}"` } });
+    expect([again.status, await again.text()]).toEqual([304, '']);
+    const head = await get(null, path, { method: 'HEAD' });
+    expect([head.status, head.headers.get('content-length'), await head.text()]).toEqual([200, '9', '']);
+    expect((await get(null, '/v1/artifacts/other')).status).toBe(404);
+  });
+
+  test('what is not there, and what is not for that method, is said in JSON', async () => {
+    const missing = await get(sampleView(), '/v1/nothing');
+    expect(missing.status).toBe(404);
+    expect(await missing.json()).toEqual({
+      error: 'nothing is at /v1/nothing',
+      hint: 'GET / lists what there is.',
+    });
+    const wrong = await get(sampleView(), '/v1/pod', { method: 'POST' });
+    expect([wrong.status, wrong.headers.get('allow')]).toEqual([405, 'GET, HEAD']);
+    expect((await get(sampleView(), '/reseed')).status).toBe(404);
+  });
+
+  test('JSON is indented by two spaces and ends its line', async () => {
+    const text = await (await get(sampleView(), '/v1/pod')).text();
+    expect(text).toBe('[\n  "etcd-0",\n  "etcd-1",\n  "etcd-2"\n]\n');
+  });
+
+  test('the first page lists every route', async () => {
+    const { routes } = (await bodyOf(sampleView(), '/')) as { routes: { path: string }[] };
+    expect(routes.map((route) => route.path)).toContain('/v1/endpoints/:name');
+  });
+
+  test('a failing source is an error of the server, without its details', async () => {
+    const app = createApi({
+      view: () => {
+        throw new Error('a secret detail');
+      },
+      offers: () => [],
+      metrics: createMetrics(),
+      artifact: null,
+      token: null,
+      logger: silent,
+    });
+    const answer = await app.request('/v1/view', {}, FAR);
+    expect(answer.status).toBe(500);
+    expect(await answer.text()).not.toContain('secret');
+  });
+});
+
+describe('access', () => {
+  const routes: readonly ApiRoute[] = [
+    status('/status', '', (context) => context.text('status')),
+    { method: 'get', path: '/data', access: 'data', about: '', handler: (context) => context.text('data') },
+    // It calls itself status, but it is not a GET.
+    {
+      method: 'post',
+      path: '/change',
+      access: 'status',
+      about: '',
+      handler: (context) => context.text('changed'),
+    },
+    {
+      method: 'put',
+      path: '/body',
+      access: 'data',
+      about: '',
+      handler: async (context) => context.text(String((await context.req.text()).length)),
+    },
+  ];
+  const send = async (
+    token: string | null,
+    [method, path]: readonly [string, string],
+    bindings: { remoteAddress: string | null },
+    headers: Record<string, string> = {},
+  ) => {
+    const app = new Hono<ApiEnvironment>();
+    mountRoutes(app, routes, token);
+    return await app.request(`http://127.0.0.1:1${path}`, { method, headers }, bindings);
+  };
+  const DATA = ['GET', '/data'] as const;
+  const CHANGE = ['POST', '/change'] as const;
+
+  test('status is for everybody', async () => {
+    for (const bindings of [FAR, NEAR, { remoteAddress: null }]) {
+      expect((await send('t', ['GET', '/status'], bindings)).status).toBe(200);
+    }
+  });
+
+  test('over loopback no token is needed', async () => {
+    for (const address of ['127.0.0.1', '127.9.0.1', '::1', '::ffff:127.0.0.1']) {
+      for (const token of ['t', null]) {
+        expect((await send(token, DATA, { remoteAddress: address })).status).toBe(200);
+        expect((await send(token, CHANGE, { remoteAddress: address })).status).toBe(200);
+      }
+    }
+  });
+
+  test('from elsewhere the token is asked for', async () => {
+    for (const what of [DATA, CHANGE]) {
+      const missing = await send('right', what, FAR);
+      expect([missing.status, missing.headers.get('www-authenticate')]).toEqual([401, 'Bearer']);
+      for (const authorization of ['Bearer wrong', 'Basic right', 'right', 'Bearer ', 'Bearer right x']) {
+        expect((await send('right', what, FAR, { authorization })).status).toBe(401);
+      }
+      expect((await send('right', what, FAR, { authorization: 'Bearer right' })).status).toBe(200);
+      expect((await send('right', what, FAR, { authorization: 'bearer  right' })).status).toBe(200);
+      expect((await send('right', what, { remoteAddress: null })).status).toBe(401);
+    }
+  });
+
+  test('without a token configured nothing but status leaves the machine', async () => {
+    const answer = await send(null, DATA, FAR, { authorization: 'Bearer anything' });
+    expect(answer.status).toBe(403);
+    expect(await answer.text()).toContain('--api-token-file');
+    expect((await send(null, CHANGE, FAR)).status).toBe(403);
+  });
+
+  test('a proxy or a foreign page on this machine is not this machine', async () => {
+    for (const headers of [
+      { 'x-forwarded-for': '10.1.1.1' },
+      { forwarded: 'for=10.1.1.1' },
+      { origin: 'http://evil.example' },
+      { origin: 'null' },
+    ]) {
+      expect((await send('t', CHANGE, NEAR, headers as Record<string, string>)).status).toBe(401);
+    }
+    expect((await send('t', CHANGE, NEAR, { origin: 'http://127.0.0.1:1' })).status).toBe(200);
+    const app = new Hono<ApiEnvironment>();
+    mountRoutes(app, routes, 't');
+    const rebound = await app.request('http://evil.example:1/change', { method: 'POST' }, NEAR);
+    expect(rebound.status).toBe(401);
+  });
+
+  test('a body has a limit', async () => {
+    const app = new Hono<ApiEnvironment>();
+    mountRoutes(app, routes, null);
+    const put = async (sizeBytes: number) =>
+      await app.request('http://localhost/body', { method: 'PUT', body: 'x'.repeat(sizeBytes) }, NEAR);
+    expect(await (await put(BODY_BYTES_MAX)).text()).toBe(String(BODY_BYTES_MAX));
+    expect((await put(BODY_BYTES_MAX + 1)).status).toBe(413);
+  });
+
+  test('loopback is known by its address alone', () => {
+    for (const address of [null, '', '10.0.0.1', '128.0.0.1', '::', '::2', '127.evil', '1127.0.0.1']) {
+      expect(isLoopback(address)).toBe(false);
+    }
+  });
+});
