@@ -167,6 +167,8 @@ export function createProcessContainerRuntime(
     const socket = connect(`/proc/self/fd/${directory}/${EXECUTOR_SOCKET}`);
     container.socket = socket;
     for (const order of container.waiting.splice(0)) socket.write(toJsonLine(order));
+    // What was written before there was a connection, then what is announced.
+    socket.once('connect', () => takeEvents(container));
     socket.on('data', () => takeEvents(container));
     socket.once('error', (error) => logger.debug('executor link broke', { container: container.id, error }));
     socket.once('close', () => {
@@ -256,7 +258,7 @@ export function createProcessContainerRuntime(
   /** Directories that belong to nobody: executors that were kept ready, tasks whose end was taken. */
   async function dropStrangers(known: readonly string[]): Promise<void> {
     const ready = await idle?.catch(() => null);
-    for (const name of await readdir(directoryOf(''))) {
+    for (const name of await readdir(directoryOf('')).catch(() => [])) {
       const path = directoryOf(name);
       if (known.includes(name) || containers.has(name) || path === ready?.directory) continue;
       const executor = readIdentity(path);

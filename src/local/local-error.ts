@@ -1,0 +1,14 @@
+import { CodedError } from '../base/errors.ts';
+
+/** What starting a process of the local Mesos can end in. */
+export class LocalMesosError extends CodedError<
+  | 'port-in-use'
+  | 'not-loopback'
+  | 'work-directory-in-use'
+  | 'checkpoint-unreadable'
+  | 'bad-agent'
+  | 'start-failed'
+  | 'no-free-ports'
+  | 'operator-call-failed'
+  | 'processes-left'
+> {}

@@ -1,0 +1,99 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Random } from '../base/ports.ts';
+import { LocalMesosError } from './local-error.ts';
+import { identify, isAlive, type ProcessIdentity } from './process-table.ts';
+
+/** Ports below those that Linux hands out to outgoing connections (32768 and up), above the well-known ones. */
+const FIRST_PORT = 15_000;
+const LAST_PORT = 31_999;
+const TRIES_MAX = 200;
+
+export interface PortRange {
+  readonly begin: number;
+  readonly end: number;
+  /** Gives the range back. */
+  release(): void;
+}
+
+/**
+ * Finds ports of 127.0.0.1 that nobody listens on, and keeps other local clusters of this machine off them by a
+ * file that is void once the process that wrote it has ended.
+ * Rejects with {@link LocalMesosError} `no-free-ports`.
+ */
+export async function claimPortRange(count: number, random: Random): Promise<PortRange> {
+  const claims = join(tmpdir(), 'etcd-mesos-local-ports');
+  mkdirSync(claims, { recursive: true, mode: 0o777 });
+  const places = Math.floor((LAST_PORT - FIRST_PORT + 1) / count);
+  for (let attempt = 0; attempt < TRIES_MAX; attempt += 1) {
+    const begin = FIRST_PORT + Math.floor(random.next() * places) * count;
+    const end = begin + count - 1;
+    // Ranges of different widths overlap: what is claimed is every hundred that the range touches.
+    const hundreds = range(Math.floor(begin / 100), Math.floor(end / 100)).map(String);
+    const claimed: string[] = [];
+    const release = () => {
+      for (const path of claimed) rmSync(path, { force: true });
+    };
+    const isOurs = hundreds.every(
+      (name) => claim(join(claims, name)) && claimed.push(join(claims, name)) > 0,
+    );
+    if (isOurs && (await areFree(range(begin, end)))) return { begin, end, release };
+    release();
+  }
+  const message = `no ${count} free ports in a row between ${FIRST_PORT} and ${LAST_PORT} after ${TRIES_MAX} tries`;
+  throw new LocalMesosError('no-free-ports', message, { hint: 'end what listens there, or name the ports' });
+}
+
+/** A port that nobody listens on at this moment. */
+export function findFreePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      const port = typeof address === 'object' && address !== null ? address.port : 0;
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+export async function areFree(ports: readonly number[]): Promise<boolean> {
+  for (const port of ports) if (!(await isFree(port))) return false;
+  return true;
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+}
+
+function claim(path: string): boolean {
+  const content = JSON.stringify(identify(process.pid));
+  for (let attempt = 0; attempt < 2; attempt += 1) {
+    try {
+      writeFileSync(path, content, { flag: 'wx' });
+      return true;
+    } catch {
+      if (isHeld(path)) return false;
+      rmSync(path, { force: true });
+    }
+  }
+  return false;
+}
+
+function isHeld(path: string): boolean {
+  try {
+    return isAlive(JSON.parse(readFileSync(path, 'utf8')) as ProcessIdentity);
+  } catch {
+    return false;
+  }
+}
+
+function range(begin: number, end: number): number[] {
+  return Array.from({ length: end - begin + 1 }, (_, index) => begin + index);
+}

@@ -1,0 +1,130 @@
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { startAgent } from '../local/agent-process.ts';
+import {
+  type AgentMachineSize,
+  agentResources,
+  localDomain,
+  textAttribute,
+} from '../local/agent-resources.ts';
+import {
+  type LocalCluster,
+  type LocalClusterOptions,
+  startLocalCluster as startWith,
+} from '../local/local-cluster.ts';
+import { startMaster } from '../local/master-process.ts';
+import { createSystemClock } from './clock.ts';
+import { createHttpTransport } from './http-transport.ts';
+import { createSystemIds } from './ids.ts';
+import { createLogger, type LogLevel } from './logger.ts';
+import { createSystemRandom } from './random.ts';
+
+export interface LocalMasterOptions {
+  readonly ip: string;
+  readonly port: number;
+  readonly allocationIntervalMs: number;
+  readonly agentPingTimeoutMs: number;
+  readonly agentPingTimeoutsMax: number;
+  readonly logLevel: LogLevel;
+}
+
+export interface LocalAgentRoleOptions {
+  readonly hostname: string;
+  readonly ip: string;
+  readonly port: number;
+  readonly size: AgentMachineSize;
+  readonly attributes: readonly (readonly [name: string, value: string])[];
+  /** `null`: it is in no fault domain. */
+  readonly zone: string | null;
+  readonly workDirectory: string;
+  readonly masterUrl: string;
+  readonly logLevel: LogLevel;
+}
+
+/** The role `etcd-mesos local master`: runs until SIGTERM or SIGINT. */
+export async function runLocalMaster(options: LocalMasterOptions): Promise<void> {
+  const master = await startMaster({
+    ...options,
+    clock: createSystemClock(),
+    ids: createSystemIds(),
+    logger: createLogger({ level: options.logLevel }),
+  });
+  await firstSignal('SIGTERM', 'SIGINT');
+  await master.close();
+  process.exit(0);
+}
+
+/**
+ * The role `etcd-mesos local agent`: SIGTERM and SIGINT end the agent and leave its tasks alive, SIGUSR1 ends it
+ * for good and its tasks with it, as with Mesos's agent.
+ */
+export async function runLocalAgent(options: LocalAgentRoleOptions): Promise<void> {
+  const logger = createLogger({ level: options.logLevel });
+  const agent = startAgent({
+    description: {
+      hostname: options.hostname,
+      ip: options.ip,
+      port: options.port,
+      resources: agentResources(options.size),
+      attributes: options.attributes.map(([name, value]) => textAttribute(name, value)),
+      domain: options.zone === null ? null : localDomain(options.zone),
+    },
+    masterUrl: options.masterUrl,
+    workDirectory: resolve(options.workDirectory),
+    executorCommand: [...programOfThisProcess(), 'local', 'executor'],
+    environment: process.env,
+    clock: createSystemClock(),
+    random: createSystemRandom(),
+    ids: createSystemIds(),
+    http: createHttpTransport(),
+    logger,
+  });
+  process.on('SIGUSR1', () => agent.shutDown());
+  const signalled = firstSignal('SIGTERM', 'SIGINT');
+  const why = await Promise.race([signalled, agent.ended]);
+  logger.info('agent stopped', { why });
+  await agent.stop();
+  process.exit(0);
+}
+
+/**
+ * A local Mesos whose processes end with this one.
+ * @param options.program how `etcd-mesos` is started; default: as this process was, or from the sources.
+ */
+export async function startLocalCluster(
+  options: LocalClusterOptions & { readonly program?: readonly [string, ...string[]] },
+): Promise<LocalCluster> {
+  const http = createHttpTransport();
+  const cluster = await startWith(options, {
+    program: options.program ?? programOfThisProcess(),
+    environment: process.env,
+    clock: createSystemClock(),
+    random: createSystemRandom(),
+    ids: createSystemIds(),
+    http,
+  }).catch(async (error: unknown) => {
+    await http.close();
+    throw error;
+  });
+  return {
+    ...cluster,
+    close: async () => {
+      await cluster.close();
+      await http.close();
+    },
+  };
+}
+
+/** From the sources the entry is known; what is built starts as it was started. */
+function programOfThisProcess(): [string, ...string[]] {
+  const source = join(import.meta.dirname, '../cli/main.ts');
+  const entry =
+    import.meta.filename.endsWith('.ts') && existsSync(source) ? source : (process.argv[1] ?? source);
+  return [process.execPath, entry];
+}
+
+function firstSignal(...signals: readonly NodeJS.Signals[]): Promise<string> {
+  return new Promise((resolveWith) => {
+    for (const signal of signals) process.once(signal, () => resolveWith(signal));
+  });
+}
