@@ -90,6 +90,10 @@ export function durationKind(
   };
 }
 
+/** Masters that an option names. */
+const MASTERS_MAX = 9;
+/** The port that Mesos masters listen on where nothing else is said. */
+const MASTER_PORT = 5050;
 const SIZE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB'] as const;
 
 /**
@@ -137,13 +141,15 @@ export function urlKind(schemes: readonly string[]): OptionKind<string> {
   };
 }
 
-/** Masters that are asked in turn; `host:port` means `http://host:port`, a host alone has Mesos' port 5050. */
+/** Masters that are asked in turn. Without a scheme it is http, and then the port is Mesos' own, 5050. */
 export const mastersKind: OptionKind<readonly string[]> = {
   name: 'URLs',
-  accepts: 'one or more masters, as http://10.0.0.1:5050 or 10.0.0.1:5050, separated by commas (at most 9)',
+  accepts:
+    `one or more masters, as 10.0.0.1:5050, http://10.0.0.1:5050 or https://example/mesos, ` +
+    `separated by commas (at most ${MASTERS_MAX})`,
   parse: (text) => {
     const masters = text.split(',').map((part) => masterUrl(part.trim()));
-    if (masters.length > 9) return null;
+    if (masters.length > MASTERS_MAX) return null;
     const known = masters.filter((master) => master !== null);
     return known.length === masters.length ? { value: [...new Set(known)] } : null;
   },
@@ -151,13 +157,17 @@ export const mastersKind: OptionKind<readonly string[]> = {
 };
 
 function masterUrl(text: string): string | null {
-  const url = URL.parse(/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ? text : `http://${text}`);
-  if (url === null || url.hostname === '' || !['http:', 'https:'].includes(url.protocol)) return null;
-  if (url.pathname !== '/' || url.search !== '' || url.hash !== '' || url.username !== '') return null;
-  if (url.port === '0') return null;
-  // URL drops a port that is its scheme's own, so it is looked for in the text.
-  const port = /:(\d+)\/?$/.exec(text)?.[1] ?? '5050';
-  return `${url.protocol}//${url.hostname}:${Number(port)}`;
+  const hasScheme = /^[a-z][a-z0-9+.-]*:\/\//i.test(text);
+  const url = /\s/.test(text) ? null : URL.parse(hasScheme ? text : `http://${text}`);
+  if (url === null || url.hostname === '' || url.port === '0') return null;
+  if (!['http:', 'https:'].includes(url.protocol)) return null;
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') return null;
+  const path = url.pathname.replace(/\/+$/, '');
+  if (hasScheme) return `${url.protocol}//${url.host}${path}`;
+  if (path !== '') return null;
+  // URL drops port 80, so it is looked for in the text.
+  const port = /:(\d+)\/?$/.exec(text)?.[1] ?? String(MASTER_PORT);
+  return new URL(`http://${url.hostname}:${port}`).origin;
 }
 
 function inRange(value: number | null, min: number, max: number): ParsedValue<number> {

@@ -107,25 +107,43 @@ function timeRules(options: SchedulerOptions): readonly OptionProblem[] {
 }
 
 function artifactRules(options: SchedulerOptions): readonly OptionProblem[] {
-  const { artifactUri, artifactFile, artifactSha256, etcdBinary } = options;
-  const problems: OptionProblem[] = [];
-  if (artifactUri !== null && artifactFile !== null) {
-    const message = '--artifact-uri and --artifact-file are both given';
-    problems.push(contradiction('--artifact-uri', message, 'Give one of them.'));
-  }
-  if (artifactUri !== null && artifactSha256 === null) {
-    const message = '--artifact-uri is given without --artifact-sha256';
-    problems.push(contradiction('--artifact-sha256', message, 'Give the sum that sha256sum prints for it.'));
-  }
-  if (artifactSha256 !== null && artifactUri === null && artifactFile === null) {
-    const message = '--artifact-sha256 is given without --artifact-uri or --artifact-file';
-    problems.push(contradiction('--artifact-sha256', message, 'Say which tarball it is the sum of.'));
-  }
-  if (etcdBinary !== null && (artifactUri !== null || artifactFile !== null)) {
-    const message = '--etcd-binary is given together with a tarball, which brings its own etcd';
-    problems.push(contradiction('--etcd-binary', message, 'Leave one of them out.'));
-  }
-  return problems;
+  const { artifact, artifactUri, artifactFile, artifactSha256, etcdBinary, etcdctlBinary } = options;
+  const tarball = artifactUri !== null ? '--artifact-uri' : artifactFile !== null ? '--artifact-file' : null;
+  const rules: readonly (readonly [broken: boolean, where: string, message: string, hint: string])[] = [
+    [
+      artifactUri !== null && artifactFile !== null,
+      '--artifact-uri',
+      '--artifact-uri and --artifact-file are both given',
+      'Give one of them.',
+    ],
+    [
+      artifactUri !== null && artifactSha256 === null,
+      '--artifact-sha256',
+      '--artifact-uri is given without --artifact-sha256',
+      'Give the sum that sha256sum prints for it.',
+    ],
+    [
+      artifactSha256 !== null && tarball === null,
+      '--artifact-sha256',
+      '--artifact-sha256 is given without --artifact-uri or --artifact-file',
+      'Say which tarball it is the sum of.',
+    ],
+    [
+      artifact === 'checkout' && tarball !== null,
+      '--artifact',
+      `--artifact is "checkout" but ${tarball} names a tarball`,
+      'Leave one of them out.',
+    ],
+    [
+      tarball !== null && (etcdBinary !== null || etcdctlBinary !== null),
+      etcdBinary === null ? '--etcdctl-binary' : '--etcd-binary',
+      `${tarball} names a tarball, which brings its own etcd and etcdctl`,
+      'Leave --etcd-binary and --etcdctl-binary out.',
+    ],
+  ];
+  return rules
+    .filter(([broken]) => broken)
+    .map(([, where, message, hint]) => contradiction(where, message, hint));
 }
 
 function contradiction(where: string, message: string, hint: string): OptionProblem {

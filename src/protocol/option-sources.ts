@@ -41,7 +41,7 @@ export interface ResolvedOptions {
 }
 
 /** Variables that begin like options and are none. */
-const OTHER_VARIABLES = ['ETCD_MESOS_LAUNCH', 'ETCD_MESOS_TASK'];
+const OTHER_VARIABLES = ['ETCD_MESOS_LAUNCH', 'ETCD_MESOS_TASK', 'ETCD_MESOS_SCHEDULER'];
 /** Arguments that are looked at; more is a mistake. */
 const ARGUMENTS_MAX = 1000;
 /** How deep a file may nest. */

@@ -199,7 +199,7 @@ export const OPTIONS = {
     name: 'hostname',
     kind: textKind(/^[A-Za-z0-9.:_-]{1,253}$/, 'an IP address or a host name'),
     initial: null,
-    otherwise: 'the name of the machine',
+    otherwise: 'the address from which the master is reached',
     about: 'Under which name agents and people reach the scheduler; Mesos-DNS publishes it.',
     changes: 'restart',
     aliases: [flag('address'), platform('LIBPROCESS_IP')],
@@ -282,12 +282,22 @@ export const OPTIONS = {
     changes: 'new places',
     aliases: [key('etcd.snapshot_count')],
   }),
+  artifact: option({
+    name: 'artifact',
+    kind: choiceKind(['serve', 'checkout']),
+    initial: 'serve',
+    about:
+      'What members run. `serve`: a tarball with Node.js, etcd-mesos and etcd that the scheduler packs from its ' +
+      'own (or takes from --artifact-file or --artifact-uri); nothing need be installed on the agents. ' +
+      '`checkout`: this installation, which the agents must see under the same path: for agents on this machine.',
+    changes: 'new places',
+  }),
   artifactUri: option({
     name: 'artifact-uri',
     kind: urlKind(['http', 'https', 'file', 'hdfs']),
     initial: null,
     otherwise: 'the scheduler serves its own',
-    about: 'Where agents fetch the tarball with Node.js, etcd-mesos and etcd.',
+    about: 'Where agents fetch the tarball instead.',
     changes: 'new places',
   }),
   artifactSha256: option({
@@ -302,18 +312,27 @@ export const OPTIONS = {
     name: 'artifact-file',
     kind: pathKind,
     initial: null,
-    otherwise: 'members run from this installation, which their agents must see under the same path',
-    about: 'The tarball with Node.js, etcd-mesos and etcd that the scheduler serves to the agents.',
+    otherwise: 'the scheduler packs one',
+    about: 'A tarball that was packed before, for the scheduler to serve.',
     changes: 'new places',
   }),
   etcdBinary: option({
     name: 'etcd-binary',
     kind: pathKind,
     initial: null,
-    otherwise: 'the tarball’s own, or `etcd` in PATH where members run from this installation',
-    about: 'The etcd program, on the agents, where members run from this installation.',
+    otherwise: '`etcd` in PATH',
+    about: 'The etcd that is packed into the tarball, or run where members run from this installation.',
     changes: 'new places',
     aliases: [flag('etcd-bin')],
+  }),
+  etcdctlBinary: option({
+    name: 'etcdctl-binary',
+    kind: pathKind,
+    initial: null,
+    otherwise: '`etcdctl` in PATH',
+    about: 'The etcdctl that is packed into the tarball, for people who look into a member’s sandbox.',
+    changes: 'new places',
+    aliases: [flag('etcdctl-bin')],
   }),
   bootstrap: option({
     name: 'bootstrap',
@@ -473,7 +492,8 @@ type MayBeAbsent =
   | 'artifactUri'
   | 'artifactSha256'
   | 'artifactFile'
-  | 'etcdBinary';
+  | 'etcdBinary'
+  | 'etcdctlBinary';
 
 /** What every source together gave, before rules and defaults that follow from other options. */
 export type GivenOptions = Given;

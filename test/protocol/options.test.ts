@@ -30,11 +30,22 @@ const TABLE: Record<OptionKey, { good: [string, unknown][]; bad: string[]; with?
   masterUrls: {
     good: [
       ['10.0.0.1:5050', ['http://10.0.0.1:5050']],
-      ['https://m1:80,m2', ['https://m1:80', 'http://m2:5050']],
-      ['http://m:80/', ['http://m:80']],
+      ['https://m1/mesos/,m2', ['https://m1/mesos', 'http://m2:5050']],
+      ['m1:80', ['http://m1']],
+      ['http://m:81/', ['http://m:81']],
       ['[::1]:5050', ['http://[::1]:5050']],
     ],
-    bad: ['', 'a,,b', 'ftp://x', 'http://x/path', 'x:99999', 'zk://a:2181/mesos', 'http://u:p@x', 'x:0'],
+    bad: [
+      '',
+      'a,,b',
+      'ftp://x',
+      'x/path',
+      'http://x?a=b',
+      'x:99999',
+      'zk://a:2181/mesos',
+      'http://u:p@x',
+      'x:0',
+    ],
   },
   masterTimeoutMs: {
     good: [
@@ -139,6 +150,13 @@ const TABLE: Record<OptionKey, { good: [string, unknown][]; bad: string[]; with?
     bad: ['10', '51s'],
   },
   snapshotCount: { good: [['10000', 10_000]], bad: ['9', '1000001', '1e4'] },
+  artifact: {
+    good: [
+      ['serve', 'serve'],
+      ['checkout', 'checkout'],
+    ],
+    bad: ['', 'docker'],
+  },
   artifactUri: {
     good: [['https://x/a.tar.gz', 'https://x/a.tar.gz']],
     bad: ['a.tar.gz', ''],
@@ -151,6 +169,7 @@ const TABLE: Record<OptionKey, { good: [string, unknown][]; bad: string[]; with?
   },
   artifactFile: { good: [['a.tar.gz', 'a.tar.gz']], bad: [''] },
   etcdBinary: { good: [['/usr/bin/etcd', '/usr/bin/etcd']], bad: [''] },
+  etcdctlBinary: { good: [['/usr/bin/etcdctl', '/usr/bin/etcdctl']], bad: [''] },
   bootstrap: {
     good: [
       ['adopt', 'adopt'],
@@ -410,6 +429,16 @@ describe('rules between options', () => {
     ['--artifact-sha256', [...MASTER, '--artifact-uri=http://x/a'], 'without --artifact-sha256'],
     ['--artifact-sha256', [...MASTER, `--artifact-sha256=${'a'.repeat(64)}`], 'without --artifact-uri'],
     ['--etcd-binary', [...MASTER, '--etcd-binary=etcd', '--artifact-file=a'], 'brings its own etcd'],
+    [
+      '--artifact',
+      [...MASTER, '--artifact=checkout', '--artifact-file=a'],
+      '--artifact-file names a tarball',
+    ],
+    [
+      '--artifact-uri',
+      [...MASTER, '--artifact-uri=http://a', '--artifact-file=a', `--artifact-sha256=${'a'.repeat(64)}`],
+      'both given',
+    ],
   ] as const)('%s with %s', ([where, argv, message]) => {
     const [problem] = problemsOf(() => resolve(argv));
     expect(problem?.where).toBe(where);
