@@ -13,21 +13,11 @@ import { LocalMesosError } from './local-error.ts';
 import type { AgentDescription } from './messages.ts';
 import { createProcessContainerRuntime } from './process-container-runtime.ts';
 import { identify, isAlive, type ProcessIdentity } from './process-table.ts';
+import { isTerminal } from './task-status.ts';
 
 /** Files of an agent in its work directory. */
 export const AGENT_CHECKPOINT = 'agent.json';
 const AGENT_IDENTITY = 'agent-process.json';
-
-/** States in which a task has nothing more to tell. */
-const TERMINAL: ReadonlySet<string> = new Set([
-  'TASK_FINISHED',
-  'TASK_FAILED',
-  'TASK_KILLED',
-  'TASK_ERROR',
-  'TASK_LOST',
-  'TASK_DROPPED',
-  'TASK_GONE',
-]);
 
 export interface AgentProcessOptions {
   readonly description: AgentDescription;
@@ -176,7 +166,7 @@ function readStored(path: string): StoredAgent | null {
 }
 
 function livingContainers(stored: StoredAgent | null): { containerId: string; taken: number }[] {
-  const living = stored?.checkpoint.tasks.filter(({ state }) => !TERMINAL.has(state)) ?? [];
+  const living = stored?.checkpoint.tasks.filter(({ state }) => !isTerminal(state)) ?? [];
   return living.map(({ containerId }) => ({ containerId, taken: stored?.taken[containerId] ?? 0 }));
 }
 

@@ -199,7 +199,9 @@ export async function startLocalCluster(
     await awaitStart(host.process, `agent ${agent.hostname}`, join(agent.directory, 'log'), async () => {
       // Not the one from before: an agent whose directory was removed gets another.
       const id = readAgentCheckpoint(agent.directory)?.agentId ?? null;
-      return id !== null && (await isActive(id));
+      if (id === null || !(await isActive(id))) return false;
+      host.agentId = id;
+      return true;
     });
   }
 

@@ -1,0 +1,121 @@
+import type { Call, FrameworkInfo, Offer, Resource, SchedulerEvent, TaskStatus } from '../../src/mesos/wire.ts';
+import { createFixedMasterSource } from '../../src/mesos/master-source.ts';
+import { createSchedulerConnection } from '../../src/mesos/scheduler-connection.ts';
+import { createHttpTransport } from '../../src/runtime/http-transport.ts';
+import { createSystemRandom } from '../../src/runtime/random.ts';
+import { clock, silent, until } from './container-world.ts';
+
+/** A framework that keeps its offers, acknowledges every update and remembers all it was told. */
+export function startScheduler(masterUrl: string, frameworkId: string | null = null) {
+  const transport = createHttpTransport();
+  const stop = new AbortController();
+  const offers = new Map<string, Offer>();
+  const updates: (TaskStatus & { readonly atMs: number })[] = [];
+  const failures: string[] = [];
+  let id = frameworkId;
+  let subscriptions = 0;
+  const info: FrameworkInfo = {
+    user: 'root',
+    name: 'test',
+    roles: ['etcd'],
+    failover_timeout: 3600,
+    checkpoint: true,
+    capabilities: ['MULTI_ROLE', 'PARTITION_AWARE', 'TASK_KILLING_STATE', 'RESERVATION_REFINEMENT'].map(
+      (type) => ({ type }),
+    ),
+  };
+  const connection = createSchedulerConnection({
+    transport,
+    clock,
+    random: createSystemRandom(),
+    log: silent,
+    masters: createFixedMasterSource(masterUrl),
+    frameworkInfo: () => info,
+    frameworkId,
+    onEvent: (event) => {
+      if (event.kind === 'subscribed') {
+        id = event.frameworkId;
+        subscriptions += 1;
+      } else if (event.kind === 'disconnected') offers.clear();
+      else take(event.event);
+    },
+  });
+  const run = connection.run(stop.signal);
+
+  function take(event: Exclude<SchedulerEvent, { type: 'SUBSCRIBED' | 'HEARTBEAT' }>): void {
+    if (event.type === 'OFFERS') for (const offer of event.offers.offers) offers.set(offer.id.value, offer);
+    if (event.type === 'RESCIND') offers.delete(event.rescind.offer_id.value);
+    if (event.type === 'FAILURE') failures.push(event.failure.agent_id?.value ?? '');
+    if (event.type !== 'UPDATE') return;
+    const { status } = event.update;
+    updates.push({ ...status, atMs: clock.monotonicMs() });
+    const { uuid, agent_id } = status;
+    if (uuid === undefined || agent_id === undefined) return;
+    void connection.call({ type: 'ACKNOWLEDGE', acknowledge: { agent_id, task_id: status.task_id, uuid } });
+  }
+
+  async function launch(taskId: string, hostname: string, command: string): Promise<number> {
+    const offer = await until(`an offer of ${hostname}`, () =>
+      [...offers.values()].find((candidate) => candidate.hostname === hostname),
+    );
+    offers.delete(offer.id.value);
+    const allocation_info = { role: 'etcd' };
+    const scalar = (name: string, value: number): Resource => ({
+      name,
+      type: 'SCALAR',
+      scalar: { value },
+      allocation_info,
+    });
+    const atMs = clock.monotonicMs();
+    await connection.call({
+      type: 'ACCEPT',
+      accept: {
+        offer_ids: [offer.id],
+        operations: [
+          {
+            type: 'LAUNCH',
+            launch: {
+              task_infos: [
+                {
+                  name: taskId,
+                  task_id: { value: taskId },
+                  agent_id: offer.agent_id,
+                  resources: [scalar('cpus', 0.1), scalar('mem', 32)],
+                  command: { shell: true, value: command },
+                },
+              ],
+            },
+          },
+        ],
+        filters: { refuse_seconds: 0 },
+      },
+    });
+    return atMs;
+  }
+
+  const of = (taskId: string) => updates.filter(({ task_id }) => task_id.value === taskId);
+  return {
+    offers,
+    failures,
+    updates,
+    subscriptions: () => subscriptions,
+    frameworkId: () => id,
+    call: (call: Call) => connection.call(call),
+    launch,
+    statesOf: (taskId: string) => of(taskId).map(({ state }) => state),
+    /** The newest update of the task, once it is the one that is waited for. */
+    awaitUpdate: (taskId: string, wanted: Partial<TaskStatus>, sinceMs = 0) =>
+      until(`${JSON.stringify(wanted)} of ${taskId}; there was ${JSON.stringify(of(taskId).slice(-3))}`, () =>
+        of(taskId).find(
+          (status) =>
+            status.atMs >= sinceMs &&
+            Object.entries(wanted).every(([name, value]) => status[name as keyof TaskStatus] === value),
+        ),
+      ),
+    async close() {
+      stop.abort();
+      await run;
+      await transport.close();
+    },
+  };
+}
