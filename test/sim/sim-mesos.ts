@@ -9,7 +9,8 @@ import {
 import type { ContainerEvent, ContainerRuntime } from '../../src/local/container-runtime.ts';
 import type { Instant } from '../../src/local/instant.ts';
 import { createMasterMachine, type MasterInput, type MasterOutput } from '../../src/local/master-machine.ts';
-import type { AgentDescription, AgentToMaster } from '../../src/local/messages.ts';
+import type { AgentDescription, AgentToMaster, MasterToAgent } from '../../src/local/messages.ts';
+import type { Resource } from '../../src/mesos/wire.ts';
 import {
   type ByteStream,
   createByteStream,
@@ -39,6 +40,8 @@ export interface SimAgent {
   /** The agent's process runs. */
   readonly up: boolean;
   agentId(): string | null;
+  /** Resources of this agent that are dynamically reserved, as it has persisted them. */
+  reserved(): readonly Resource[];
   /** Starts the agent's process on what its work directory holds. */
   start(): void;
   /** Kills the agent's process; its containers live on. */
@@ -303,6 +306,7 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
         return machine !== null;
       },
       agentId: () => machine?.agentId() ?? checkpoint?.agentId ?? null,
+      reserved: () => (checkpoint?.totalResources ?? []).filter((one) => (one.reservations ?? []).length > 0),
       start,
       stop,
       wipe: () => {
@@ -360,7 +364,7 @@ interface Link {
   readonly name: string;
   readonly toAgent: Channel;
   readonly toMaster: Channel;
-  readonly receive: (message: import('../../src/local/messages.ts').MasterToAgent) => void;
+  readonly receive: (message: MasterToAgent) => void;
 }
 
 /** Wakes a machine when it wants to be. */

@@ -1,0 +1,61 @@
+import { parseArgs } from 'node:util';
+import { type Outcome, runScenario } from './scenario.ts';
+
+/**
+ * `npm run sim -- --seed N [--story] [--trace]` replays one seed and tells what happened in it;
+ * `npm run sim -- --seeds N [--from M]` tries many. Exit code 1 when one of them failed.
+ */
+const { values } = parseArgs({
+  options: {
+    seed: { type: 'string' },
+    seeds: { type: 'string' },
+    from: { type: 'string', default: '1' },
+    story: { type: 'boolean', default: false },
+    trace: { type: 'boolean', default: false },
+  },
+});
+
+const print = (line: string) => process.stdout.write(`${line}\n`);
+
+function summary(outcome: Outcome): string {
+  const verdict = outcome.failure === null ? 'ok    ' : 'FAILED';
+  const virtual = `${Math.round(outcome.virtualMs / 1000)} s`.padStart(7);
+  const seed = String(outcome.seed).padStart(6);
+  return `${verdict} seed ${seed} ${outcome.hash} ${virtual} ${outcome.steps} steps: ${outcome.plan.join(', ')}`;
+}
+
+function explain(outcome: Outcome): void {
+  print(summary(outcome));
+  if (outcome.failure !== null) print(outcome.failure);
+}
+
+async function main(): Promise<number> {
+  if (values.seed !== undefined) {
+    const told = values.story || values.trace;
+    const outcome = await runScenario({
+      seed: Number(values.seed),
+      debug: values.trace,
+      ...(told ? { onLine: print } : {}),
+    });
+    if (!told && outcome.failure !== null) for (const line of outcome.story.slice(-60)) print(line);
+    explain(outcome);
+    return outcome.failure === null ? 0 : 1;
+  }
+  const from = Number(values.from);
+  const calls = new Set<string>();
+  const crashes = new Set<string>();
+  let failed = 0;
+  for (let seed = from; seed < from + Number(values.seeds ?? 200); seed += 1) {
+    const outcome = await runScenario({ seed });
+    if (outcome.failure !== null) failed += 1;
+    for (const call of outcome.calls) calls.add(call);
+    for (const crash of outcome.crashes) crashes.add(crash);
+    explain(outcome);
+  }
+  print(`calls seen: ${[...calls].toSorted().join(', ')}`);
+  print(`killed: ${[...crashes].toSorted().join(', ')}`);
+  print(`${failed} failed; replay one with: npm run sim -- --seed N --story`);
+  return failed === 0 ? 0 : 1;
+}
+
+process.exitCode = await main();

@@ -1,0 +1,563 @@
+import { assert } from '../../src/base/assert.ts';
+import { describeError } from '../../src/base/errors.ts';
+import type { StateStore } from '../../src/base/ports.ts';
+import type { SchedulerConfig } from '../../src/framework/config.ts';
+import { ownerOf } from '../../src/framework/labels.ts';
+import { createScheduler, type Scheduler } from '../../src/framework/scheduler.ts';
+import type { ContainerSpec } from '../../src/local/container-runtime.ts';
+import type { AgentDescription } from '../../src/local/messages.ts';
+import { createFixedMasterSource } from '../../src/mesos/master-source.ts';
+import type { Resource } from '../../src/mesos/wire.ts';
+import { etcdOptions } from '../../src/protocol/etcd-options.ts';
+import { type Members, MembersError } from '../../src/protocol/members-port.ts';
+import { type ClusterRecord, parseRecord } from '../../src/protocol/record.ts';
+import { createOrderKey } from '../../src/protocol/signature.ts';
+import { type CrashPlan, type CrashPoint, createCrashPoint } from './crash-point.ts';
+import { createInvariants } from './invariants.ts';
+import { type Ledger, startLedger } from './ledger.ts';
+import { createMemoryStore } from './memory-store.ts';
+import { createModelEtcd, type EtcdObserver, type EtcdProcess } from './model-etcd.ts';
+import { createMortal, type Mortal } from './mortal.ts';
+import { createNetwork, type Network } from './network.ts';
+import { createChance } from './prng.ts';
+import { createSimContainers, type SimContainers } from './sim-containers.ts';
+import { createSimDisk } from './sim-disk.ts';
+import { type SimMember, startSimMember } from './sim-member.ts';
+import { createSimMesos, MASTER_HOST, MASTER_URL, workDirectoryOf } from './sim-mesos.ts';
+import { createStory, type Story } from './story.ts';
+import { createVirtualClock, type VirtualClock } from './virtual-clock.ts';
+
+/** A whole Mesos cluster with our scheduler, supervisors and etcds in it, in one process and virtual time. */
+export interface World {
+  readonly clock: VirtualClock;
+  readonly network: Network;
+  readonly story: Story;
+  /** Target number of members. */
+  readonly size: number;
+  /** Addresses of the agents' hosts. */
+  readonly hosts: readonly string[];
+  readonly schedulerHost: string;
+  readonly unreachableTimeoutMs: number;
+  readonly schedulerRuns: boolean;
+  readonly steps: number;
+  /** Kinds of calls that schedulers made, and what they were killed at. */
+  readonly calls: ReadonlySet<string>;
+  readonly crashes: readonly string[];
+  /** Passes that all schedulers made together. */
+  passes(): number;
+  record(): ClusterRecord | null;
+  /** Why the world is not whole and at rest; empty when it is. */
+  unrest(): readonly string[];
+  /** Hosts of the seats that the record holds. */
+  seatHosts(): readonly string[];
+
+  startScheduler(): void;
+  /** Kills it; it is started again after `downMs`. */
+  killScheduler(why: string, downMs: number): void;
+  planCrash(plan: (CrashPlan & { readonly downMs: number }) | null): void;
+  startWriter(): void;
+
+  killEtcd(host: string): void;
+  killSupervisor(host: string, options: { readonly orphan: boolean }): void;
+  stopAgent(host: string): void;
+  startAgent(host: string): void;
+  cutFromMaster(host: string): void;
+  /** Power is off; the disk stays. */
+  reboot(host: string): void;
+  /** Power is off and the disk is gone. Answers with the id of the agent that ran there. */
+  loseHost(host: string): string | null;
+  /** A new agent with an empty disk at a lost host's address. */
+  rebuild(host: string): void;
+  markGone(agentId: string | null): Promise<void>;
+  isGone(host: string): boolean;
+
+  /** Passes time, checking after every step. Throws at the first violation. */
+  run(durationMs: number): Promise<void>;
+  /** Passes time until it holds. Throws when it does not within the limit, saying what is missing. */
+  runUntil(what: string, condition: () => boolean, limitMs: number): Promise<void>;
+  /** Stops what runs. */
+  end(): void;
+}
+
+export interface WorldOptions {
+  readonly seed: number;
+  readonly size: number;
+  /** How many agents there are. */
+  readonly hosts: number;
+  readonly latencyMs: number;
+  readonly debug: boolean;
+  readonly onLine?: (line: string) => void;
+  readonly canary?: Canary;
+}
+
+/** What can be broken on purpose, to see that the checkers see it. */
+export interface Canary {
+  readonly store?: (store: StateStore) => StateStore;
+  readonly members?: (members: Members) => Members;
+}
+
+const SCHEDULER_HOST = '10.0.2.1';
+const CLIENT_HOST = '10.0.3.1';
+const UNREACHABLE_TIMEOUT_MS = 60_000;
+/** Conditions over everything are looked at this often, not after every timer. */
+const LOOK_MS = 250;
+/** Steps at one instant: more means that something goes round without time passing. */
+const STEPS_AT_ONCE_MAX = 20_000;
+const ORDER_KEY = createOrderKey().key;
+
+export function createWorld(options: WorldOptions): World {
+  const chance = createChance(options.seed);
+  const clock = createVirtualClock();
+  const story = createStory({
+    monotonicMs: clock.monotonicMs,
+    debug: options.debug,
+    ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
+  });
+  const network = createNetwork({ clock, random: chance.stream('network'), latencyMs: options.latencyMs });
+  const hosts = Array.from({ length: options.hosts }, (_, index) => `10.0.0.${index + 1}`);
+  const gone = new Set<string>();
+  const members = new Set<SimMember>();
+  const calls = new Set<string>();
+  const crashes: string[] = [];
+  const failures: string[] = [];
+  let steps = 0;
+  let record: ClusterRecord | null = null;
+  let ledger: Ledger | null = null;
+  let ended = false;
+
+  const invariants = createInvariants({
+    clock,
+    etcd: () => etcd,
+    size: options.size,
+    record: () => record,
+    acknowledged: () => ledger?.acknowledged ?? new Map(),
+    supervised: (seatId) => [...members].some((member) => member.alive && member.launch.seat === seatId),
+  });
+  const etcd = createModelEtcd({
+    clock,
+    random: chance.stream('etcd'),
+    reachable: network.reachable,
+    latencyMs: network.latencyMs,
+    observer: told(invariants.observer, story),
+  });
+  network.onChange(etcd.networkChanged);
+  const disk = createSimDisk(etcd);
+
+  const containers = new Map<string, SimContainers>();
+  const runtimeOf = (host: string): SimContainers => {
+    const created = createSimContainers({
+      clock,
+      random: chance.stream(`containers ${host}`),
+      startTask: (spec) => startMember(host, spec),
+      listens: (port) =>
+        [...etcd.running].some(
+          (one) => one.host === host && one.serving && one.commandLine.clientPort === port,
+        ),
+      onEvent: (containerId, event) => {
+        story.tell(host, `container ${event.kind}`);
+        mesos.agentAt(host).containerEvent(containerId, event);
+      },
+    });
+    containers.set(host, created);
+    return created;
+  };
+  const containersOf = (host: string): SimContainers => containers.get(host) as SimContainers;
+
+  const startMember = (host: string, spec: ContainerSpec): SimMember => {
+    const member: SimMember = startSimMember({
+      host,
+      spec,
+      clock,
+      chance,
+      etcd,
+      disk,
+      log: story.logger(`member ${host.split('.').at(-1)}`),
+      stopping: invariants.stopping,
+    });
+    members.add(member);
+    void member.exit.then(() => members.delete(member));
+    return member;
+  };
+
+  const mesos = createSimMesos({
+    clock,
+    network,
+    ids: (name) => chance.ids(name),
+    agents: hosts.map(describeAgent),
+    runtimeOf,
+    disk: {
+      create: disk.create,
+      remove: (host, path) => {
+        story.tell(host, `volume ${path.split('/').at(-1)} is destroyed`);
+        invariants.removingVolume(host, path);
+        disk.remove(host, path);
+      },
+    },
+    story: story.tell,
+  });
+
+  const bareStore = createMemoryStore();
+  const watchedStore: StateStore = {
+    ...bareStore,
+    save: async (bytes, expectedVersion) => {
+      await clock.sleep(0.5);
+      const version = await bareStore.save(bytes, expectedVersion);
+      record = parseRecord(bytes);
+      return version;
+    },
+  };
+  const store = options.canary?.store?.(watchedStore) ?? watchedStore;
+
+  let scheduler: RunningScheduler | null = null;
+  let generations = 0;
+  let plan: (CrashPlan & { readonly downMs: number }) | null = null;
+  let passesBefore = 0;
+
+  const startScheduler = () => {
+    assert(scheduler === null, 'a scheduler runs already');
+    generations += 1;
+    const actor = `scheduler ${generations}`;
+    const mortal = createMortal();
+    const crash: CrashPoint = createCrashPoint((why) => {
+      const downMs = plan?.downMs ?? 1_000;
+      plan = null;
+      killScheduler(why, downMs);
+    });
+    crash.plan(plan);
+    const link = mesos.transport(SCHEDULER_HOST);
+    mortal.death.addEventListener('abort', link.end);
+    const stop = new AbortController();
+    const membersPort = membersFrom(SCHEDULER_HOST);
+    const instance = createScheduler({
+      config: configOf(options.size),
+      ports: {
+        transport: mortal.port(crash.transport(link.transport)),
+        masters: createFixedMasterSource(MASTER_URL),
+        clock: mortal.port(clock as VirtualClock, ['wallMs', 'monotonicMs']),
+        random: chance.stream('scheduler'),
+        ids: chance.ids('scheduler'),
+        log: story.logger(actor),
+        store: mortal.port(crash.store(store)),
+        members: mortal.port(crash.members(options.canary?.members?.(membersPort) ?? membersPort)),
+        orderKey: ORDER_KEY,
+      },
+      onStory: ({ slot, text, reason }) => story.tell(actor, `${slot ?? 'cluster'}: ${text} (${reason})`),
+    });
+    story.tell('world', `${actor} is started`);
+    scheduler = { instance, mortal, crash, stop };
+    for (const kind of crash.kinds) calls.add(kind);
+    void instance.run(stop.signal).then(
+      () => {
+        if (mortal.alive && !ended) failures.push(`${actor} ended by itself`);
+      },
+      (error: unknown) => {
+        if (mortal.alive) failures.push(`${actor} ended: ${describeError(error)}\n${(error as Error).stack}`);
+      },
+    );
+  };
+
+  const killScheduler = (why: string, downMs: number) => {
+    if (scheduler === null) return;
+    const { instance, mortal, crash } = scheduler;
+    story.tell('world', `the scheduler is killed ${why}`);
+    crashes.push(why);
+    for (const kind of crash.kinds) calls.add(kind);
+    passesBefore += instance.snapshot().counters.passes;
+    mortal.kill();
+    scheduler = null;
+    void clock.sleep(downMs).then(() => {
+      if (scheduler === null && !ended) startScheduler();
+    });
+  };
+
+  const membersFrom = (fromHost: string): Members => {
+    const reach = async (url: string): Promise<SimMember> => {
+      const { hostname, port } = new URL(url);
+      await clock.sleep(network.latencyMs(fromHost, hostname));
+      for (const member of members) {
+        const there = member.host === hostname && String(member.launch.ports.supervisor) === port;
+        if (there && member.listening && network.reachable(fromHost, hostname)) return member;
+      }
+      throw new MembersError('unreachable', `${url}: connection refused`);
+    };
+    /** An answer arrives only over a network that is there, from a process that lives to the end of it. */
+    const answered = async <T>(member: SimMember, answer: Promise<T>, signal: AbortSignal): Promise<T> => {
+      const aborted = abortOf(signal);
+      const value = await Promise.race([
+        answer,
+        aborted,
+        member.exit.then((): never => {
+          throw new MembersError('unreachable', 'the connection broke');
+        }),
+      ]);
+      await clock.sleep(network.latencyMs(member.host, fromHost));
+      return network.reachable(fromHost, member.host) ? value : await aborted;
+    };
+    return {
+      status: async (url, wait, signal) => {
+        const member = await reach(url);
+        return structuredClone(await answered(member, member.status(wait, signal), signal));
+      },
+      order: async (url, order, signal) => {
+        const member = await reach(url);
+        return await answered(member, member.order(order), signal);
+      },
+    };
+  };
+
+  const etcdOn = (host: string): EtcdProcess[] =>
+    [...etcd.running].filter((process) => process.host === host);
+  const membersOn = (host: string): SimMember[] => [...members].filter((member) => member.host === host);
+
+  /** What power failure does: nothing runs there any more, and the agent learns of it at its next start. */
+  const powerOff = (host: string) => {
+    mesos.agentAt(host).stop();
+    containersOf(host).loseAll();
+    for (const member of membersOn(host)) member.kill({ orphan: false });
+    for (const process of etcdOn(host)) process.kill('SIGKILL');
+  };
+
+  const startAgent = (host: string) => {
+    const agent = mesos.agentAt(host);
+    if (agent.up) return;
+    for (const containerId of containersOf(host).lost()) {
+      agent.containerEvent(containerId, { kind: 'executor-terminated' });
+    }
+    agent.start();
+  };
+
+  const unrest = (): readonly string[] => {
+    const wrong = [...invariants.atRest()];
+    if (record === null) return wrong;
+    const seats = new Map(record.seats.map((seat) => [seat.id, seat]));
+    for (const member of members) {
+      if (!member.alive) continue;
+      const seat = seats.get(member.launch.seat);
+      if (seat?.task !== member.launch.task)
+        wrong.push(`task ${member.launch.task} runs and the record does not know it`);
+    }
+    for (const host of hosts) {
+      if (gone.has(host)) continue;
+      for (const owner of mesos
+        .agentAt(host)
+        .reserved()
+        .map((resource) => ownerOf(resource as Resource))) {
+        if (owner !== null && !seats.has(owner.seat))
+          wrong.push(`${host} keeps a reservation of the unknown seat ${owner.seat}`);
+      }
+    }
+    const snapshot = scheduler?.instance.snapshot();
+    if (snapshot?.mesos.suppressed !== true) wrong.push('the scheduler still wants offers');
+    for (const blocked of snapshot?.blocked ?? []) wrong.push(`blocked: ${blocked.code}: ${blocked.message}`);
+    return [...new Set(wrong)];
+  };
+
+  let lastMs = 0;
+  let stepsAtOnce = 0;
+  const step = async (): Promise<void> => {
+    await clock.step();
+    steps += 1;
+    const nowMs = clock.monotonicMs();
+    stepsAtOnce = nowMs === lastMs ? stepsAtOnce + 1 : 0;
+    lastMs = nowMs;
+    assert(stepsAtOnce < STEPS_AT_ONCE_MAX, 'the world goes round without time passing');
+    invariants.step();
+    const violation = invariants.violations[0];
+    if (violation !== undefined) throw new Error(`${violation.invariant} violated: ${violation.text}`);
+    if (failures[0] !== undefined) throw new Error(failures[0]);
+  };
+
+  for (const host of hosts) startAgent(host);
+
+  return {
+    clock,
+    network,
+    story,
+    size: options.size,
+    hosts,
+    schedulerHost: SCHEDULER_HOST,
+    unreachableTimeoutMs: UNREACHABLE_TIMEOUT_MS,
+    get schedulerRuns() {
+      return scheduler !== null;
+    },
+    get steps() {
+      return steps;
+    },
+    get calls() {
+      for (const kind of scheduler?.crash.kinds ?? []) calls.add(kind);
+      return calls;
+    },
+    crashes,
+    passes: () => passesBefore + (scheduler?.instance.snapshot().counters.passes ?? 0),
+    record: () => record,
+    unrest,
+    seatHosts: () => [...new Set((record?.seats ?? []).map((seat) => seat.host))],
+    startScheduler,
+    killScheduler,
+    planCrash: (next) => {
+      plan = next;
+      scheduler?.crash.plan(next);
+    },
+    startWriter: () => {
+      ledger ??= startLedger({
+        clock,
+        random: chance.stream('writer'),
+        etcd,
+        host: CLIENT_HOST,
+        endpoints: () =>
+          (record?.epoch.phase === 'formed' ? record.seats : []).map(
+            ({ host, ports }) => `http://${host}:${ports.client}`,
+          ),
+        everyMs: 700,
+      });
+    },
+    killEtcd: (host) => {
+      for (const process of etcdOn(host)) process.kill('SIGKILL');
+    },
+    killSupervisor: (host, { orphan }) => {
+      for (const member of membersOn(host)) member.kill({ orphan });
+    },
+    stopAgent: (host) => mesos.agentAt(host).stop(),
+    startAgent,
+    cutFromMaster: (host) => network.cut(host, MASTER_HOST),
+    reboot: powerOff,
+    loseHost: (host) => {
+      const agentId = mesos.agentAt(host).agentId();
+      gone.add(host);
+      powerOff(host);
+      containersOf(host).lost();
+      disk.remove(host, workDirectoryOf(host));
+      mesos.agentAt(host).wipe();
+      return agentId;
+    },
+    rebuild: (host) => {
+      gone.delete(host);
+      startAgent(host);
+    },
+    markGone: async (agentId) => {
+      if (agentId === null) return;
+      const status = await mesos.operator({
+        type: 'MARK_AGENT_GONE',
+        mark_agent_gone: { agent_id: { value: agentId } },
+      });
+      assert(status === 200 || status === 202, `MARK_AGENT_GONE answered ${status}`);
+    },
+    isGone: (host) => gone.has(host),
+    run: async (durationMs) => {
+      const untilMs = clock.monotonicMs() + durationMs;
+      while (clock.monotonicMs() < untilMs) await step();
+    },
+    runUntil: async (what, condition, limitMs) => {
+      const untilMs = clock.monotonicMs() + limitMs;
+      let lookMs = 0;
+      for (;;) {
+        const nowMs = clock.monotonicMs();
+        if (nowMs >= lookMs) {
+          if (condition()) return;
+          lookMs = nowMs + LOOK_MS;
+        }
+        if (nowMs >= untilMs) {
+          throw new Error(`not within ${Math.round(limitMs / 1000)} s: ${what}: ${unrest().join('; ')}`);
+        }
+        await step();
+      }
+    },
+    end: () => {
+      ended = true;
+      ledger?.stop();
+      scheduler?.mortal.kill();
+      scheduler?.stop.abort();
+    },
+  };
+}
+
+interface RunningScheduler {
+  readonly instance: Scheduler;
+  readonly mortal: Mortal;
+  readonly crash: CrashPoint;
+  readonly stop: AbortController;
+}
+
+function abortOf(signal: AbortSignal): Promise<never> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const abort = () => reject(new MembersError('aborted', 'the question was given up'));
+  if (signal.aborted) abort();
+  else signal.addEventListener('abort', abort, { once: true });
+  promise.catch(() => {});
+  return promise;
+}
+
+/** The observer, and a line in the story for what people want to see of it. */
+function told(observer: EtcdObserver, story: Story): EtcdObserver {
+  const name = (process: EtcdProcess) => `etcd ${process.host.split('.').at(-1)}`;
+  return {
+    started: (process) => {
+      story.tell(name(process), `starts (${process.mode}) as ${process.data.memberId}`);
+      observer.started(process);
+    },
+    exited: (process, exit) => {
+      story.tell(name(process), `ends with ${exit.signal ?? exit.code}`);
+      observer.exited(process, exit);
+    },
+    removed: observer.removed,
+    committed: (leader, entry) => {
+      const { payload } = entry;
+      if (payload.kind === 'add' || payload.kind === 'promote' || payload.kind === 'remove') {
+        story.tell('etcd', `${payload.kind} ${payload.memberId} is committed`);
+      }
+      observer.committed(leader, entry);
+    },
+    elected: (leader) => {
+      story.tell('etcd', `${leader.data.memberId} leads in term ${leader.data.term}`);
+      observer.elected(leader);
+    },
+    promotionGranted: observer.promotionGranted,
+  };
+}
+
+function describeAgent(host: string, index: number): AgentDescription {
+  return {
+    hostname: `agent-${index + 1}.example`,
+    ip: host,
+    port: 5051,
+    resources: [
+      { name: 'cpus', type: 'SCALAR', scalar: { value: 4 } },
+      { name: 'mem', type: 'SCALAR', scalar: { value: 8192 } },
+      { name: 'disk', type: 'SCALAR', scalar: { value: 20_000 } },
+      { name: 'ports', type: 'RANGES', ranges: { range: [{ begin: 31_000, end: 31_099 }] } },
+    ],
+    attributes: [],
+    domain: null,
+  };
+}
+
+function configOf(size: number): SchedulerConfig {
+  return {
+    framework: {
+      name: 'etcd',
+      user: 'root',
+      role: 'etcd',
+      principal: 'etcd',
+      failoverTimeoutMs: 28 * 86_400_000,
+    },
+    masterTimeoutMs: 0,
+    resources: { cpus: 1, memMb: 512, diskMb: 2048 },
+    spec: {
+      size,
+      bootstrapWindowMs: 5_000,
+      unreachableTimeoutMs: UNREACHABLE_TIMEOUT_MS,
+      volumeTimeoutMs: 120_000,
+      launchTimeoutMs: 120_000,
+      killGraceMs: 10_000,
+      artifact: 'simulated',
+      etcd: etcdOptions.parse({}),
+    },
+    artifact: {
+      kind: 'checkout',
+      node: '/usr/bin/node',
+      entry: '/etcd-mesos.ts',
+      etcdBinary: '/usr/bin/etcd',
+    },
+    bootstrap: 'auto',
+  };
+}
