@@ -51,6 +51,8 @@ export interface StoredIdentity {
   readonly token: string;
   /** Set, durably, before etcd is first started on the data (S5). */
   readonly started: boolean;
+  /** The cluster removed this member: etcd is never started on the data again (S4). */
+  readonly removed: boolean;
   readonly clusterId: string | null;
   readonly memberId: string | null;
 }

@@ -94,6 +94,8 @@ export const ORDER_PROBLEMS = [
   'data-foreign',
   'data-rolled-back',
   'volume-missing',
+  'volume-error',
+  'removed',
   'etcd-refused',
   'not-running',
   'unhealthy-cluster',
