@@ -58,7 +58,8 @@ export function startAgent(options: AgentProcessOptions): AgentProcess {
   claimDirectory(workDirectory);
   const stored = readStored(checkpointPath);
   let checkpoint = stored?.checkpoint ?? null;
-  let stopped = false;
+  let stopping: Promise<void> | null = null;
+  const isStopping = () => stopping !== null;
   const ending = Promise.withResolvers<string>();
 
   const machine = createAgentMachine({
@@ -81,12 +82,12 @@ export function startAgent(options: AgentProcessOptions): AgentProcess {
   });
 
   function handle(input: AgentInput): void {
-    if (stopped) return;
+    if (isStopping()) return;
     const outputs = machine.handle(input, { monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() });
     // The count of events goes with what they meant, so that a restart takes each exactly once.
     if (input.kind === 'container' && !outputs.some(({ kind }) => kind === 'persist')) store();
     for (const output of outputs) carryOut(output);
-    alarm.set(stopped ? null : machine.nextWakeMs());
+    if (!isStopping()) alarm.set(machine.nextWakeMs());
   }
 
   function carryOut(output: AgentOutput): void {
@@ -128,12 +129,13 @@ export function startAgent(options: AgentProcessOptions): AgentProcess {
     renameSync(`${checkpointPath}.new`, checkpointPath);
   }
 
-  async function stop(): Promise<void> {
-    if (stopped) return;
-    stopped = true;
-    alarm.stop();
-    runtime.close();
-    await link.close();
+  function stop(): Promise<void> {
+    stopping ??= (async () => {
+      alarm.stop();
+      runtime.close();
+      await link.close();
+    })();
+    return stopping;
   }
 
   return { stop, shutDown: () => handle({ kind: 'shutdown' }), ended: ending.promise };

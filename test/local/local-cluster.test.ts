@@ -62,7 +62,10 @@ test('a task is launched, told of and killed, and its exit is told', async () =>
   await scheduler.awaitUpdate('t1', { state: 'TASK_RUNNING', source: 'SOURCE_EXECUTOR' });
   const { identity } = await taskOf(0, 't1');
   await scheduler.call({ type: 'KILL', kill: { task_id: { value: 't1' } } });
-  await scheduler.awaitUpdate('t1', { state: 'TASK_KILLED', message: 'Command terminated with signal Terminated' });
+  await scheduler.awaitUpdate('t1', {
+    state: 'TASK_KILLED',
+    message: 'Command terminated with signal Terminated',
+  });
   expect(scheduler.statesOf('t1')).toEqual(['TASK_STARTING', 'TASK_RUNNING', 'TASK_KILLING', 'TASK_KILLED']);
   expect(isAlive(identity)).toBe(false);
   await scheduler.launch('t2', 'b.example', 'exit 9');
@@ -82,24 +85,27 @@ test('an agent that stops answering becomes unreachable and comes back with its 
   expect(isAlive(identity)).toBe(true);
 });
 
-test.for(['SIGTERM', 'SIGKILL'] as const)('an agent ended by %s and started again goes on with its tasks', async (signal) => {
-  await scheduler.launch('t1', 'a.example', SLEEP);
-  await scheduler.launch('t2', 'a.example', 'while [ ! -e go ]; do sleep 0.02; done; exit 4');
-  await scheduler.awaitUpdate('t1', { state: 'TASK_RUNNING' });
-  await scheduler.awaitUpdate('t2', { state: 'TASK_RUNNING' });
-  const { identity } = await taskOf(0, 't1');
-  const { sandbox } = await taskOf(0, 't2');
-  const before = cluster.agentId(0);
-  await cluster.terminateAgent(0, signal);
-  spawn('touch', [join(sandbox, 'go')]);
-  await cluster.restartAgent(0);
-  expect(cluster.agentId(0)).toBe(before);
-  await scheduler.awaitUpdate('t2', { state: 'TASK_FAILED', message: 'Command exited with status 4' });
-  expect(isAlive(identity)).toBe(true);
-  await scheduler.call({ type: 'KILL', kill: { task_id: { value: 't1' } } });
-  await scheduler.awaitUpdate('t1', { state: 'TASK_KILLED' });
-  expect(scheduler.statesOf('t2')).toEqual(['TASK_STARTING', 'TASK_RUNNING', 'TASK_FAILED']);
-});
+test.for(['SIGTERM', 'SIGKILL'] as const)(
+  'an agent ended by %s and started again goes on with its tasks',
+  async (signal) => {
+    await scheduler.launch('t1', 'a.example', SLEEP);
+    await scheduler.launch('t2', 'a.example', 'while [ ! -e go ]; do sleep 0.02; done; exit 4');
+    await scheduler.awaitUpdate('t1', { state: 'TASK_RUNNING' });
+    await scheduler.awaitUpdate('t2', { state: 'TASK_RUNNING' });
+    const { identity } = await taskOf(0, 't1');
+    const { sandbox } = await taskOf(0, 't2');
+    const before = cluster.agentId(0);
+    await cluster.terminateAgent(0, signal);
+    spawn('touch', [join(sandbox, 'go')]);
+    await cluster.restartAgent(0);
+    expect(cluster.agentId(0)).toBe(before);
+    await scheduler.awaitUpdate('t2', { state: 'TASK_FAILED', message: 'Command exited with status 4' });
+    expect(isAlive(identity)).toBe(true);
+    await scheduler.call({ type: 'KILL', kill: { task_id: { value: 't1' } } });
+    await scheduler.awaitUpdate('t1', { state: 'TASK_KILLED' });
+    expect(scheduler.statesOf('t2')).toEqual(['TASK_STARTING', 'TASK_RUNNING', 'TASK_FAILED']);
+  },
+);
 
 test('a killed host leaves nothing, can be wiped and marked gone, and comes back as another', async () => {
   // One child in a session of its own with a clean environment, one that ignores SIGTERM.
@@ -109,7 +115,9 @@ test('a killed host leaves nothing, can be wiped and marked gone, and comes back
   const { identity, sandbox, executorPid } = await taskOf(0, 't1');
   await until('the family', () => existsSync(join(sandbox, 'up')) && existsSync(join(sandbox, 'clean')));
   const executor = identify(executorPid ?? 0);
-  const child = await until('the child', () => identify(Number(readFileSync(join(sandbox, 'clean'), 'utf8'))));
+  const child = await until('the child', () =>
+    identify(Number(readFileSync(join(sandbox, 'clean'), 'utf8'))),
+  );
   const before = cluster.agentId(0);
   await cluster.killHost(0);
   for (const process of [identity, executor, child]) expect(process !== null && isAlive(process)).toBe(false);
@@ -159,7 +167,10 @@ test('a master that is restarted gets agents, framework and task back', async ()
   const framework = scheduler.frameworkId();
   await cluster.restartMaster();
   await until('a second subscription', () => scheduler.subscriptions() === 2);
-  await until('offers of both', () => new Set([...scheduler.offers.values()].map((o) => o.hostname)).size === 2);
+  await until(
+    'offers of both',
+    () => new Set([...scheduler.offers.values()].map((o) => o.hostname)).size === 2,
+  );
   expect(scheduler.frameworkId()).toBe(framework);
   const sinceMs = clock.monotonicMs();
   await scheduler.call({ type: 'RECONCILE', reconcile: { tasks: [] } });

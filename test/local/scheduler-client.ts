@@ -1,6 +1,13 @@
-import type { Call, FrameworkInfo, Offer, Resource, SchedulerEvent, TaskStatus } from '../../src/mesos/wire.ts';
 import { createFixedMasterSource } from '../../src/mesos/master-source.ts';
 import { createSchedulerConnection } from '../../src/mesos/scheduler-connection.ts';
+import type {
+  Call,
+  FrameworkInfo,
+  Offer,
+  Resource,
+  SchedulerEvent,
+  TaskStatus,
+} from '../../src/mesos/wire.ts';
 import { createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';
 import { clock, silent, until } from './container-world.ts';
