@@ -1,0 +1,223 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import type { RunningProcess } from '../../src/base/ports.ts';
+import type { ClusterRecord } from '../../src/protocol/record.ts';
+import { createInvariants, type Invariants } from './invariants.ts';
+import { createModelEtcd, type EtcdProcess, type ModelEtcd } from './model-etcd.ts';
+import { createChance } from './prng.ts';
+import { createVirtualClock, type VirtualClock } from './virtual-clock.ts';
+
+/** Every checker must be seen to fail: here the wrong thing is done to the model by hand. */
+
+const never = new AbortController().signal;
+let clock: VirtualClock;
+let etcd: ModelEtcd;
+let invariants: Invariants;
+let record: ClusterRecord;
+let acknowledged: Map<string, string>;
+
+beforeEach(() => {
+  clock = createVirtualClock();
+  acknowledged = new Map();
+  record = recordOf({ phase: 'go' });
+  invariants = createInvariants({
+    clock,
+    etcd: () => etcd,
+    size: 3,
+    record: () => record,
+    acknowledged: () => acknowledged,
+    supervised: () => false,
+  });
+  etcd = createModelEtcd({
+    clock,
+    random: createChance(3).stream('etcd'),
+    reachable: () => true,
+    latencyMs: () => 1,
+    observer: invariants.observer,
+  });
+});
+
+const hostOf = (position: number) => `10.0.0.${position}`;
+const peerOf = (position: number) => `http://${hostOf(position)}:2380`;
+const violated = () => invariants.violations.map((violation) => violation.invariant);
+
+function recordOf(epoch: Partial<ClusterRecord['epoch']>, intent: unknown = null): ClusterRecord {
+  const partial = {
+    epoch: { token: 'one', phase: 'formed', clusterId: null, ...epoch },
+    seats: [],
+    leaving: [],
+    intent,
+  };
+  return partial as unknown as ClusterRecord;
+}
+
+async function start(position: number, members: readonly number[], state: string, token = 'one') {
+  const processes = etcd.processes(hostOf(position));
+  const args = [
+    `--name=etcd-${position}`,
+    '--data-dir=/volume/data',
+    `--initial-advertise-peer-urls=${peerOf(position)}`,
+    `--listen-peer-urls=${peerOf(position)}`,
+    '--listen-client-urls=http://127.0.0.1:2379',
+    `--advertise-client-urls=http://${hostOf(position)}:2379`,
+    `--initial-cluster=${members.map((other) => `etcd-${other}=${peerOf(other)}`).join(',')}`,
+    `--initial-cluster-state=${state}`,
+    `--initial-cluster-token=${token}`,
+  ];
+  return await during(processes.start({ command: 'etcd', args, cwd: '/', env: {} }));
+}
+
+async function during<T>(work: Promise<T>): Promise<T> {
+  let settled = false;
+  void work.then(
+    () => (settled = true),
+    () => (settled = true),
+  );
+  await clock.runUntil(() => settled, 60_000);
+  return await work;
+}
+
+async function pass(durationMs: number): Promise<void> {
+  const untilMs = clock.monotonicMs() + durationMs;
+  while (clock.monotonicMs() < untilMs) {
+    await clock.advance(50);
+    invariants.step();
+  }
+}
+
+async function formed(members: readonly number[]): Promise<RunningProcess[]> {
+  const processes = [];
+  for (const member of members) processes.push(await start(member, members, 'new'));
+  await pass(10_000);
+  record = recordOf({ clusterId: processAt(members[0] ?? 1).data.clusterId });
+  return processes;
+}
+
+function processAt(position: number): EtcdProcess {
+  const found = [...etcd.running].find((process) => process.host === hostOf(position));
+  if (found === undefined) throw new Error(`nothing runs on ${hostOf(position)}`);
+  return found;
+}
+const clientAt = (position: number) => etcd.connect(hostOf(position), 'http://127.0.0.1:2379');
+
+describe('the checkers', () => {
+  test('have nothing to say of a replacement as it should be', async () => {
+    const processes = await formed([1, 2, 3]);
+    const dead = processAt(3).data.memberId;
+    processes[2]?.signal('SIGKILL');
+    await pass(10_000);
+    record = recordOf(record.epoch, { remove: { memberId: dead }, add: { seat: 's', peerUrl: peerOf(4) } });
+    await during(clientAt(1).memberRemove(dead, never));
+    const { memberId } = await during(clientAt(1).memberAddLearner(peerOf(4), never));
+    await start(4, [1, 2, 4], 'existing');
+    await pass(15_000);
+    record = recordOf(record.epoch, { remove: null, add: { seat: 's', peerUrl: peerOf(4), memberId } });
+    await during(clientAt(1).memberPromote(memberId, never));
+    await pass(1_000);
+    // That the successor has no supervisor is all there is to say.
+    expect(violated()).toEqual(['S1']);
+    expect(invariants.violations[0]?.text).toContain('before its successor');
+    record = recordOf(record.epoch);
+    expect(invariants.atRest()).toEqual(['0 seats of 3']);
+  });
+
+  test('S1: a voter is removed while another is dead', async () => {
+    const processes = await formed([1, 2, 3]);
+    processes[2]?.signal('SIGKILL');
+    await pass(10_000);
+    const alive = processAt(2);
+    record = recordOf(record.epoch, { remove: { memberId: alive.data.memberId }, add: null });
+    // etcd itself would refuse: so the change is put into the log behind its back.
+    const { node } = processAt(1);
+    if (node === null || alive.node === null) throw new Error('no raft');
+    invariants.observer.committed(node, {
+      index: node.data.log.length + 1,
+      term: node.data.term,
+      payload: { kind: 'remove', memberId: alive.data.memberId },
+      committedAtMs: clock.monotonicMs(),
+    });
+    expect(violated()).toEqual(['S1']);
+  });
+
+  test('S2: a change without an intent', async () => {
+    await formed([1, 2, 3]);
+    await during(clientAt(1).memberAddLearner(peerOf(4), never));
+    expect(violated()).toEqual(['S2']);
+  });
+
+  test('S3 and target: promoted by etcd’s consent alone, as a fourth voter', async () => {
+    await formed([1, 2, 3]);
+    for (let write = 0; write < 50; write += 1) await during(clientAt(1).put(`k${write}`, 'v', never));
+    await pass(10_000);
+    record = recordOf(record.epoch, { remove: null, add: { seat: 's', peerUrl: peerOf(4) } });
+    const { memberId } = await during(clientAt(1).memberAddLearner(peerOf(4), never));
+    await start(4, [1, 2, 3, 4], 'existing');
+    record = recordOf(record.epoch, { remove: null, add: { seat: 's', peerUrl: peerOf(4), memberId } });
+    for (let promoted = false; !promoted; ) {
+      await pass(10);
+      promoted = await during(
+        clientAt(1)
+          .memberPromote(memberId, never)
+          .then(
+            () => true,
+            () => false,
+          ),
+      );
+    }
+    expect(violated()).toEqual(['target', 'S3']);
+  });
+
+  test('S4: a removed member is started again', async () => {
+    const processes = await formed([1, 2, 3]);
+    const third = processAt(3).data.memberId;
+    record = recordOf(record.epoch, { remove: { memberId: third }, add: null });
+    await during(clientAt(1).memberRemove(third, never));
+    await during(processes[2]?.exit ?? Promise.reject(new Error('no process')));
+    expect(violated()).toEqual([]);
+    await start(3, [1, 2, 3], 'existing');
+    await pass(200);
+    expect(violated()).toContain('S4');
+  });
+
+  test('S5: founders are started before go was stored', async () => {
+    record = recordOf({ phase: 'preparing' });
+    await start(1, [1], 'new');
+    await pass(200);
+    expect(violated()).toEqual(['S5']);
+  });
+
+  test('S5: a second cluster is founded beside one that has acknowledged writes', async () => {
+    await formed([1, 2, 3]);
+    acknowledged.set('key-1', processAt(1).data.clusterId);
+    record = recordOf({ token: 'two', phase: 'go' });
+    await start(4, [4], 'new', 'two');
+    await pass(200);
+    expect(violated()).toEqual(['S5']);
+  });
+
+  test('S8: the volume of a member is destroyed', async () => {
+    const processes = await formed([1, 2, 3]);
+    processes[2]?.signal('SIGKILL');
+    await pass(1_000);
+    invariants.removingVolume(hostOf(3), '/volume');
+    expect(violated()).toEqual(['S8']);
+  });
+
+  test('S9: a healthy voter is stopped while another is away', async () => {
+    const processes = await formed([1, 2, 3]);
+    invariants.stopping(processAt(2), 'all are well');
+    expect(violated()).toEqual([]);
+    processes[2]?.signal('SIGKILL');
+    await pass(10_000);
+    invariants.stopping(processAt(2), 'a test');
+    expect(violated()).toEqual(['S9']);
+  });
+
+  test('durability: an acknowledged write that a member lacks', async () => {
+    await formed([1, 2, 3]);
+    acknowledged.set('key-1', processAt(1).data.clusterId);
+    expect(invariants.atRest().join()).toContain('lacks the acknowledged write key-1');
+    const { node } = processAt(1);
+    if (node !== null) invariants.observer.elected(node);
+    expect(violated()).toEqual(['durability']);
+  });
+});
