@@ -145,14 +145,7 @@ function isDefaultExport(node: ts.Node): boolean {
 
 // --- what is taken from around, not from an argument ---------------------------------------------------------
 
-const AMBIENT_NAMES = new Set([
-  'setTimeout',
-  'setInterval',
-  'setImmediate',
-  'fetch',
-  'randomUUID',
-  'performance',
-]);
+const AMBIENT_NAMES = new Set(['setTimeout', 'setInterval', 'fetch', 'randomUUID', 'performance']);
 const AMBIENT_MEMBERS = new Set([
   'Date.now',
   'Math.random',
