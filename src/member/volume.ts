@@ -29,7 +29,10 @@ export interface MemberVolume {
   writeIdentity(identity: StoredIdentity): Promise<void>;
   readFloor(epoch: number): Promise<LogPosition | null>;
   writeFloor(epoch: number, floor: LogPosition): Promise<void>;
-  /** `absent` no directory, `empty` nothing in it, `present` an etcd member's files (`member/`). */
+  /**
+   * `absent` no directory, `present` an etcd member's log (`member/wal/`), `empty` no log: an etcd that was ended
+   * before it wrote one has acknowledged nothing to anybody. Rejects with `corrupt` where others wrote there.
+   */
   dataState(epoch: number): Promise<'absent' | 'empty' | 'present'>;
   /** Absolute. */
   dataDirectory(epoch: number): string;

@@ -1,0 +1,108 @@
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { createFileVolume } from '../../src/member/file-volume.ts';
+import { createMemoryDisk } from '../sim/memory-volume.ts';
+import { identity, memberVolumeContract, owner } from './member-volume.ts';
+
+const directories: string[] = [];
+const freshDirectory = async () => {
+  const directory = await mkdtemp(join(tmpdir(), 'etcd-mesos-volume-'));
+  directories.push(directory);
+  return directory;
+};
+afterEach(async () => {
+  for (const directory of directories.splice(0)) await rm(directory, { recursive: true, force: true });
+});
+
+describe('on the file system', () => {
+  memberVolumeContract(async () => {
+    const directory = await freshDirectory();
+    return {
+      connect: () => createFileVolume(directory),
+      fillData: async (volume, epoch) =>
+        void (await mkdir(join(volume.dataDirectory(epoch), 'member', 'wal'), { recursive: true })),
+      lose: async () => await rm(directory, { recursive: true }),
+    };
+  });
+
+  test('a link is followed, a path that nobody made or a file is no volume', async () => {
+    const directory = await freshDirectory();
+    await mkdir(join(directory, 'real'));
+    await symlink(join(directory, 'real'), join(directory, 'link'));
+    await createFileVolume(join(directory, 'link')).open(owner);
+    await createFileVolume(join(directory, 'real')).open(owner);
+    await writeFile(join(directory, 'file'), '');
+    for (const name of ['absent', 'file']) {
+      await expect(createFileVolume(join(directory, name)).open(owner)).rejects.toMatchObject({
+        code: 'missing',
+      });
+    }
+  });
+
+  test('a directory with somebody else’s files is not taken', async () => {
+    const directory = await freshDirectory();
+    await writeFile(join(directory, 'precious'), 'data');
+    await expect(createFileVolume(directory).open(owner)).rejects.toMatchObject({
+      code: 'foreign',
+      message: expect.stringContaining('precious'),
+    });
+  });
+
+  test.for(['', '{', '{}', '{"epoch":1}', '{"epoch":1,"generation":2,"more":3}', '\u0000'])(
+    'a fence file that holds %j is an error, never absent',
+    async (text) => {
+      const directory = await freshDirectory();
+      const volume = createFileVolume(directory);
+      await volume.open(owner);
+      await writeFile(join(directory, 'fence.json'), text);
+      await expect(volume.readFence()).rejects.toMatchObject({ code: 'corrupt' });
+    },
+  );
+
+  test('an epoch’s directory without an identity is nobody’s', async () => {
+    const directory = await freshDirectory();
+    const volume = createFileVolume(directory);
+    await volume.open(owner);
+    await volume.createData(identity);
+    await mkdir(join(directory, 'epoch-2', 'data'), { recursive: true });
+    expect(await volume.readIdentity()).toMatchObject({ epoch: 1 });
+  });
+
+  test('an etcd that wrote no log leaves no data, other files are not taken for any', async () => {
+    const directory = await freshDirectory();
+    const volume = createFileVolume(directory);
+    await volume.open(owner);
+    await volume.createData(identity);
+    await mkdir(join(volume.dataDirectory(1), 'member', 'snap'), { recursive: true });
+    expect(await volume.dataState(1)).toBe('empty');
+    await writeFile(join(volume.dataDirectory(1), 'notes.txt'), '');
+    await expect(volume.dataState(1)).rejects.toMatchObject({ code: 'corrupt' });
+  });
+});
+
+describe('in memory', () => {
+  memberVolumeContract(async () => {
+    const disk = createMemoryDisk();
+    return {
+      connect: () => disk.connect(),
+      fillData: async (_volume, epoch) => disk.setData(epoch, 'present'),
+      lose: async () => disk.lose(),
+    };
+  });
+
+  test('a full disk, and one restored from an old copy', async () => {
+    const disk = createMemoryDisk();
+    const volume = disk.connect();
+    await volume.open(owner);
+    await volume.createData(identity);
+    await volume.writeFloor(1, { term: '1', index: '5' });
+    const copy = disk.copy();
+    await volume.writeFloor(1, { term: '1', index: '9' });
+    disk.restore(copy);
+    expect(await volume.readFloor(1)).toEqual({ term: '1', index: '5' });
+    disk.setFull(true);
+    await expect(volume.writeFence({ epoch: 1, generation: 1 })).rejects.toMatchObject({ code: 'full' });
+  });
+});
