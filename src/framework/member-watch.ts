@@ -69,16 +69,17 @@ export function createMemberWatch(options: {
 
   const keepAsking = async (watch: Watch): Promise<void> => {
     let retryMs = RETRY_FIRST_MS;
-    while (!watch.ended.signal.aborted) {
+    while (!isEnded(watch)) {
       const askedAtMs = clock.monotonicMs();
       try {
         await ask(watch);
         retryMs = RETRY_FIRST_MS;
         onChange();
         // A supervisor that answers at once whatever is asked of it is not asked in a circle.
-        if (clock.monotonicMs() - askedAtMs < ANSWERS_APART_MS) await clock.sleep(ANSWERS_APART_MS, watch.ended.signal);
+        if (clock.monotonicMs() - askedAtMs < ANSWERS_APART_MS)
+          await clock.sleep(ANSWERS_APART_MS, watch.ended.signal);
       } catch {
-        if (watch.ended.signal.aborted) return;
+        if (isEnded(watch)) return;
         const first = watch.failingSinceMs === null;
         watch.failingSinceMs ??= askedAtMs;
         if (first) onChange();
@@ -133,6 +134,10 @@ export function createMemberWatch(options: {
 
 /** The least time between two questions to one supervisor. */
 const ANSWERS_APART_MS = 20;
+
+function isEnded(watch: Watch): boolean {
+  return watch.ended.signal.aborted;
+}
 
 function viewOf(watch: Watch, nowMs: number): MemberView {
   return {

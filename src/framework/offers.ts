@@ -40,8 +40,15 @@ export interface Accept {
   readonly call: Call;
   readonly agentId: string;
   readonly offerIds: readonly string[];
-  readonly launched: readonly { readonly task: string; readonly slot: string; readonly text: string }[];
+  readonly launched: readonly LaunchedTask[];
   readonly released: readonly string[];
+}
+export interface LaunchedTask {
+  readonly task: string;
+  readonly slot: string;
+  /** For people. */
+  readonly text: string;
+  readonly reason: string;
 }
 export interface SlotJudgement {
   readonly slot: string;
@@ -84,7 +91,7 @@ interface AgentOperations {
   readonly agentId: string;
   readonly offerIds: readonly string[];
   readonly operations: Operation[];
-  readonly launched: Accept['launched'][number][];
+  readonly launched: LaunchedTask[];
   readonly released: string[];
 }
 
@@ -150,7 +157,12 @@ function takePlace(state: Matching, want: Want & { kind: 'place' }, input: Match
     { type: 'CREATE', id: { value: createId(seat.id) }, create: { volumes: [claim.volume] } },
     launchOperation(seat, owner, claim.task, input),
   );
-  operations.launched.push({ task: seat.task, slot: seat.slot, text: `placed on ${seat.hostname}` });
+  operations.launched.push({
+    task: seat.task,
+    slot: seat.slot,
+    text: `placed on ${seat.hostname}`,
+    reason: want.reason,
+  });
   return true;
 }
 
@@ -165,7 +177,12 @@ function takeRelaunch(state: Matching, want: Want & { kind: 'relaunch' }, input:
   const operations = operationsOn(state, offered.rest);
   const owner = ownerFor(next, state.record);
   operations.operations.push(launchOperation(next, owner, offered.task, input));
-  operations.launched.push({ task: next.task, slot: next.slot, text: `launched again on ${next.hostname}` });
+  operations.launched.push({
+    task: next.task,
+    slot: next.slot,
+    text: `launched again on ${next.hostname}`,
+    reason: want.reason,
+  });
   return true;
 }
 

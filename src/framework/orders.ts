@@ -1,6 +1,6 @@
 import { withDeadline } from '../base/deadline.ts';
 import { describeError } from '../base/errors.ts';
-import type { Clock, Ids, Logger } from '../base/ports.ts';
+import type { Clock, Ids } from '../base/ports.ts';
 import { supervisorUrlOf } from '../protocol/launch.ts';
 import type { Members } from '../protocol/members-port.ts';
 import type { Order, OrderBody, OrderKind, Receipt } from '../protocol/orders.ts';
@@ -35,7 +35,6 @@ export interface OrderDeskOptions {
   readonly ids: Ids;
   readonly members: Members;
   readonly orderKey: OrderKey;
-  readonly log: Logger;
   /** The sequence of the newest status of a seat's supervisor: it moved when an order has shown effect. */
   readonly sequenceOf: (seatId: string) => number | null;
   readonly onResult: (result: OrderResult) => void;
@@ -83,14 +82,22 @@ export function createOrderDesk(options: OrderDeskOptions): OrderDesk {
 
   const mustWait = (action: OrderAction, key: string): boolean => {
     if (stopped.signal.aborted || underWay.has(action.seat.id)) return true;
-    if (CLUSTER_CHANGES.has(action.body.kind) && [...underWay.values()].some((kind) => CLUSTER_CHANGES.has(kind)))
+    if (
+      CLUSTER_CHANGES.has(action.body.kind) &&
+      [...underWay.values()].some((kind) => CLUSTER_CHANGES.has(kind))
+    )
       return true;
     const before = tries.get(key);
     if (before === undefined || clock.monotonicMs() >= before.notBeforeMs) return false;
     return before.settledAt === null || before.settledAt === options.sequenceOf(action.seat.id);
   };
 
-  const finish = (action: OrderAction, key: string, outcome: OrderResult['outcome'], message: string): void => {
+  const finish = (
+    action: OrderAction,
+    key: string,
+    outcome: OrderResult['outcome'],
+    message: string,
+  ): void => {
     underWay.delete(action.seat.id);
     counts[outcome] = (counts[outcome] ?? 0) + 1;
     const failures = outcome === 'done' ? 0 : (tries.get(key)?.failures ?? 0) + 1;

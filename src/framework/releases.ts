@@ -39,7 +39,10 @@ export function settleReleases(
     if (offer === undefined || !isReconciled(view, input.record)) {
       // Between two offers nothing is known, and nothing is forgotten.
       if (since !== undefined && view.subscribed) missingSinceMs.set(seat.id, since);
-    } else if (view.tasks.get(seat.task)?.kind === 'over' && labelledFor(offer.resources, seat).length === 0) {
+    } else if (
+      view.tasks.get(seat.task)?.kind === 'over' &&
+      labelledFor(offer.resources, seat).length === 0
+    ) {
       if (since !== undefined && nowMs - since >= MISSING_MS) released.push(seat);
       else missingSinceMs.set(seat.id, since ?? nowMs);
     }

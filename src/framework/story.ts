@@ -15,7 +15,12 @@ export type StoryPart = Omit<StoryEvent, 'atMs'>;
 export function storyOfRecord(before: ClusterRecord, after: ClusterRecord): readonly StoryPart[] {
   return [
     ...epochStory(before, after),
-    ...after.seats.flatMap((seat) => seatStory(before.seats.find((old) => old.id === seat.id), seat)),
+    ...after.seats.flatMap((seat) =>
+      seatStory(
+        before.seats.find((old) => old.id === seat.id),
+        seat,
+      ),
+    ),
     ...intentStory(before, after),
     ...leavingStory(before, after),
   ];
@@ -24,12 +29,20 @@ export function storyOfRecord(before: ClusterRecord, after: ClusterRecord): read
 function epochStory(before: ClusterRecord, after: ClusterRecord): readonly StoryPart[] {
   const { epoch } = after;
   if (before.epoch.attempt !== epoch.attempt || before.epoch.number !== epoch.number) {
-    return [{ slot: null, text: `epoch ${epoch.number} begins attempt ${epoch.attempt}`, reason: epoch.source.kind }];
+    return [
+      {
+        slot: null,
+        text: `epoch ${epoch.number} begins attempt ${epoch.attempt}`,
+        reason: epoch.source.kind,
+      },
+    ];
   }
   if (before.epoch.phase === epoch.phase) return [];
   if (epoch.phase === 'go') {
     const slots = epoch.members.map((member) => member.slot).join(', ');
-    return [{ slot: null, text: `the cluster starts with ${slots}`, reason: 'their data directories are ready' }];
+    return [
+      { slot: null, text: `the cluster starts with ${slots}`, reason: 'their data directories are ready' },
+    ];
   }
   return [
     {
@@ -60,7 +73,11 @@ function intentStory(before: ClusterRecord, after: ClusterRecord): readonly Stor
   const parts: StoryPart[] = [];
   if (before.intent !== null && before.intent.id !== after.intent?.id) {
     const { slot, reason, committed } = before.intent;
-    parts.push({ slot, text: committed ? 'membership change finished' : 'membership change dropped', reason });
+    parts.push({
+      slot,
+      text: committed ? 'membership change finished' : 'membership change dropped',
+      reason,
+    });
   }
   if (after.intent !== null && after.intent.id !== before.intent?.id) {
     const { slot, reason, remove, add } = after.intent;
@@ -96,13 +113,16 @@ export function storyOfTask(
   if (after === undefined || before?.kind === after.kind) {
     const ran = before?.kind === 'alive' && before.state === 'TASK_RUNNING';
     const runs = after?.kind === 'alive' && after.state === 'TASK_RUNNING';
-    return runs && !ran ? [{ slot: seat.slot, text: `its task runs on ${seat.hostname}`, reason: after.state }] : [];
+    return runs && !ran
+      ? [{ slot: seat.slot, text: `its task runs on ${seat.hostname}`, reason: after.state }]
+      : [];
   }
   if (after.kind === 'unreachable') {
     return [{ slot: seat.slot, text: `${seat.hostname} is out of the master's sight`, reason: after.state }];
   }
   if (after.kind === 'alive' && after.state === 'TASK_RUNNING') {
-    const text = before === undefined ? `its task runs on ${seat.hostname}` : `its task on ${seat.hostname} is back`;
+    const text =
+      before === undefined ? `its task runs on ${seat.hostname}` : `its task on ${seat.hostname} is back`;
     return [{ slot: seat.slot, text, reason: after.state }];
   }
   return [];

@@ -1,6 +1,23 @@
 import { flag, listOf, number, oneOf, record, text } from './shape.ts';
-import { type Attribute, type FrameworkInfo, TASK_STATES, type TaskState, type Value } from './wire.ts';
-import { attributeShape, frameworkInfoShape, valueShape } from './wire-shapes.ts';
+import {
+  type Attribute,
+  type DomainInfo,
+  type FrameworkInfo,
+  type Labels,
+  type Resource,
+  TASK_STATES,
+  type TaskState,
+  type TaskStatus,
+  type Value,
+} from './wire.ts';
+import {
+  attributeShape,
+  frameworkInfoShape,
+  labelsShape,
+  resourceShape,
+  taskStatusShape,
+  valueShape,
+} from './wire-shapes.ts';
 
 /** What of the operator API's answers we read; more is in them and is kept. */
 
@@ -10,12 +27,15 @@ export interface OperatorAgent {
     readonly hostname: string;
     readonly port?: number;
     readonly attributes?: readonly Attribute[];
+    readonly domain?: DomainInfo;
   };
   /** Connected at present. */
   readonly active: boolean;
   readonly version: string;
   /** As `slave(1)@10.0.0.7:5051`. */
   readonly pid?: string;
+  /** Reservations and persistent volumes included. */
+  readonly total_resources?: readonly Resource[];
 }
 export interface OperatorAgents {
   readonly agents: readonly OperatorAgent[];
@@ -40,6 +60,9 @@ export interface OperatorTask {
   readonly framework_id: Value;
   readonly agent_id: Value;
   readonly state: TaskState;
+  readonly labels?: Labels;
+  /** Oldest first. */
+  readonly statuses?: readonly TaskStatus[];
 }
 export interface OperatorTasks {
   readonly tasks: readonly OperatorTask[];
@@ -73,7 +96,7 @@ export const agentsShape = record({
   lists: {
     agents: record({
       required: { agent_info: agentInfo, active: flag, version: text },
-      optional: { pid: text },
+      optional: { pid: text, total_resources: listOf(resourceShape) },
     }),
     recovered_agents: agentInfo,
   },
@@ -94,6 +117,7 @@ const task = record({
     agent_id: valueShape,
     state: oneOf(TASK_STATES),
   },
+  optional: { labels: labelsShape, statuses: listOf(taskStatusShape) },
 });
 export const tasksShape = record({
   lists: { tasks: task, unreachable_tasks: task, completed_tasks: task, orphan_tasks: task },

@@ -1,0 +1,359 @@
+import type {
+  OperatorAgents,
+  OperatorFrameworks,
+  OperatorTask,
+  OperatorTasks,
+} from '../mesos/operator-types.ts';
+import type { Resource } from '../mesos/wire.ts';
+import { taskIdOf } from '../protocol/identifiers.ts';
+import { peerUrlOf } from '../protocol/launch.ts';
+import type { EtcdMember, MemberStatus } from '../protocol/member-status.ts';
+import type { ClusterRecord, Leaving, Seat } from '../protocol/record.ts';
+import { tokenOf } from '../reconcile/formation.ts';
+import { type SchedulerConfig, SchedulerError } from './config.ts';
+import { type Ownership, ownerOf, readLabels } from './labels.ts';
+import { evidenceOf } from './task-evidence.ts';
+
+/** Making a record out of what is found in Mesos and what the supervisors say. Pure. */
+
+/** What the master tells of everybody. */
+export interface MasterFacts {
+  readonly frameworks: OperatorFrameworks;
+  readonly agents: OperatorAgents;
+  readonly tasks: OperatorTasks;
+}
+
+/** What of it is under our framework's name. */
+export interface Findings {
+  /** Ids of registered frameworks of our name, the newest last, and whether a scheduler is connected there. */
+  readonly frameworks: readonly { readonly id: string; readonly connected: boolean }[];
+  /** Agents that have not come back since the master was elected: what they hold is not known yet. */
+  readonly agentsAwaited: number;
+  readonly seats: readonly FoundSeat[];
+}
+
+/** A reservation under our label, or a task whose reservation is not to be seen. */
+export interface FoundSeat {
+  readonly owner: Ownership;
+  readonly agentId: string;
+  readonly agentAddress: string | undefined;
+  readonly hostname: string;
+  readonly host: string;
+  readonly zone: string | null;
+  readonly resources: readonly Resource[];
+  /** The task that may run there: known to the master and not over. */
+  readonly live: OperatorTask | null;
+  /** The newest one that is over. */
+  readonly ended: OperatorTask | null;
+}
+
+export function findOurs(facts: MasterFacts, name: string): Findings {
+  const tasks = [
+    ...facts.tasks.tasks,
+    ...facts.tasks.unreachable_tasks,
+    ...facts.tasks.orphan_tasks,
+    ...facts.tasks.completed_tasks,
+  ].flatMap((task) => {
+    const owner = readLabels(task.labels);
+    return owner?.framework === name ? [{ task, owner }] : [];
+  });
+  const isOver = ({ task }: { task: OperatorTask }): boolean => endOf(task) !== null;
+  const seats = new Map<string, FoundSeat>();
+  for (const { agent_info: info, pid, total_resources: resources = [] } of facts.agents.agents) {
+    for (const resource of resources) {
+      const owner = ownerOf(resource);
+      if (owner?.framework !== name) continue;
+      const key = `${info.id.value} ${owner.seat}`;
+      const address = pid?.split('@')[1];
+      const before = seats.get(key);
+      seats.set(key, {
+        owner,
+        agentId: info.id.value,
+        agentAddress: address,
+        hostname: info.hostname,
+        host: address?.slice(0, address.lastIndexOf(':')) ?? info.hostname,
+        zone: info.domain?.fault_domain?.zone.name ?? null,
+        resources: [...(before?.resources ?? []), resource],
+        live: tasks.find((one) => one.owner.seat === owner.seat && !isOver(one))?.task ?? null,
+        ended: tasks.findLast((one) => one.owner.seat === owner.seat && isOver(one))?.task ?? null,
+      });
+    }
+  }
+  const seen = new Set([...seats.values()].map((seat) => seat.owner.seat));
+  const unseen = tasks.filter((one) => !isOver(one) && !seen.has(one.owner.seat));
+  return {
+    frameworks: facts.frameworks.frameworks
+      .filter(({ framework_info: info }) => info.name === name && info.id !== undefined)
+      .map(({ framework_info: info, connected }) => ({ id: info.id?.value ?? '', connected })),
+    agentsAwaited: facts.agents.recovered_agents.length,
+    seats: [...seats.values(), ...unseen.map(({ task, owner }) => hiddenSeat(task, owner))],
+  };
+}
+
+/** A task on an agent that the master does not see at present: where it is, and what it has, is not known. */
+function hiddenSeat(task: OperatorTask, owner: Ownership): FoundSeat {
+  const agentId = task.agent_id.value;
+  return {
+    owner,
+    agentId,
+    agentAddress: undefined,
+    hostname: agentId,
+    host: '',
+    zone: null,
+    resources: [],
+    live: task,
+    ended: null,
+  };
+}
+
+function endOf(task: OperatorTask): Seat['taskEnd'] {
+  const status = task.statuses?.at(-1) ?? { task_id: task.task_id, state: task.state };
+  const evidence = evidenceOf(status, 0);
+  return evidence.kind === 'over' ? evidence.end : null;
+}
+
+/** What the supervisor of a found seat answered. By seat id. */
+export type Statuses = ReadonlyMap<string, MemberStatus>;
+
+/**
+ * The seats of the one cluster that is there, before anything is known of their data.
+ * Throws a {@link SchedulerError} where there is not just one, or not all of it can be seen.
+ */
+export function adoptableSeats(
+  findings: Findings,
+  as: { readonly pinned: Seat['pinned']; readonly wallMs: number },
+): readonly Seat[] {
+  const clusters = [...new Set(findings.seats.map((found) => found.owner.cluster))];
+  if (clusters.length > 1) {
+    throw refuse(`reservations and tasks of ${clusters.length} clusters: ${clusters.join(', ')}`);
+  }
+  const hidden = findings.seats.filter((found) => found.host === '');
+  if (hidden.length > 0) {
+    const slots = hidden.map((found) => `${found.owner.slot} on agent ${found.agentId}`).join(', ');
+    throw refuse(`tasks on agents that the master does not see at present: ${slots}`);
+  }
+  const incomplete = findings.seats.filter((found) => portsOf(found.resources).length < 3);
+  if (incomplete.length > 0) {
+    throw refuse(
+      `reservations without three ports: ${incomplete.map((found) => found.owner.seat).join(', ')}`,
+    );
+  }
+  return findings.seats.map((found) => bareSeat(found, as));
+}
+
+function bareSeat(found: FoundSeat, as: { pinned: Seat['pinned']; wallMs: number }): Seat {
+  const { owner, resources } = found;
+  const [peer = 0, client = 0, supervisor = 0] = portsOf(resources);
+  const task = found.live ?? found.ended;
+  const volume = resources.find((resource) => resource.disk?.persistence !== undefined);
+  return {
+    id: owner.seat,
+    slot: owner.slot,
+    agentId: found.agentId,
+    ...(found.agentAddress === undefined ? {} : { agentAddress: found.agentAddress }),
+    hostname: found.hostname,
+    zone: found.zone,
+    host: found.host,
+    ports: { peer, client, supervisor },
+    volumeId: volume?.disk?.persistence?.id ?? owner.seat,
+    resources: { cpus: sum(resources, 'cpus'), memMb: sum(resources, 'mem'), diskMb: sum(resources, 'disk') },
+    // A seat whose last task nobody remembers gets the name of one that never was: the master denies it.
+    task: task?.task_id.value ?? taskIdOf(owner.slot, `forgotten-${owner.seat}`),
+    taskEnd: found.live === null && found.ended !== null ? endOf(found.ended) : null,
+    launches: 2,
+    launchedAtMs: as.wallMs,
+    quickEnds: 0,
+    pinned: as.pinned,
+    data: null,
+    absentMs: 0,
+    lost: null,
+  };
+}
+
+/** Placement gives the lowest to peers, the next to clients, the last to the supervisor. */
+function portsOf(resources: readonly Resource[]): readonly number[] {
+  return resources
+    .flatMap((resource) => (resource.name === 'ports' ? (resource.ranges?.range ?? []) : []))
+    .flatMap(({ begin, end }) => Array.from({ length: Math.min(8, end - begin + 1) }, (_, at) => begin + at))
+    .sort((a, b) => a - b);
+}
+
+function sum(resources: readonly Resource[], name: string): number {
+  return resources.reduce((total, one) => total + (one.name === name ? (one.scalar?.value ?? 0) : 0), 0);
+}
+
+/**
+ * The record of a cluster that runs, or did. Throws a {@link SchedulerError} where the supervisors contradict
+ * each other, or none of them can say what the volumes hold.
+ */
+export function adoptRecord(input: {
+  readonly config: SchedulerConfig;
+  readonly findings: Findings;
+  readonly seats: readonly Seat[];
+  readonly statuses: Statuses;
+  readonly wallMs: number;
+  readonly freshId: string;
+}): ClusterRecord {
+  const { config, findings, seats, statuses, wallMs } = input;
+  const identities = seats.flatMap((seat) => statuses.get(seat.id)?.identity ?? []);
+  const started = identities.filter((identity) => identity.started);
+  const cluster = findings.seats[0]?.owner.cluster ?? '';
+  const generation = 1 + Math.max(0, ...[...statuses.values()].map((status) => status.fence.generation));
+  const common = {
+    schemaVersion: 1 as const,
+    cluster,
+    framework: { name: config.framework.name, id: frameworkIdOf(findings) },
+    generation,
+    size: config.spec.size,
+    intent: null,
+  };
+  if (started.length === 0) {
+    const silent = seats.filter((seat) => !statuses.has(seat.id));
+    if (silent.length > 0) {
+      const where = silent.map((seat) => `${seat.slot} on ${seat.hostname}`).join(', ');
+      throw refuse(`places whose supervisors do not answer, so that nobody tells what they hold: ${where}`);
+    }
+    return { ...common, ...unborn(seats, identities, { cluster, wallMs, freshId: input.freshId }) };
+  }
+  return { ...common, ...formed(seats, statuses, started, wallMs) };
+}
+
+type Identity = NonNullable<MemberStatus['identity']>;
+
+/** Nothing was ever started: the birth begins anew, on the places that are there. */
+function unborn(
+  seats: readonly Seat[],
+  identities: readonly Identity[],
+  of: { cluster: string; wallMs: number; freshId: string },
+): Pick<ClusterRecord, 'epoch' | 'seats' | 'leaving'> {
+  const number = Math.max(1, ...identities.map((identity) => identity.epoch));
+  const attempt = 1 + Math.max(0, ...identities.map((identity) => identity.attempt));
+  const { kept, spare } = onePerSlot(seats);
+  return {
+    epoch: {
+      number,
+      attempt,
+      token: tokenOf(of.cluster, number, attempt, of.freshId),
+      source: { kind: 'bootstrap' },
+      phase: 'preparing',
+      openedAtMs: of.wallMs,
+      waitedMs: 0,
+      members: [],
+      clusterId: null,
+    },
+    seats: kept,
+    leaving: spare.map((seat) => leave(seat, 'its slot has another place', of.wallMs)),
+  };
+}
+
+function onePerSlot(seats: readonly Seat[]): { kept: Seat[]; spare: Seat[] } {
+  const kept = seats.filter((seat, at) => seats.findIndex((other) => other.slot === seat.slot) === at);
+  return { kept, spare: seats.filter((seat) => !kept.includes(seat)) };
+}
+
+function formed(
+  seats: readonly Seat[],
+  statuses: Statuses,
+  started: readonly Identity[],
+  wallMs: number,
+): Pick<ClusterRecord, 'epoch' | 'seats' | 'leaving'> {
+  const number = Math.max(...started.map((identity) => identity.epoch));
+  const newest = started.filter((identity) => identity.epoch === number);
+  const attempt = one(
+    'attempts',
+    newest.map((identity) => String(identity.attempt)),
+  );
+  const token = one(
+    'cluster tokens',
+    newest.map((identity) => identity.token),
+  );
+  const probes = [...statuses.values()].flatMap((status) =>
+    status.identity?.epoch === number && status.probe !== null ? [status.probe] : [],
+  );
+  const confirmed = probes.find((probe) => probe.confirmedMembers !== null);
+  const told = newest.flatMap((identity) => identity.clusterId ?? []);
+  const clusterId = one('etcd cluster ids', [
+    ...(confirmed === undefined ? [] : [confirmed.clusterId]),
+    ...(told.length > 0 ? told : probes.map((probe) => probe.clusterId)),
+  ]);
+  const members = confirmed?.confirmedMembers ?? probes[0]?.localMembers ?? null;
+  const judged = seats.map((seat) => {
+    const status = statuses.get(seat.id);
+    return withData(seat, status, members, { number, attempt: Number(attempt) });
+  });
+  // Who a quorum does not list is not a member; without a quorum nobody is given up.
+  const out = (seat: Seat): boolean => confirmed !== undefined && seat.data?.memberId == null;
+  return {
+    epoch: {
+      number,
+      attempt: Number(attempt),
+      token,
+      source: { kind: 'adopted' },
+      phase: 'formed',
+      openedAtMs: wallMs,
+      waitedMs: 0,
+      members: [],
+      clusterId,
+    },
+    seats: judged.filter((seat) => !out(seat)),
+    leaving: judged
+      .filter(out)
+      .map((seat) => leave(seat, 'the cluster that was adopted does not list it', wallMs)),
+  };
+}
+
+function withData(
+  seat: Seat,
+  status: MemberStatus | undefined,
+  members: readonly EtcdMember[] | null,
+  epoch: { number: number; attempt: number },
+): Seat {
+  const listed = members?.find((member) => member.peerUrls.includes(peerUrlOf(seat)));
+  const identity = status?.identity ?? null;
+  if (status !== undefined && listed === undefined && identity?.started !== true) return seat;
+  return {
+    ...seat,
+    data: {
+      epoch: epoch.number,
+      attempt: epoch.attempt,
+      // A place that does not answer may hold data: it is never prepared again.
+      started: true,
+      memberId: listed?.id ?? (members === null ? (identity?.memberId ?? null) : null),
+      floor: status?.floor ?? null,
+    },
+  };
+}
+
+/** The one value that all agree on. */
+function one(what: string, values: readonly string[]): string {
+  const different = [...new Set(values)];
+  const [value] = different;
+  if (value === undefined) throw refuse(`members that were started, and none of them tells of its ${what}`);
+  if (different.length > 1) throw refuse(`members with different ${what}: ${different.join(', ')}`);
+  return value;
+}
+
+function leave(seat: Seat, reason: string, sinceMs: number): Leaving {
+  return { seat, reason, sinceMs };
+}
+
+/** The framework that the tasks run under, or the only registered one of our name. */
+export function frameworkIdOf(findings: Findings): string | null {
+  const running = [...new Set(findings.seats.flatMap((seat) => seat.live?.framework_id.value ?? []))];
+  if (running.length > 1) throw refuse(`tasks under ${running.length} framework ids: ${running.join(', ')}`);
+  const known = findings.frameworks.map((framework) => framework.id);
+  const [id] = running;
+  if (id !== undefined && !known.includes(id)) {
+    throw refuse(`tasks under framework id ${id}, which is not registered any more`);
+  }
+  return id ?? known.at(-1) ?? null;
+}
+
+/** The error of a start that can neither be the first nor adopt what is there. */
+export function refuse(found: string): SchedulerError {
+  return new SchedulerError('not-a-first-start', `no cluster record is stored, and Mesos holds ${found}`, {
+    hint:
+      'Start with the state directory of that cluster. If it is to be given up, tear its framework down; ' +
+      '--bootstrap=new begins another cluster and leaves what is there alone.',
+  });
+}

@@ -1,0 +1,237 @@
+import type { Clock } from '../base/ports.ts';
+import type { ConnectionEvent } from '../mesos/connection.ts';
+import type { ClusterRecord } from '../protocol/record.ts';
+import {
+  OFFER_EXPLANATIONS_MAX,
+  type OfferExplanation,
+  STORY_LINES_MAX,
+  type StoryLine,
+} from '../protocol/view.ts';
+import type { Blocked, Decision } from '../reconcile/decision.ts';
+import type { Observation } from '../reconcile/observation.ts';
+import type { SchedulerConfig } from './config.ts';
+import type { Ownership } from './labels.ts';
+import type { MesosView } from './mesos-view.ts';
+import type { InterestState } from './offer-interest.ts';
+import { type Capacity, explainUnplaced, type Match } from './offers.ts';
+import type { OrderProblemView } from './orders.ts';
+import type { SchedulerSnapshot } from './snapshot.ts';
+import { type StoryEvent, type StoryPart, storyOfHealth, storyOfRecord, storyOfTask } from './story.ts';
+
+/** Writes down what the scheduler does, for people: story, counters, explanations. Decides nothing. */
+export interface Chronicle {
+  begin(sources: () => ChronicleSources): void;
+  /** The record that the scheduler begins with. */
+  adopt(record: ClusterRecord): void;
+  tell(part: StoryPart): void;
+  heard(event: ConnectionEvent): void;
+  launched(): void;
+  declined(count: number): void;
+  /** Reservations under our name that belong to another cluster. */
+  strangers(owners: readonly Ownership[]): void;
+  passed(pass: PassReport): void;
+  /** A pass came to nothing. */
+  failed(): void;
+  snapshot(): SchedulerSnapshot;
+}
+
+/** What is counted elsewhere. */
+export interface ChronicleSources {
+  readonly view: MesosView;
+  readonly interest: InterestState;
+  readonly saves: number;
+  readonly orders: Readonly<Record<string, number>>;
+}
+
+export interface PassReport {
+  readonly before: ClusterRecord;
+  readonly seen: Observation;
+  readonly decision: Decision;
+  readonly match: Match;
+  readonly capacity: ReadonlyMap<string, Capacity>;
+  readonly problems: ReadonlyMap<string, OrderProblemView>;
+  readonly tookMs: number;
+}
+
+export function createChronicle(options: {
+  readonly clock: Clock;
+  readonly config: SchedulerConfig;
+  readonly onStory?: ((event: StoryEvent) => void) | undefined;
+}): Chronicle {
+  const { clock, config } = options;
+  let sources: (() => ChronicleSources) | null = null;
+  let record: ClusterRecord | null = null;
+  let last: PassReport | null = null;
+  let blocked: readonly Blocked[] = [];
+  let explanations: readonly OfferExplanation[] = [];
+  let story: readonly StoryLine[] = [];
+  let told = 0;
+  let foreign: readonly Ownership[] = [];
+  const counted = {
+    passes: 0,
+    passFailures: 0,
+    passMsSum: 0,
+    offersDeclined: 0,
+    launches: 0,
+    tasksFailed: 0,
+    quorumLosses: 0,
+    intentsClosed: 0,
+  };
+
+  const tell = (part: StoryPart): void => {
+    const event = { atMs: clock.wallMs(), ...part };
+    story = [...story, { sequence: told, ...event }].slice(-STORY_LINES_MAX);
+    told += 1;
+    options.onStory?.(event);
+  };
+
+  const count = (pass: PassReport): void => {
+    const { before, match, decision } = pass;
+    counted.passes += 1;
+    counted.passMsSum += pass.tookMs;
+    const ended = match.record.seats.filter((seat) => {
+      const old = before.seats.find((one) => one.id === seat.id);
+      return seat.taskEnd !== null && old?.taskEnd === null && old.task === seat.task;
+    });
+    counted.tasksFailed += ended.length;
+    if (before.intent !== null && before.intent.id !== match.record.intent?.id) counted.intentsClosed += 1;
+    const lost = decision.health.state === 'quorum-lost';
+    if (lost && last?.decision.health.state !== 'quorum-lost') counted.quorumLosses += 1;
+  };
+
+  const narrate = (pass: PassReport): void => {
+    for (const seat of pass.before.seats) {
+      const before = last?.seen.mesos.tasks.get(seat.task);
+      storyOfTask(seat, before, pass.seen.mesos.tasks.get(seat.task)).forEach(tell);
+    }
+    storyOfRecord(pass.before, pass.match.record).forEach(tell);
+    storyOfHealth(last?.decision.health ?? null, pass.decision.health).forEach(tell);
+  };
+
+  return {
+    begin(next) {
+      sources = next;
+    },
+    adopt(first) {
+      record = first;
+    },
+    tell,
+    heard(event) {
+      if (event.kind === 'subscribed') {
+        const version = event.master?.version ?? 'of unknown version';
+        tell({ slot: null, text: `subscribed as ${event.frameworkId}`, reason: `master ${version}` });
+      } else if (event.kind === 'disconnected') {
+        tell({ slot: null, text: 'lost the master', reason: event.error.message });
+      }
+    },
+    launched() {
+      counted.launches += 1;
+    },
+    declined(offers) {
+      counted.offersDeclined += offers;
+    },
+    strangers(owners) {
+      if (owners.length > 0) foreign = owners;
+    },
+    passed(pass) {
+      count(pass);
+      narrate(pass);
+      const atMs = pass.seen.wallMs;
+      explanations = [...explanations, ...explain(pass, atMs)].slice(-OFFER_EXPLANATIONS_MAX);
+      blocked = blockedBy(pass, config, foreign);
+      record = pass.match.record;
+      last = pass;
+    },
+    failed() {
+      counted.passFailures += 1;
+    },
+    snapshot() {
+      const from = sources?.();
+      return {
+        atMs: clock.wallMs(),
+        record,
+        observation: last?.seen ?? null,
+        decision: last?.decision ?? null,
+        blocked,
+        mesos: {
+          subscribed: from?.view.subscribed ?? false,
+          frameworkId: from?.view.frameworkId ?? record?.framework.id ?? null,
+          master: from?.view.master ?? null,
+          problem: from?.view.problem ?? null,
+          suppressed: from?.interest.suppressed ?? false,
+          offersHeld: from?.view.offers.size ?? 0,
+        },
+        explanations,
+        story,
+        counters: {
+          ...counted,
+          recordSaves: from?.saves ?? 0,
+          subscriptions: from?.view.subscriptions ?? 0,
+          offersReceived: from?.view.counts.offersReceived ?? 0,
+          operationsFailed: from?.view.counts.operationsFailed ?? 0,
+          taskUpdates: { ...from?.view.counts.taskUpdates },
+          orders: { ...from?.orders },
+        },
+      };
+    },
+  };
+}
+
+function explain(pass: PassReport, atMs: number): readonly OfferExplanation[] {
+  return pass.match.judged.map(({ slot, judgement }) => ({
+    atMs,
+    slot,
+    offerId: judgement.offer.offerIds[0] ?? '',
+    agentId: judgement.offer.agent.id,
+    hostname: judgement.offer.agent.hostname,
+    outcome: judgement.fits ? 'pass' : 'fail',
+    explanation: judgement.explanation,
+  }));
+}
+
+/** The core says that a slot waits for an offer; what was offered so far says why none fits. */
+function blockedBy(
+  pass: PassReport,
+  config: SchedulerConfig,
+  foreign: readonly Ownership[],
+): readonly Blocked[] {
+  const { match } = pass;
+  const unplaced = match.unmatched.flatMap((want) => (want.kind === 'place' ? [want.slot] : []));
+  const explained = unplaced.map((slot) =>
+    explainUnplaced(slot, pass.capacity, config.resources, match.record),
+  );
+  const rest = pass.decision.blocked.filter(
+    (one) => one.code !== 'waits-for-offers' || one.slot === null || !isPlacedOrExplained(one.slot, pass),
+  );
+  const present = [...pass.problems].filter(([id]) => match.record.seats.some((seat) => seat.id === id));
+  const orders = present.map(([, { slot, kind, outcome, message }]) => ({
+    code: `order-${outcome}`,
+    slot,
+    message: `${kind}: ${message}`,
+  }));
+  return [...rest, ...explained, ...orders, ...sizeMismatch(match.record, config), ...foreignBlocks(foreign)];
+}
+
+function isPlacedOrExplained(slot: string, pass: PassReport): boolean {
+  return pass.decision.wants.some((want) => want.kind === 'place' && want.slot === slot);
+}
+
+function sizeMismatch(record: ClusterRecord, config: SchedulerConfig): readonly Blocked[] {
+  if (record.size === config.spec.size) return [];
+  return [
+    {
+      code: 'size-cannot-change',
+      slot: null,
+      message: `${config.spec.size} members are asked for, the cluster was made with ${record.size} and keeps them`,
+    },
+  ];
+}
+
+function foreignBlocks(foreign: readonly Ownership[]): readonly Blocked[] {
+  const clusters = [...new Set(foreign.map((owner) => owner.cluster))];
+  return clusters.map((cluster) => ({
+    code: 'foreign-reservations',
+    slot: null,
+    message: `agents hold reservations under this framework's name for another cluster, ${cluster}; they are left alone`,
+  }));
+}

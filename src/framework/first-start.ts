@@ -1,0 +1,283 @@
+import { withDeadline } from '../base/deadline.ts';
+import { describeError } from '../base/errors.ts';
+import type { Clock, HttpTransport, Ids, Logger } from '../base/ports.ts';
+import { isFinal, MesosError } from '../mesos/errors.ts';
+import type { MasterSource } from '../mesos/master-source.ts';
+import { createOperatorClient, type OperatorClient } from '../mesos/operator-client.ts';
+import { supervisorUrlOf } from '../protocol/launch.ts';
+import type { MemberStatus } from '../protocol/member-status.ts';
+import type { Members } from '../protocol/members-port.ts';
+import type { ClusterRecord, Seat } from '../protocol/record.ts';
+import { type OrderKey, signOrder } from '../protocol/signature.ts';
+import { tokenOf } from '../reconcile/formation.ts';
+import {
+  adoptableSeats,
+  adoptRecord,
+  type Findings,
+  findOurs,
+  frameworkIdOf,
+  type MasterFacts,
+  refuse,
+} from './adoption.ts';
+import { type SchedulerConfig, SchedulerError } from './config.ts';
+
+/** No record is stored. Is this the first start of this cluster, or was its record lost? */
+export interface FirstStart {
+  readonly record: ClusterRecord;
+  /** The master has shown that nothing of ours is there; else the offers still have to. */
+  readonly confirmed: boolean;
+  /** For people. */
+  readonly text: string;
+}
+
+export interface FirstStartPorts {
+  readonly transport: HttpTransport;
+  readonly masters: MasterSource;
+  readonly masterHeaders?: () => Promise<Readonly<Record<string, string>>>;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly members: Members;
+  readonly orderKey: OrderKey;
+}
+export interface FirstStartInput {
+  readonly config: SchedulerConfig;
+  readonly ports: FirstStartPorts;
+  readonly log: Logger;
+}
+
+/** Between two questions to a master that does not answer. */
+const MASTER_RETRY_MS = 1_000;
+/** Agents that a new master waits for get this long to come back. */
+const AGENTS_AWAITED_MS = 120_000;
+/** Supervisors get this long to answer, each question this long. */
+const SUPERVISORS_MS = 15_000;
+const SUPERVISOR_ANSWER_MS = 3_000;
+const SUPERVISOR_RETRY_MS = 500;
+
+/**
+ * Finds out and makes the record; does not store it. Rejects with a {@link SchedulerError} that says what was
+ * found, or with a final `MesosError`.
+ */
+export async function firstStart(input: FirstStartInput, signal: AbortSignal): Promise<FirstStart> {
+  const { config, ports } = input;
+  const fresh = (frameworkId: string | null): ClusterRecord =>
+    freshRecord({ config, frameworkId, cluster: ports.ids.uuid(), wallMs: ports.clock.wallMs() });
+  if (config.bootstrap === 'new') {
+    return { record: fresh(null), confirmed: true, text: 'a new cluster begins, as --bootstrap=new asks' };
+  }
+  const findings = await lookAtMaster(input, signal);
+  if (findings === null) {
+    if (config.bootstrap === 'adopt') {
+      throw new SchedulerError('nothing-to-adopt', 'the master does not let us see what there is to adopt', {
+        hint: 'Give the principal leave to read frameworks, agents and tasks.',
+      });
+    }
+    const text = 'a new cluster begins, unless offers show otherwise: the master does not let us look';
+    return { record: fresh(null), confirmed: false, text };
+  }
+  refuseRival(findings, config);
+  if (findings.seats.length === 0) {
+    if (config.bootstrap === 'adopt') throw nothingToAdopt(config);
+    const frameworkId = frameworkIdOf(findings);
+    return {
+      record: fresh(frameworkId),
+      confirmed: true,
+      text: 'a new cluster begins: nothing of it exists yet',
+    };
+  }
+  const record = await adopt(input, findings, signal);
+  const text = `adopted ${record.seats.length} places of cluster ${record.cluster}, epoch ${record.epoch.number}`;
+  return { record, confirmed: true, text };
+}
+
+/** The record of a cluster that does not exist yet. */
+export function freshRecord(of: {
+  readonly config: SchedulerConfig;
+  readonly frameworkId: string | null;
+  /** A fresh UUID. */
+  readonly cluster: string;
+  readonly wallMs: number;
+}): ClusterRecord {
+  const { config, cluster } = of;
+  return {
+    schemaVersion: 1,
+    cluster,
+    framework: { name: config.framework.name, id: of.frameworkId },
+    generation: 1,
+    size: config.spec.size,
+    epoch: {
+      number: 1,
+      attempt: 1,
+      token: tokenOf(cluster, 1, 1, cluster),
+      source: { kind: 'bootstrap' },
+      phase: 'preparing',
+      openedAtMs: of.wallMs,
+      waitedMs: 0,
+      members: [],
+      clusterId: null,
+    },
+    seats: [],
+    leaving: [],
+    intent: null,
+  };
+}
+
+/** What is under our name; `null` where the master refuses to tell. Waits for a master, and for its agents. */
+async function lookAtMaster(input: FirstStartInput, signal: AbortSignal): Promise<Findings | null> {
+  const { config, ports, log } = input;
+  const { clock } = ports;
+  const client = createOperatorClient({
+    transport: ports.transport,
+    clock,
+    masters: ports.masters,
+    ...(ports.masterHeaders === undefined ? {} : { headers: ports.masterHeaders }),
+  });
+  const startMs = clock.monotonicMs();
+  let answeredAtMs: number | null = null;
+  for (;;) {
+    try {
+      const findings = findOurs(await readFacts(client, signal), config.framework.name);
+      answeredAtMs ??= clock.monotonicMs();
+      if (findings.seats.length > 0 || findings.agentsAwaited === 0) return findings;
+      if (clock.monotonicMs() - answeredAtMs >= AGENTS_AWAITED_MS) {
+        throw refuse(
+          `${findings.agentsAwaited} agents that have not come back, so that their disks are unknown`,
+        );
+      }
+      log.info('waiting for agents to come back to the master', { agents: findings.agentsAwaited });
+    } catch (error) {
+      if (error instanceof MesosError && REFUSALS.has(error.code)) return null;
+      if (!(error instanceof MesosError) || isFinal(error) || signal.aborted) throw error;
+      const waitedMs = clock.monotonicMs() - startMs;
+      if (config.masterTimeoutMs > 0 && waitedMs >= config.masterTimeoutMs) throw noMaster(error, waitedMs);
+      log.warn('no master answers yet', { error: describeError(error) });
+    }
+    await clock.sleep(MASTER_RETRY_MS, signal);
+    signal.throwIfAborted();
+  }
+}
+
+/** The master serves schedulers, and not operators: not with these credentials. */
+const REFUSALS: ReadonlySet<string> = new Set(['refused-forbidden', 'refused-unauthenticated']);
+
+async function readFacts(client: OperatorClient, signal: AbortSignal): Promise<MasterFacts> {
+  const frameworks = await client.getFrameworks(signal);
+  const agents = await client.getAgents(signal);
+  const tasks = await client.getTasks(signal);
+  return { frameworks, agents, tasks };
+}
+
+async function adopt(
+  input: FirstStartInput,
+  findings: Findings,
+  signal: AbortSignal,
+): Promise<ClusterRecord> {
+  const { config, ports } = input;
+  const pinned = { artifact: config.spec.artifact, etcd: config.spec.etcd };
+  const wallMs = ports.clock.wallMs();
+  const seats = adoptableSeats(findings, { pinned, wallMs });
+  const running = findings.seats.filter((found) => found.live !== null).map((found) => found.owner.seat);
+  const asked = seats.filter((seat) => running.includes(seat.id));
+  const statuses = await askSupervisors(ports, asked, signal);
+  const record = adoptRecord({
+    config,
+    findings,
+    seats,
+    statuses,
+    wallMs,
+    freshId: ports.ids.uuid(),
+  });
+  await proveKey(ports, record, statuses, signal);
+  return record;
+}
+
+/** Every supervisor's status, as far as it answers in time. */
+async function askSupervisors(
+  ports: FirstStartPorts,
+  seats: readonly Seat[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, MemberStatus>> {
+  const { clock } = ports;
+  const untilMs = clock.monotonicMs() + SUPERVISORS_MS;
+  const statuses = new Map<string, MemberStatus>();
+  const ask = async (seat: Seat): Promise<void> => {
+    while (clock.monotonicMs() < untilMs && !signal.aborted) {
+      try {
+        const status = await withDeadline(clock, SUPERVISOR_ANSWER_MS, signal, (inner) =>
+          ports.members.status(supervisorUrlOf(seat), null, inner),
+        );
+        if (status.seat !== seat.id || status.task !== seat.task) return;
+        // One that has just started its etcd cannot name its cluster yet.
+        statuses.set(seat.id, status);
+        if (status.phase !== 'running' || status.probe !== null) return;
+      } catch {
+        // It may be starting; who has not answered in the end is treated as silent.
+      }
+      await clock.sleep(SUPERVISOR_RETRY_MS, signal);
+    }
+  };
+  await Promise.all(seats.map(ask));
+  signal.throwIfAborted();
+  return statuses;
+}
+
+/** The supervisors obey only the key they were launched with: without it nothing could ever be done for them. */
+async function proveKey(
+  ports: FirstStartPorts,
+  record: ClusterRecord,
+  statuses: ReadonlyMap<string, MemberStatus>,
+  signal: AbortSignal,
+): Promise<void> {
+  const { clock, ids } = ports;
+  for (const [counter, seat] of record.seats.filter(({ id }) => statuses.has(id)).entries()) {
+    const order = signOrder(
+      {
+        kind: 'fence',
+        args: {},
+        id: ids.uuid(),
+        cluster: record.cluster,
+        task: seat.task,
+        epoch: record.epoch.number,
+        attempt: record.epoch.attempt,
+        generation: record.generation,
+        counter: counter + 1,
+      },
+      ports.orderKey,
+    );
+    const receipt = await withDeadline(clock, SUPERVISOR_ANSWER_MS, signal, (inner) =>
+      ports.members.order(supervisorUrlOf(seat), order, inner),
+    ).catch(() => null);
+    if (receipt?.problem === 'bad-signature') {
+      throw refuse(
+        `members that follow another scheduler's key: ${seat.slot} on ${seat.hostname} refuses ours; ` +
+          'give this scheduler the key file that they were launched with',
+      );
+    }
+  }
+}
+
+function refuseRival(findings: Findings, config: SchedulerConfig): void {
+  const rival = findings.frameworks.find((framework) => framework.connected);
+  if (rival === undefined) return;
+  throw new SchedulerError(
+    'already-running',
+    `a scheduler of framework '${config.framework.name}' is connected as ${rival.id}`,
+    { hint: 'Stop it first, or choose another --framework-name.' },
+  );
+}
+
+function nothingToAdopt(config: SchedulerConfig): SchedulerError {
+  return new SchedulerError(
+    'nothing-to-adopt',
+    `neither tasks nor reservations of framework '${config.framework.name}' are known to the master`,
+    { hint: 'Start without --bootstrap=adopt to begin a new cluster.' },
+  );
+}
+
+function noMaster(cause: MesosError, waitedMs: number): SchedulerError {
+  return new SchedulerError(
+    'no-master',
+    `no Mesos master has answered in ${Math.round(waitedMs / 1000)} s: ${cause.message}`,
+    { cause, hint: 'Check --master, or give it longer with --master-timeout.' },
+  );
+}

@@ -1,0 +1,495 @@
+import { describeError } from '../base/errors.ts';
+import {
+  type Clock,
+  type HttpTransport,
+  type Ids,
+  type Logger,
+  type Random,
+  type StateStore,
+  StateStoreError,
+} from '../base/ports.ts';
+import type { ConnectionEvent, MesosConnection } from '../mesos/connection.ts';
+import { MesosError } from '../mesos/errors.ts';
+import type { MasterSource } from '../mesos/master-source.ts';
+import { createSchedulerConnection } from '../mesos/scheduler-connection.ts';
+import type { Call } from '../mesos/wire.ts';
+import { supervisorUrlOf } from '../protocol/launch.ts';
+import type { Members } from '../protocol/members-port.ts';
+import type { ClusterRecord } from '../protocol/record.ts';
+import type { OrderKey } from '../protocol/signature.ts';
+import { decide } from '../reconcile/decide.ts';
+import type { Action, Decision } from '../reconcile/decision.ts';
+import type { Observation } from '../reconcile/observation.ts';
+import { createChronicle } from './chronicle.ts';
+import { type BootstrapMode, frameworkInfoOf, type SchedulerConfig, SchedulerError } from './config.ts';
+import { firstStart } from './first-start.ts';
+import { createMemberWatch } from './member-watch.ts';
+import {
+  EMPTY_VIEW,
+  type MesosView,
+  type PendingAck,
+  reduceView,
+  withLaunched,
+  withoutAcks,
+  withoutOffers,
+} from './mesos-view.ts';
+import { observe } from './observe.ts';
+import { type InterestState, NO_INTEREST, nextInterest } from './offer-interest.ts';
+import { type Accept, type Capacity, type Match, matchOffers, straysOf, withCapacity } from './offers.ts';
+import { createOrderDesk, describeOrder, type OrderResult } from './orders.ts';
+import { type AgentOffer, agentOffersOf } from './placement.ts';
+import { createRecordKeeper } from './record-keeper.ts';
+import { NOTHING_MISSING, type ReleaseState, settleReleases } from './releases.ts';
+import type { SchedulerSnapshot } from './snapshot.ts';
+import type { StoryEvent } from './story.ts';
+import { type AskingState, NOT_ASKED, nextAsking } from './task-reconciliation.ts';
+import { createWake } from './wake.ts';
+
+/**
+ * The scheduler: one loop that observes, decides, stores and acts. It remembers nothing that the record or the
+ * world does not hold, so it may be killed at any point and started again.
+ */
+export interface Scheduler {
+  /**
+   * Runs until `signal` aborts (resolves), or until going on would be wrong: rejects with a
+   * {@link SchedulerError}, a `MesosError` that is final, or a `StateStoreError` or `RecordError` of the first
+   * read. Once only.
+   */
+  run(signal: AbortSignal): Promise<void>;
+  snapshot(): SchedulerSnapshot;
+}
+
+export interface SchedulerOptions {
+  readonly config: SchedulerConfig;
+  readonly ports: SchedulerPorts;
+  /** After every pass. */
+  readonly onChange?: () => void;
+  /** A line for each thing that happens, and why. */
+  readonly onStory?: (event: StoryEvent) => void;
+}
+
+export interface SchedulerPorts {
+  readonly transport: HttpTransport;
+  readonly masters: MasterSource;
+  /** Headers that authenticate us to the master. Default none. */
+  readonly masterHeaders?: () => Promise<Readonly<Record<string, string>>>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly ids: Ids;
+  readonly log: Logger;
+  readonly store: StateStore;
+  readonly members: Members;
+  readonly orderKey: OrderKey;
+}
+
+/** A record that could not be stored is tried again after this long; nothing is done meanwhile. */
+const STORE_RETRY_MS = 1_000;
+/** A task that is to die is told so again after this long. */
+const KILL_AGAIN_MS = 5_000;
+/** Where only offers can tell whether this is a first start, they are looked at for this long. */
+const LOOK_FOR_STRANGERS_MS = 3_000;
+/** Launches whose time is remembered. */
+const LAUNCHES_MAX = 512;
+
+export function createScheduler(options: SchedulerOptions): Scheduler {
+  const { config, ports } = options;
+  const { clock, ids, log } = ports;
+  const { role } = config.framework;
+  const wake = createWake(clock);
+  const keeper = createRecordKeeper(ports.store, clock);
+  const chronicle = createChronicle({ clock, config, onStory: options.onStory });
+  const watch = createMemberWatch({ clock, members: ports.members, onChange: wake.mark });
+  const desk = createOrderDesk({
+    clock,
+    ids,
+    members: ports.members,
+    orderKey: ports.orderKey,
+    sequenceOf: watch.sequenceOf,
+    onResult: (result) => noteResult(result),
+  });
+
+  let view: MesosView = EMPTY_VIEW;
+  let connection: MesosConnection | null = null;
+  let interest: InterestState = NO_INTEREST;
+  let asking: AskingState = NOT_ASKED;
+  let releases: ReleaseState = NOTHING_MISSING;
+  let capacity: ReadonlyMap<string, Capacity> = new Map();
+  let observedAtMs: number | null = null;
+  /** Nothing is placed before it is certain that no other cluster's reservations are under our name. */
+  let trusted = true;
+  const launchedAtMs = new Map<string, number>();
+  const killedAtMs = new Map<string, number>();
+  /** Calls about offers take effect in the order in which they were decided. */
+  let offerCalls: Promise<void> = Promise.resolve();
+
+  const onEvent = (event: ConnectionEvent): void => {
+    view = reduceView(view, event, { wallMs: clock.wallMs(), monotonicMs: clock.monotonicMs() });
+    chronicle.heard(event);
+    if (event.kind === 'event' && event.event.type === 'UPDATE') {
+      watch.nudge(event.event.update.status.task_id.value);
+    }
+    wake.mark();
+  };
+
+  const noteResult = ({ action, outcome, message }: OrderResult): void => {
+    const what = describeOrder(action.body);
+    const fields = {
+      slot: action.seat.slot,
+      order: action.body.kind,
+      outcome,
+      message,
+      reason: action.reason,
+    };
+    if (outcome === 'done') log.info('order carried out', fields);
+    else log.warn('order not carried out', fields);
+    const text = outcome === 'done' ? what : `${what}: ${outcome}: ${message}`;
+    if (action.body.kind !== 'fence' || outcome !== 'done') {
+      chronicle.tell({ slot: action.seat.slot, text, reason: action.reason });
+    }
+    wake.mark();
+  };
+
+  const send = async (call: Call): Promise<void> => {
+    try {
+      await connection?.call(call);
+    } catch (error) {
+      log.warn('call to mesos failed', { call: call.type, error: describeError(error) });
+      // What was not launched must not be waited for: the master is asked about it.
+      if (call.type === 'ACCEPT') asking = NOT_ASKED;
+      wake.mark();
+    }
+  };
+  const sendInOrder = (call: Call): void => {
+    offerCalls = offerCalls.then(() => send(call));
+  };
+
+  const act = (decision: Decision, match: Match, acks: readonly PendingAck[]): void => {
+    for (const ack of acks) void send(ackCall(ack));
+    view = withoutAcks(view, acks);
+    for (const accept of match.accepts) launch(accept);
+    for (const action of decision.actions) carryOut(action);
+  };
+
+  const launch = (accept: Accept): void => {
+    view = withLaunched(
+      withoutOffers(view, accept.offerIds),
+      accept.launched.map(({ task }) => task),
+    );
+    for (const { task, slot, text, reason } of accept.launched) {
+      remember(launchedAtMs, task, clock.monotonicMs());
+      chronicle.launched();
+      chronicle.tell({ slot, text, reason });
+    }
+    sendInOrder(accept.call);
+  };
+
+  const carryOut = (action: Action): void => {
+    const { cluster, generation } = keeper.current;
+    if (action.kind === 'order') {
+      desk.give(action, { cluster, generation });
+      return;
+    }
+    const nowMs = clock.monotonicMs();
+    const lastMs = killedAtMs.get(action.task);
+    if (lastMs !== undefined && nowMs - lastMs < KILL_AGAIN_MS) return;
+    remember(killedAtMs, action.task, nowMs);
+    if (lastMs === undefined) {
+      const slot = action.task.split('__')[0] ?? null;
+      chronicle.tell({ slot, text: 'its task is told to end', reason: action.reason });
+    }
+    void send(killCall(action));
+  };
+
+  /** REVIVE, SUPPRESS and DECLINE, as what is wanted asks for. */
+  const settleOffers = (seen: Observation, match: Match, offers: readonly AgentOffer[]): number => {
+    if (!view.subscribed) return Number.POSITIVE_INFINITY;
+    const next = nextInterest(interest, {
+      nowMs: clock.monotonicMs(),
+      subscription: view.subscriptions,
+      wanted: wantedKeys(match, seen, trusted),
+      unused: match.unused.filter((id) => view.offers.has(id)),
+      kept: keptOffers(seen, match.record, offers),
+      random: ports.random.next(),
+    });
+    interest = next.state;
+    view = withoutOffers(view, next.declined);
+    chronicle.declined(next.declined.length);
+    next.calls.forEach(sendInOrder);
+    return next.wakeMs;
+  };
+
+  const askMaster = (record: ClusterRecord): number => {
+    const next = nextAsking(asking, { view, record, nowMs: clock.monotonicMs(), launchedAtMs });
+    asking = next.state;
+    for (const call of next.calls) void send(call);
+    return next.wakeMs;
+  };
+
+  /** One pass; resolves with the milliseconds until the next is wanted. */
+  const pass = async (): Promise<number> => {
+    const startMs = clock.monotonicMs();
+    const before = keeper.current;
+    const { acks } = view;
+    const offers = agentOffersOf(view.offers.values(), role);
+    capacity = withCapacity(capacity, offers);
+    const settled = settleReleases(releases, {
+      record: withFrameworkId(before, view.frameworkId),
+      view,
+      offers,
+      nowMs: startMs,
+    });
+    const seen = observe({
+      record: settled.record,
+      view,
+      offers,
+      members: watch.views(),
+      role,
+      wallMs: clock.wallMs(),
+      elapsedMs: observedAtMs === null ? null : startMs - observedAtMs,
+      freshId: ids.uuid(),
+    });
+    const decision = decide(config.spec, settled.record, seen);
+    lookForStrangers(offers, settled.record);
+    const match = matchOffers({
+      wants: view.subscribed && trusted ? decision.wants : [],
+      record: decision.record,
+      offers,
+      config,
+      schedulerKey: ports.orderKey.publicKey,
+      freshId: ids.uuid(),
+      wallMs: seen.wallMs,
+    });
+    const kept = await keeper.keep(match.record);
+    // Only now: had the record not been stored, this pass would not have happened.
+    observedAtMs = startMs;
+    releases = settled.state;
+    watch.follow(targetsOf(match.record));
+    act(decision, match, acks);
+    const wakes = [decision.wakeMs, settleOffers(seen, match, offers), askMaster(match.record)];
+    chronicle.passed({
+      before,
+      seen,
+      decision,
+      match,
+      capacity,
+      problems: desk.problems(),
+      tookMs: clock.monotonicMs() - startMs,
+    });
+    if (kept === 'saved') wake.mark();
+    return Math.min(...wakes);
+  };
+
+  const lookForStrangers = (offers: readonly AgentOffer[], record: ClusterRecord): void => {
+    const { foreign } = straysOf(offers, record);
+    chronicle.strangers(foreign);
+    if (trusted || !view.subscribed) return;
+    const [stranger] = foreign;
+    if (stranger !== undefined) throw strangerError(config.framework.name, stranger.cluster, stranger.slot);
+    trusted = clock.monotonicMs() - view.subscribedAtMs >= LOOK_FOR_STRANGERS_MS;
+    if (!trusted) wake.mark();
+  };
+
+  const loop = async (signal: AbortSignal): Promise<void> => {
+    const startMs = clock.monotonicMs();
+    while (!signal.aborted) {
+      let waitMs: number;
+      try {
+        waitMs = await pass();
+      } catch (error) {
+        if (!(error instanceof StateStoreError)) throw error;
+        chronicle.failed();
+        log.error('the cluster record could not be stored; nothing is done until it can', {
+          error: describeError(error),
+        });
+        waitMs = STORE_RETRY_MS;
+        await clock.sleep(STORE_RETRY_MS, signal);
+      }
+      options.onChange?.();
+      if (view.subscriptions === 0) waitMs = Math.min(waitMs, patienceMs(startMs));
+      await wake.next(waitMs, signal);
+    }
+  };
+
+  /** Milliseconds left to find a master that accepts us; throws when they are over. */
+  const patienceMs = (startMs: number): number => {
+    if (config.masterTimeoutMs === 0) return Number.POSITIVE_INFINITY;
+    const leftMs = startMs + config.masterTimeoutMs - clock.monotonicMs();
+    if (leftMs > 0) return leftMs;
+    throw new SchedulerError(
+      'no-master',
+      `no Mesos master has accepted the framework in ${Math.round(config.masterTimeoutMs / 1000)} s: ${view.problem}`,
+      { hint: 'Check --master, or give it longer with --master-timeout.' },
+    );
+  };
+
+  /** The record, with a generation above every earlier one of it, stored. */
+  const takeOver = async (signal: AbortSignal): Promise<void> => {
+    const stored = await keeper.open();
+    if (stored === null) {
+      const first = await firstStart({ config, ports, log }, signal);
+      trusted = first.confirmed || config.bootstrap === IGNORES_STRANGERS;
+      await keeper.keep(first.record);
+      chronicle.tell({ slot: null, text: first.text, reason: 'no cluster record is stored' });
+      return;
+    }
+    if (stored.framework.name !== config.framework.name) throw wrongRecord(stored, config);
+    await keeper.keep({ ...stored, generation: stored.generation + 1 });
+    chronicle.tell({
+      slot: null,
+      text: `scheduler generation ${keeper.current.generation} takes over`,
+      reason: 'a cluster record is stored',
+    });
+  };
+
+  return {
+    async run(signal) {
+      const ended = new AbortController();
+      const inner = AbortSignal.any([signal, ended.signal]);
+      chronicle.begin(() => ({ view, interest, saves: keeper.saves, orders: desk.counts() }));
+      await takeOver(signal);
+      chronicle.adopt(keeper.current);
+      connection = createSchedulerConnection({
+        transport: ports.transport,
+        clock,
+        random: ports.random,
+        log,
+        masters: ports.masters,
+        frameworkInfo: () => frameworkInfoOf(config.framework),
+        frameworkId: keeper.current.framework.id,
+        ...(ports.masterHeaders === undefined ? {} : { headers: ports.masterHeaders }),
+        onEvent,
+      });
+      try {
+        await endTogether(ended, [connection.run(inner).catch(rethrowFinal), loop(inner)]);
+      } finally {
+        ended.abort();
+        watch.stop();
+        desk.stop();
+      }
+    },
+    snapshot: () => chronicle.snapshot(),
+  };
+}
+
+const IGNORES_STRANGERS: BootstrapMode = 'new';
+
+/** Waits for all; the first that fails ends the others, and its error is the one that counts. */
+async function endTogether(ended: AbortController, parts: readonly Promise<void>[]): Promise<void> {
+  let failure: { readonly error: unknown } | null = null;
+  await Promise.all(
+    parts.map((part) =>
+      part.catch((error: unknown) => {
+        failure ??= { error };
+        ended.abort();
+      }),
+    ),
+  );
+  const first = failure as { readonly error: unknown } | null;
+  if (first !== null) throw first.error as Error;
+}
+
+function rethrowFinal(error: unknown): never {
+  if (error instanceof MesosError && error.code === 'framework-removed') {
+    throw new SchedulerError('framework-removed', 'Mesos has removed this framework and killed its tasks', {
+      cause: error,
+      hint: 'It was torn down, or its failover timeout passed. Data that is left is on the reserved volumes.',
+    });
+  }
+  throw error;
+}
+
+function wrongRecord(stored: ClusterRecord, config: SchedulerConfig): SchedulerError {
+  return new SchedulerError(
+    'wrong-record',
+    `the stored record is that of framework '${stored.framework.name}', not '${config.framework.name}'`,
+    { hint: 'Give every framework a state directory of its own; a framework cannot be renamed.' },
+  );
+}
+
+function strangerError(name: string, cluster: string, slot: string): SchedulerError {
+  return new SchedulerError(
+    'not-a-first-start',
+    `no record is stored, but agents hold reservations of framework '${name}' for cluster ${cluster} (${slot})`,
+    {
+      hint:
+        'Start with the state of that cluster; or with --bootstrap=new to begin another and leave these ' +
+        'reservations alone.',
+    },
+  );
+}
+
+function withFrameworkId(record: ClusterRecord, id: string | null): ClusterRecord {
+  if (id === null || id === record.framework.id) return record;
+  return { ...record, framework: { ...record.framework, id } };
+}
+
+/** Names of what offers are still needed for. */
+function wantedKeys(match: Match, seen: Observation, trusted: boolean): ReadonlySet<string> {
+  const wants = match.unmatched.map((want) =>
+    want.kind === 'place' ? `place:${want.slot}` : `${want.kind}:${want.seat}`,
+  );
+  const leaving = match.record.leaving.map(({ seat }) => {
+    const over = seen.mesos.tasks.get(seat.task)?.kind === 'over';
+    return `leaving:${seat.id}:${over}`;
+  });
+  return new Set([...wants, ...leaving, ...(trusted ? [] : ['look-around'])]);
+}
+
+/** Offers that hold the place of a member: it will want it back as soon as it may be launched again. */
+function keptOffers(
+  seen: Observation,
+  record: ClusterRecord,
+  offers: readonly AgentOffer[],
+): ReadonlySet<string> {
+  const agents = new Set(
+    record.seats
+      .filter((seat) => seat.lost === null && seen.mesos.offered.has(seat.id))
+      .map((seat) => seat.agentId),
+  );
+  return new Set(offers.filter(({ agent }) => agents.has(agent.id)).flatMap((offer) => offer.offerIds));
+}
+
+function targetsOf(record: ClusterRecord): Parameters<ReturnType<typeof createMemberWatch>['follow']>[0] {
+  return record.seats
+    .filter((seat) => seat.taskEnd === null || seat.taskEnd.standing === 'asserted')
+    .map((seat) => ({ seat: seat.id, task: seat.task, url: supervisorUrlOf(seat) }));
+}
+
+function ackCall(ack: PendingAck): Call {
+  if (ack.kind === 'task') {
+    const { taskId, agentId, uuid } = ack;
+    return {
+      type: 'ACKNOWLEDGE',
+      acknowledge: { agent_id: { value: agentId }, task_id: { value: taskId }, uuid },
+    };
+  }
+  return {
+    type: 'ACKNOWLEDGE_OPERATION_STATUS',
+    acknowledge_operation_status: {
+      ...(ack.agentId === null ? {} : { agent_id: { value: ack.agentId } }),
+      uuid: ack.uuid,
+      operation_id: { value: ack.operationId },
+    },
+  };
+}
+
+function killCall(action: Action & { kind: 'kill' }): Call {
+  return {
+    type: 'KILL',
+    kill: {
+      task_id: { value: action.task },
+      agent_id: { value: action.agentId },
+      kill_policy: { grace_period: { nanoseconds: action.graceMs * 1_000_000 } },
+    },
+  };
+}
+
+/** Remembers the newest; the oldest is forgotten when there are too many. */
+function remember(map: Map<string, number>, key: string, value: number): void {
+  map.delete(key);
+  map.set(key, value);
+  for (const oldest of map.keys()) {
+    if (map.size <= LAUNCHES_MAX) return;
+    map.delete(oldest);
+  }
+}
