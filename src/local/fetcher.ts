@@ -19,6 +19,7 @@ const TAR_ERROR_BYTES_MAX = 4096;
 /** What tar unpacks; anything else stays as it came, as with Mesos's fetcher. */
 const ARCHIVE = /\.(tar|tar\.gz|tgz|tar\.bz2|tbz2|tar\.xz|txz)$/;
 
+/** Why a URI of a task did not reach its sandbox; said in the sandbox's `stderr`. */
 export class FetchError extends CodedError<
   'bad-uri' | 'not-there' | 'too-large' | 'timeout' | 'unpack-failed'
 > {}

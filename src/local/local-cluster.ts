@@ -254,7 +254,7 @@ export async function startLocalCluster(
         continue;
       }
       const how = isAlive(identity) ? `is not up after ${Math.round(waitedMs)} ms` : 'ended while it started';
-      throw new LocalMesosError('start-failed', `${what} ${how}; its log ends with: ${lastLine(logPath)}`, {
+      throw new LocalMesosError('start-failed', `${what} ${how}; its log ends with: ${lastWords(logPath)}`, {
         hint: `see ${logPath}`,
       });
     }
@@ -461,9 +461,12 @@ function assertAgents(agents: readonly LocalAgentOptions[]): void {
   }
 }
 
-function lastLine(path: string): string {
+/** What a role said when it gave up, or else its last line. */
+function lastWords(path: string): string {
   try {
-    return readFileSync(path, 'utf8').trimEnd().split('\n').at(-1) || '(nothing)';
+    const text = readFileSync(path, 'utf8').trimEnd();
+    const complaint = text.lastIndexOf('etcd-mesos:');
+    return (complaint < 0 ? text.slice(text.lastIndexOf('\n') + 1) : text.slice(complaint)) || '(nothing)';
   } catch {
     return '(nothing)';
   }
