@@ -1,27 +1,57 @@
 import { LOG_ENTRIES_MAX, type LogKind, type StateStore, StateStoreError } from '../../src/base/ports.ts';
+import { RECORD_BYTES_MAX } from '../../src/protocol/record.ts';
 
-/** A {@link StateStore} in memory: durable for as long as it is held. */
-export function createMemoryStore(): StateStore {
-  let stored: { readonly bytes: Uint8Array; readonly version: string } | null = null;
-  let saves = 0;
+/** A state store in memory that outlives the schedulers which use it, and can be told to fail. */
+export interface MemoryStore extends StateStore {
+  /** Every record that was ever saved, oldest first. */
+  readonly history: readonly Uint8Array[];
+  /** The next save fails: before it took effect, or after, when the writer cannot know. */
+  failNext(how: 'before' | 'after'): void;
+  /** Runs before every save takes effect. */
+  onSave(listener: (bytes: Uint8Array) => void): void;
+}
+
+export function createMemoryStore(): MemoryStore {
+  const history: Uint8Array[] = [];
   const logs = new Map<LogKind, readonly string[]>();
+  let failure: 'before' | 'after' | null = null;
+  let listener = (_bytes: Uint8Array): void => {};
+  const version = (): string | null => (history.length === 0 ? null : String(history.length));
   return {
-    load: async () => (stored === null ? null : { bytes: stored.bytes.slice(), version: stored.version }),
-    save: async (bytes, expectedVersion) => {
-      const version = stored?.version ?? null;
-      if (version !== expectedVersion) {
-        throw new StateStoreError(
-          'conflict',
-          `version ${version} is stored, ${expectedVersion} was expected`,
-        );
+    history,
+    failNext: (how) => {
+      failure = how;
+    },
+    onSave: (next) => {
+      listener = next;
+    },
+    load: () => {
+      const bytes = history.at(-1);
+      return Promise.resolve(bytes === undefined ? null : { bytes, version: String(history.length) });
+    },
+    save: (bytes, expectedVersion) => {
+      const how = failure;
+      failure = null;
+      if (how === 'before') return Promise.reject(unavailable());
+      if (bytes.byteLength > RECORD_BYTES_MAX) {
+        return Promise.reject(new StateStoreError('too-large', `${bytes.byteLength} bytes are too many`));
       }
-      saves += 1;
-      stored = { bytes: bytes.slice(), version: String(saves) };
-      return stored.version;
+      if (expectedVersion !== version()) {
+        const message = `version ${version()} is stored, expected was ${expectedVersion}`;
+        return Promise.reject(new StateStoreError('conflict', message));
+      }
+      listener(bytes);
+      history.push(bytes.slice());
+      return how === 'after' ? Promise.reject(unavailable()) : Promise.resolve(String(history.length));
     },
-    append: async (kind, entry) => {
+    append: (kind, entry) => {
       logs.set(kind, [...(logs.get(kind) ?? []), entry].slice(-LOG_ENTRIES_MAX));
+      return Promise.resolve();
     },
-    read: async (kind) => logs.get(kind) ?? [],
+    read: (kind) => Promise.resolve(logs.get(kind) ?? []),
   };
+}
+
+function unavailable(): StateStoreError {
+  return new StateStoreError('unavailable', 'the store was told to fail');
 }
