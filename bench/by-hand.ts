@@ -17,6 +17,8 @@ import { createSystemClock } from '../src/runtime/clock.ts';
 export interface HandCluster {
   /** Starts three members of a new cluster and waits until each completes a linearizable read. */
   bootstrap(): Promise<void>;
+  /** A member that does not lead. */
+  follower(): Promise<number>;
   kill(index: number): Promise<void>;
   /** Starts a killed member on its data and waits until it completes a linearizable read. */
   restart(index: number): Promise<void>;
@@ -87,6 +89,10 @@ export async function createHandCluster(etcd: {
       for (let index = 0; index < 3; index += 1) members.push(await make());
       for (const member of members) start(member, 'new');
       await Promise.all(members.map((member) => untilServing(member)));
+    },
+    follower: async () => {
+      const status = await onMember(at(0), (client, signal) => client.status(signal));
+      return status.leaderId === status.memberId ? 1 : 0;
     },
     kill: (index) => kill(at(index)),
     restart: async (index) => {
