@@ -18,8 +18,8 @@ export interface ContainerSpec {
   readonly taskId: string;
   readonly command: CommandInfo;
   readonly healthCheck: HealthCheck | null;
-  /** Milliseconds from SIGTERM to SIGKILL when the health check kills the task. Default 3000, as in Mesos. */
-  readonly killGraceMs?: number;
+  /** Milliseconds from SIGTERM to SIGKILL when the health check kills the task. */
+  readonly killGraceMs: number;
   /** Persistent volumes: path inside the sandbox → directory on the host. */
   readonly volumes: readonly { readonly containerPath: string; readonly hostPath: string }[];
 }

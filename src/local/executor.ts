@@ -16,8 +16,6 @@ export const EXECUTOR_IDENTITY = 'executor.json';
 /** What an executor writes to its stdout once it can be talked to. */
 export const EXECUTOR_READY = 'ready\n';
 
-/** Grace of a kill that nobody asked for: the check failed too often, and the task states no kill policy. */
-export const KILL_GRACE_MS_DEFAULT = 3000;
 
 /** What an agent says to an executor, a JSON line each; the executor answers with an empty line per event. */
 export type ExecutorOrder =
@@ -127,7 +125,7 @@ function startTask({ order, clock, tell }: TaskOptions): RunningTask {
       clock,
       signal: checking.signal,
       onHealth: (healthy) => tell({ kind: 'health', healthy }),
-      onTooManyFailures: () => kill(spec.killGraceMs ?? KILL_GRACE_MS_DEFAULT, true),
+      onTooManyFailures: () => kill(spec.killGraceMs, true),
     });
   };
 

@@ -96,6 +96,7 @@ export function shell(
     taskId: `task-${containerId}`,
     command: { shell: true, value: command },
     healthCheck: null,
+    killGraceMs: 3000,
     volumes: [],
     ...rest,
   };
