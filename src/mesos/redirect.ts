@@ -13,7 +13,7 @@ export function isRedirect(status: number): boolean {
  * @throws MesosError `not-mesos` where the location leads elsewhere
  */
 export function redirectedBase(base: string, path: string, location: string | undefined): string {
-  const url = location === undefined ? null : URL.parse(location, base + path);
+  const url = location === undefined || location === '' ? null : URL.parse(location, base + path);
   if (url === null || (url.protocol !== 'http:' && url.protocol !== 'https:') || url.host === '') {
     throw notMesos(base, location);
   }
