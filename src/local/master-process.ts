@@ -130,7 +130,8 @@ export async function startMaster(options: MasterProcessOptions): Promise<Master
       `HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: ${LINK_PROTOCOL}\r\n\r\n`,
     );
     const read = createJsonLineReader((value) => {
-      if (links.has(link)) handle({ kind: 'agent-message', link, message: value as AgentToMaster });
+      if (!isAgentMessage(value)) throw new RangeError('no message of an agent');
+      if (links.has(link)) handle({ kind: 'agent-message', link, message: value });
     });
     socket.on('data', (chunk: Buffer) => {
       try {
@@ -183,6 +184,21 @@ function assertLoopback(ip: string): void {
   if (isIPv4(ip) && ip.startsWith('127.')) return;
   const message = `the local Mesos listens on this machine's loopback only (127.x.y.z), not on '${ip}'`;
   throw new LocalMesosError('not-loopback', message, { hint: 'leave --ip out, or use a real Mesos' });
+}
+
+const AGENT_MESSAGES: readonly string[] = [
+  'register',
+  'reregister',
+  'unregister',
+  'pong',
+  'update',
+  'operation-update',
+] satisfies readonly AgentToMaster['kind'][];
+
+/** Whoever speaks the upgrade is an agent of ours, so the kind is enough to tell it from a stray client. */
+function isAgentMessage(value: unknown): value is AgentToMaster {
+  const kind = (value as { kind?: unknown } | null)?.kind;
+  return typeof kind === 'string' && AGENT_MESSAGES.includes(kind);
 }
 
 function plainHeaders(request: IncomingMessage): Record<string, string> {
