@@ -16,8 +16,23 @@ export interface CommandEntry {
 /** In the order in which `etcd-mesos --help` lists them. */
 export const COMMANDS: readonly CommandEntry[] = [
   {
+    name: 'scheduler',
+    summary: 'run the framework’s scheduler: it places, watches and repairs the members',
+    load: () => import('./scheduler.ts'),
+  },
+  {
+    name: 'status',
+    summary: 'show how the cluster is, its members, and what is in progress or in the way',
+    load: () => import('./status.ts'),
+  },
+  {
+    name: 'endpoints',
+    summary: 'print where clients and peers reach the cluster',
+    load: () => import('./endpoints.ts'),
+  },
+  {
     name: 'local',
     summary: 'a Mesos of this machine: a master and agents that run real processes, for trial and tests',
-    load: () => import('./local-roles.ts'),
+    load: () => import('./local.ts'),
   },
 ];

@@ -56,10 +56,14 @@ function alias(source: OptionAlias['in'], name: string, reading?: AliasReading):
   return reading === undefined ? { in: source, name } : { in: source, name, reading };
 }
 
-function option<T>(
-  spec: Omit<OptionSpec<T>, 'aliases'> & { aliases?: readonly OptionAlias[] },
-): OptionSpec<T> {
-  return { aliases: [], ...spec };
+type OptionRow<T> = Omit<OptionSpec<T>, 'kind' | 'initial' | 'aliases'> & {
+  readonly kind: OptionKind<T>;
+  readonly initial: NoInfer<T> | null;
+  readonly aliases?: readonly OptionAlias[];
+};
+
+function option<T>(row: OptionRow<T>): OptionSpec<T> {
+  return { aliases: [], ...row };
 }
 
 const SECOND_MS = 1000;

@@ -1,0 +1,150 @@
+import { formatDuration } from '../base/duration.ts';
+import type { PublishedMember, PublishedView, StoryLine } from '../protocol/view.ts';
+import type { Colour, Paint } from './style.ts';
+
+/** What `etcd-mesos status` prints: a line on the whole, the members, and what is in progress or in the way. */
+export function renderStatus(view: PublishedView, paint: Paint): string {
+  const lines = [
+    ...summary(view, paint),
+    '',
+    ...table(view.members.map(memberRow), paint),
+    ...problems(view, paint),
+    ...progress(view),
+    '',
+    ...endpoints(view),
+  ];
+  return `${lines.join('\n')}\n`;
+}
+
+/** One line of the story, for a pipe. */
+export function renderStoryLine(line: StoryLine, paint: Paint): string {
+  const time = new Date(line.atMs).toISOString().slice(11, 23);
+  const slot = (line.slot ?? '-').padEnd(7);
+  return `${paint(time, 'dim')} ${slot} ${line.text} ${paint(`(${line.reason})`, 'dim')}`;
+}
+
+const HEALTH_COLOURS: Readonly<Record<PublishedView['health']['state'], Colour>> = {
+  healthy: 'green',
+  degraded: 'yellow',
+  forming: 'yellow',
+  'quorum-lost': 'red',
+  unknown: 'red',
+};
+
+function summary(view: PublishedView, paint: Paint): readonly string[] {
+  const { framework, health, epoch, mesos } = view;
+  const state = paint(health.state, HEALTH_COLOURS[health.state]);
+  const voters =
+    health.voters === 0
+      ? `no voters yet, ${view.size} wanted`
+      : `${health.healthyVoters} of ${health.voters} voters healthy`;
+  const cluster =
+    epoch === null
+      ? 'not begun'
+      : `${epoch.clusterId ?? 'no id yet'}, epoch ${epoch.number} attempt ${epoch.attempt} ${epoch.phase}`;
+  const master = mesos.master ?? 'none';
+  const link = mesos.subscribed
+    ? `subscribed at ${master}`
+    : paint(`not subscribed: ${mesos.problem ?? 'no master'}`, 'red');
+  return [
+    `${paint(framework.name, 'bold')} is ${state}: ${voters}`,
+    `cluster    ${cluster}`,
+    `framework  ${framework.id ?? 'no id yet'}, generation ${framework.generation}`,
+    `mesos      ${link}; without a scheduler Mesos ends the members after ${formatDuration(mesos.failoverTimeoutMs)}`,
+  ];
+}
+
+const HEADINGS = ['SLOT', 'MEMBER', 'ROLE', 'ETCD', 'REVISION', 'DB', 'AGENT', 'TASK', 'STATE'] as const;
+
+interface Row {
+  readonly cells: readonly string[];
+  readonly colour: Colour | null;
+}
+
+function memberRow(member: PublishedMember): Row {
+  return {
+    cells: [
+      member.slot,
+      member.memberId ?? '-',
+      member.leader ? 'leader' : member.role === 'none' ? '-' : member.role,
+      member.etcdVersion ?? '-',
+      member.revision ?? '-',
+      member.dbSizeBytes === null ? '-' : formatBytes(member.dbSizeBytes),
+      member.hostname ?? '-',
+      member.mesosState?.replace(/^TASK_/, '').toLowerCase() ?? '-',
+      stateOf(member),
+    ],
+    colour: member.problem !== null ? 'red' : member.healthy ? 'green' : 'yellow',
+  };
+}
+
+function stateOf(member: PublishedMember): string {
+  if (member.seat === null) return 'waits for a place';
+  if (member.healthy) return 'serving';
+  return member.phase ?? 'no answer';
+}
+
+/** Columns as wide as their widest cell; the last one is coloured. */
+function table(rows: readonly Row[], paint: Paint): readonly string[] {
+  const widths = HEADINGS.map((heading, column) =>
+    Math.max(heading.length, ...rows.map((row) => row.cells[column]?.length ?? 0)),
+  );
+  const pad = (cells: readonly string[]): readonly string[] =>
+    cells.map((cell, column) => (column === cells.length - 1 ? cell : cell.padEnd(widths[column] ?? 0)));
+  return [
+    paint(pad(HEADINGS).join('  '), 'dim'),
+    ...rows.map(({ cells, colour }) => {
+      const padded = pad(cells);
+      const last = padded.at(-1) ?? '';
+      return [...padded.slice(0, -1), colour === null ? last : paint(last, colour)].join('  ');
+    }),
+  ];
+}
+
+function problems(view: PublishedView, paint: Paint): readonly string[] {
+  const lines = view.members.flatMap((member) => [
+    ...(member.problem === null ? [] : [`  ${member.slot}  ${paint(member.problem, 'red')}`]),
+    ...(member.restarts === 0 ? [] : [`  ${member.slot}  etcd was started again ${member.restarts} times`]),
+  ]);
+  const warnings = new Map<string, string[]>();
+  for (const member of view.members) {
+    for (const warning of member.warnings)
+      warnings.set(warning, [...(warnings.get(warning) ?? []), member.slot]);
+  }
+  const shared = [...warnings].map(([warning, slots]) => `  ${[...new Set(slots)].join(', ')}  ${warning}`);
+  return [...titled('problems', lines), ...titled('warnings', shared)];
+}
+
+function progress(view: PublishedView): readonly string[] {
+  const { intent, blocked } = view;
+  return [
+    ...titled('in progress', intent === null ? [] : [`  ${intent.slot}  ${intent.step} (${intent.reason})`]),
+    ...titled(
+      'blocked',
+      blocked.map((entry) => `  ${entry.slot ?? '-'}  ${entry.code}: ${entry.message}`),
+    ),
+  ];
+}
+
+function titled(title: string, lines: readonly string[]): readonly string[] {
+  return lines.length === 0 ? [] : ['', `${title}:`, ...lines];
+}
+
+function endpoints(view: PublishedView): readonly string[] {
+  const { client } = view.endpoints;
+  return [
+    client.length === 0 ? 'endpoints: none before the cluster has formed' : `endpoints: ${client.join(',')}`,
+  ];
+}
+
+/** `20.0 KiB`: for people, so rounded. */
+export function formatBytes(sizeBytes: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let size = sizeBytes;
+  let unit = 0;
+  while (size >= 1024 && unit < units.length - 1) {
+    size /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 ? size : size.toFixed(1)} ${units[unit]}`;
+}

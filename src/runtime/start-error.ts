@@ -1,0 +1,17 @@
+import { CodedError } from '../base/errors.ts';
+
+/** What keeps a role from starting, beyond its options and what its parts find themselves. */
+export class StartError extends CodedError<
+  /** The file that --config names. */
+  | 'config-unreadable'
+  /** A token or secret file. */
+  | 'secret-unreadable'
+  /** The state directory or the order key cannot be used. */
+  | 'state-unusable'
+  /** The members know a key that is not there any more. */
+  | 'order-key-missing'
+  | 'port-in-use'
+  | 'cannot-listen'
+  /** The tarball that is to be served. */
+  | 'artifact-unusable'
+> {}
