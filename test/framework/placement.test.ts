@@ -1,0 +1,295 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { explainUnplaced, type Match, matchOffers, withCapacity } from '../../src/framework/offers.ts';
+import { agentOffersOf } from '../../src/framework/placement.ts';
+import { poolsOf } from '../../src/framework/resources.ts';
+import type { Offer, Operation, Resource } from '../../src/mesos/wire.ts';
+import type { ClusterRecord } from '../../src/protocol/record.ts';
+import type { Want } from '../../src/reconcile/decision.ts';
+import { CONFIG, offer, offers, ROLE, record, seat } from './fixtures.ts';
+
+const places: readonly Want[] = [0, 1, 2].map((at) => ({ kind: 'place', slot: `etcd-${at}`, reason: 'new' }));
+
+function match(wants: readonly Want[], list: readonly Offer[], ours: ClusterRecord = record()): Match {
+  return matchOffers({
+    wants,
+    record: ours,
+    offers: agentOffersOf(list, ROLE),
+    config: CONFIG,
+    schedulerKey: 'a2V5',
+    freshId: 'fresh',
+    wallMs: 1000,
+  });
+}
+
+const operationsOf = (result: Match): readonly Operation[] =>
+  result.accepts.flatMap(({ call }) => (call.type === 'ACCEPT' ? call.accept.operations : []));
+
+/** What an operation takes, or gives back, of one resource name, by amount. */
+function amount(resources: readonly Resource[], name: string): number {
+  return resources
+    .filter((resource) => resource.name === name)
+    .reduce((sum, one) => sum + (one.scalar?.value ?? countPorts(one)), 0);
+}
+const countPorts = (one: Resource): number =>
+  (one.ranges?.range ?? []).reduce((sum, { begin, end }) => sum + end - begin + 1, 0);
+
+/** What Mesos would offer next: the reserved resources and the volume of a launched task. */
+function reservedBy(result: Match): readonly Resource[] {
+  const launch = operationsOf(result).find((operation) => operation.type === 'LAUNCH');
+  return launch?.type === 'LAUNCH' ? (launch.launch.task_infos[0]?.resources ?? []) : [];
+}
+
+describe('placing', () => {
+  it('reserves, creates and launches in one ACCEPT an agent, all slots in one pass', () => {
+    const result = match(places, offers(3));
+    expect(result.unmatched).toEqual([]);
+    expect(result.record.seats.map(({ slot, hostname, ports }) => [slot, hostname, ports.peer])).toEqual([
+      ['etcd-0', 'agent-1', 31_000],
+      ['etcd-1', 'agent-2', 31_000],
+      ['etcd-2', 'agent-3', 31_000],
+    ]);
+    expect(result.accepts.map(({ call }) => call)).toMatchSnapshot();
+  });
+
+  it('puts one member on a host and says why the rest waits', () => {
+    const result = match(places, offers(2));
+    expect(result.record.seats).toHaveLength(2);
+    expect(result.unmatched).toEqual([places[2]]);
+    const why = result.judged
+      .filter(({ slot }) => slot === 'etcd-2')
+      .map(({ judgement }) => judgement.explanation);
+    expect(why).toEqual(
+      [1, 2].map((at) => expect.stringContaining(`host agent-${at} holds a member`) as string),
+    );
+  });
+
+  it('takes the host of a lost place again, but none of its ports', () => {
+    const lost = seat({ lost: { cause: 'agent-gone', message: 'gone' } });
+    const result = match([places[0] as Want], [offer({ agent: 'S2' })], record({ seats: [lost] }));
+    expect(result.record.seats[1]).toMatchObject({
+      agentId: 'S2',
+      ports: { peer: 31_003, client: 31_004, supervisor: 31_005 },
+    });
+  });
+
+  it('keeps ports apart on agents that share an address', () => {
+    const shared = offers(3).map((one, at) =>
+      offer({ id: `O${at}`, agent: `S${at}`, hostname: one.hostname }),
+    );
+    const ports = match(places, shared).record.seats.flatMap((one) => Object.values(one.ports));
+    expect(new Set(ports).size).toBe(9);
+  });
+
+  it('spreads over zones before it looks for room', () => {
+    const list = [
+      offer({ id: 'O1', agent: 'S1', hostname: 'a', zone: 'z1', cpus: 64 }),
+      offer({ id: 'O2', agent: 'S2', hostname: 'b', zone: 'z1', cpus: 32 }),
+      offer({ id: 'O3', agent: 'S3', hostname: 'c', zone: 'z2', cpus: 1 }),
+    ];
+    expect(match(places.slice(0, 2), list).record.seats.map((one) => one.zone)).toEqual(['z1', 'z2']);
+  });
+
+  it('refines what a role above ours has reserved, and reserves nothing twice', () => {
+    const above = [{ type: 'STATIC', role: 'etcd-role' }] as const;
+    const config = { ...CONFIG, framework: { ...CONFIG.framework, role: 'etcd-role/etcd' } };
+    const input = {
+      wants: places.slice(0, 1),
+      record: record(),
+      offers: agentOffersOf([offer({ reservations: above })], config.framework.role),
+      config,
+      schedulerKey: 'a2V5',
+      freshId: 'fresh',
+      wallMs: 0,
+    };
+    const reserve = operationsOf(matchOffers(input)).find((operation) => operation.type === 'RESERVE');
+    const stacks =
+      reserve?.type === 'RESERVE' ? reserve.reserve.resources.map((one) => one.reservations) : [];
+    expect(stacks).toHaveLength(4);
+    for (const stack of stacks) {
+      expect(stack?.map(({ type, role }) => [type, role])).toEqual([
+        ['STATIC', 'etcd-role'],
+        ['DYNAMIC', 'etcd-role/etcd'],
+      ]);
+    }
+    const same = match(places.slice(0, 1), [offer({ reservations: [{ type: 'STATIC', role: ROLE }] })]);
+    expect(operationsOf(same).map((operation) => operation.type)).toEqual(['CREATE', 'LAUNCH']);
+  });
+
+  it('leaves MOUNT disks and labelled reservations of others alone', () => {
+    const mount: Resource = {
+      name: 'disk',
+      type: 'SCALAR',
+      scalar: { value: 50_000 },
+      disk: { source: { type: 'MOUNT', mount: { root: '/d' } } },
+    };
+    const labelled: Resource = {
+      name: 'cpus',
+      type: 'SCALAR',
+      scalar: { value: 64 },
+      reservations: [{ type: 'DYNAMIC', role: ROLE, labels: { labels: [{ key: 'who', value: 'else' }] } }],
+    };
+    const result = match(places.slice(0, 1), [offer({ disk: 10, cpus: 0.1, more: [mount, labelled] })]);
+    expect(result.accepts).toEqual([]);
+    expect(result.judged[0]?.judgement.explanation).toBe(
+      'cpus: 0.5 needed, 0.1 free, 0.4 missing; disk: 1024 MB needed, 10 MB free, 1014 MB missing',
+    );
+  });
+
+  it('never takes more than is offered, shares no host and no port (property)', () => {
+    const shape = fc.record({
+      cpus: fc.integer({ min: 0, max: 3000 }).map((value) => value / 1000),
+      mem: fc.integer({ min: 0, max: 1000 }),
+      disk: fc.integer({ min: 0, max: 4000 }),
+      begin: fc.integer({ min: 31_000, max: 31_010 }),
+      width: fc.integer({ min: 0, max: 7 }),
+      hole: fc.integer({ min: 1, max: 4 }),
+      host: fc.integer({ min: 1, max: 4 }),
+      sameIp: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(shape, { maxLength: 7 }), (shapes) => {
+        const list = shapes.map((one, at) =>
+          offer({
+            id: `O${at}`,
+            agent: `S${at}`,
+            hostname: `host-${one.host}`,
+            ip: one.sameIp ? '10.0.0.1' : `10.0.1.${at}`,
+            cpus: one.cpus,
+            mem: one.mem,
+            disk: one.disk,
+            ports: [
+              { begin: one.begin, end: one.begin + one.width },
+              { begin: one.begin + one.width + one.hole + 1, end: one.begin + one.width + one.hole + 2 },
+            ],
+          }),
+        );
+        const result = match(places, list);
+        for (const { call } of result.accepts) expectContained(call, list);
+        const { seats } = result.record;
+        expect(new Set(seats.map((one) => one.hostname)).size).toBe(seats.length);
+        const addresses = seats.flatMap((one) =>
+          Object.values(one.ports).map((port) => `${one.host}:${port}`),
+        );
+        expect(new Set(addresses).size).toBe(seats.length * 3);
+        expect(result.accepts.length + result.unmatched.length).toBe(3);
+      }),
+    );
+  });
+});
+
+function expectContained(call: Match['accepts'][number]['call'], list: readonly Offer[]): void {
+  if (call.type !== 'ACCEPT') throw new Error(`not an ACCEPT: ${call.type}`);
+  const offered = list.filter((one) => call.accept.offer_ids.some((id) => id.value === one.id.value));
+  const pool = poolsOf(
+    offered.flatMap((one) => one.resources),
+    ROLE,
+  )[0];
+  const reserve = call.accept.operations.find((operation) => operation.type === 'RESERVE');
+  const launch = call.accept.operations.find((operation) => operation.type === 'LAUNCH');
+  if (reserve?.type !== 'RESERVE' || launch?.type !== 'LAUNCH' || pool === undefined)
+    throw new Error('incomplete');
+  const taken = reserve.reserve.resources;
+  expect(amount(taken, 'cpus')).toBe(0.5);
+  expect(pool.cpus).toBeGreaterThanOrEqual(0.5);
+  expect(pool.mem).toBeGreaterThanOrEqual(amount(taken, 'mem'));
+  expect(pool.disk).toBeGreaterThanOrEqual(amount(taken, 'disk'));
+  const ports = taken.flatMap((one) => one.ranges?.range ?? []);
+  for (const { begin, end } of ports) {
+    expect(pool.ports.some((range) => range.begin <= begin && range.end >= end)).toBe(true);
+  }
+  expect(amount(taken, 'ports')).toBe(3);
+  const { resources = [] } = launch.launch.task_infos[0] ?? {};
+  for (const name of ['cpus', 'mem', 'disk', 'ports'])
+    expect(amount(resources, name)).toBe(amount(taken, name));
+}
+
+describe('a placed seat', () => {
+  const placed = match(places.slice(0, 1), offers(1));
+  const again = offer({ id: 'O2', cpus: 3.5, more: reservedBy(placed) });
+  const seatId = placed.record.seats[0]?.id ?? '';
+
+  it('is launched again on what was reserved for it, and nothing else', () => {
+    const want: Want = { kind: 'relaunch', seat: seatId, task: 'etcd-0__two', reason: 'ended' };
+    const result = match([want], [again], placed.record);
+    expect(operationsOf(result).map((operation) => operation.type)).toEqual(['LAUNCH']);
+    expect(reservedBy(result)).toEqual(reservedBy(placed));
+    expect(result.record.seats[0]).toMatchObject({ task: 'etcd-0__two', launches: 2, taskEnd: null });
+  });
+
+  it('is not launched without its volume', () => {
+    const want: Want = { kind: 'relaunch', seat: seatId, task: 'etcd-0__two', reason: 'ended' };
+    const bare = reservedBy(placed).map(({ disk: _, ...rest }) => rest);
+    const result = match([want], [offer({ id: 'O2', more: bare })], placed.record);
+    expect(result.unmatched).toEqual([want]);
+    expect(result.unused).toEqual(['O2']);
+    expect(result.record).toEqual(placed.record);
+  });
+
+  it('is launched again from offers that come in pieces', () => {
+    const want: Want = { kind: 'relaunch', seat: seatId, task: 'etcd-0__two', reason: 'ended' };
+    const pieces = reservedBy(placed).map((one, at) => offer({ id: `P${at}`, cpus: 0, more: [one] }));
+    const [accept] = match([want], pieces, placed.record).accepts;
+    expect(accept?.offerIds).toHaveLength(4);
+  });
+
+  it('is released whole: the volume destroyed, then everything unreserved', () => {
+    const want: Want = { kind: 'release', seat: seatId, reason: 'replaced' };
+    const leaving = placed.record.seats.map((one) => ({ seat: one, reason: 'r', sinceMs: 0 }));
+    const result = match([want], [again], { ...placed.record, seats: [], leaving });
+    const [destroy, unreserve, ...rest] = operationsOf(result);
+    expect(rest).toEqual([]);
+    expect(destroy).toMatchObject({ type: 'DESTROY', id: { value: `${seatId}:destroy:fresh` } });
+    expect(unreserve).toMatchObject({ type: 'UNRESERVE', id: { value: `${seatId}:unreserve:fresh` } });
+    const back = unreserve?.type === 'UNRESERVE' ? unreserve.unreserve.resources : [];
+    for (const name of ['cpus', 'mem', 'disk', 'ports']) {
+      expect(amount(back, name)).toBe(amount(reservedBy(placed), name));
+    }
+    expect(back.every((one) => one.disk === undefined)).toBe(true);
+  });
+
+  it('is released as a stray when the record does not know it', () => {
+    const result = match([{ kind: 'release', seat: seatId, reason: 'stray' }], [again]);
+    expect(operationsOf(result).map((operation) => operation.type)).toEqual(['DESTROY', 'UNRESERVE']);
+  });
+
+  it('makes room for another place in the same ACCEPT', () => {
+    const leaving = placed.record.seats.map((one) => ({ seat: one, reason: 'r', sinceMs: 0 }));
+    const wants: readonly Want[] = [{ kind: 'release', seat: seatId, reason: 'r' }, places[0] as Want];
+    const input = { ...placed.record, seats: [], leaving };
+    const result = matchOffers({
+      wants,
+      record: input,
+      offers: agentOffersOf([again], ROLE),
+      config: CONFIG,
+      schedulerKey: 'a2V5',
+      freshId: 'next',
+      wallMs: 0,
+    });
+    expect(result.accepts).toHaveLength(1);
+    expect(operationsOf(result).map((operation) => operation.type)).toEqual([
+      'DESTROY',
+      'UNRESERVE',
+      'RESERVE',
+      'CREATE',
+      'LAUNCH',
+    ]);
+    expect(result.record.seats[0]?.ports.peer).toBe(31_003);
+  });
+});
+
+describe('why a slot has no place', () => {
+  const why = (list: readonly Offer[], ours = record()) =>
+    explainUnplaced('etcd-0', withCapacity(new Map(), agentOffersOf(list, ROLE)), CONFIG.resources, ours);
+
+  it('tells what can never fit from what is only waited for', () => {
+    expect(why([])).toMatchObject({ code: 'waits-for-offers' });
+    expect(why([offer({ mem: 100 }), offer({ agent: 'S2', mem: 200, hostname: 'big' })])).toEqual({
+      code: 'offers-never-fit',
+      slot: 'etcd-0',
+      message: 'no agent is large enough: memory: 256 MB needed, at most 200 MB on big, 56 MB missing',
+    });
+    expect(why([offer()], record({ seats: [seat()] }))).toMatchObject({ code: 'no-free-host' });
+    expect(why([offer()])).toMatchObject({ code: 'waits-for-offers' });
+  });
+});

@@ -1,0 +1,129 @@
+import { describe, expect, it } from 'vitest';
+import { evidenceOf, mergeEvidence, type Standing, standingOf } from '../../src/framework/task-evidence.ts';
+import { TASK_STATES, type TaskState, type TaskStatus } from '../../src/mesos/wire.ts';
+
+/** Whole: every state, as said by executor, agent and master. */
+const TABLE: Readonly<Record<TaskState, readonly [Standing, Standing, Standing]>> = {
+  TASK_STAGING: ['alive', 'alive', 'alive'],
+  TASK_STARTING: ['alive', 'alive', 'alive'],
+  TASK_RUNNING: ['alive', 'alive', 'alive'],
+  TASK_KILLING: ['alive', 'alive', 'alive'],
+  TASK_FINISHED: ['ended', 'ended', 'asserted'],
+  TASK_FAILED: ['ended', 'ended', 'asserted'],
+  TASK_KILLED: ['ended', 'ended', 'asserted'],
+  TASK_ERROR: ['never-ran', 'never-ran', 'never-ran'],
+  TASK_LOST: ['asserted', 'asserted', 'asserted'],
+  TASK_DROPPED: ['never-ran', 'never-ran', 'never-ran'],
+  TASK_UNREACHABLE: ['unreachable', 'unreachable', 'unreachable'],
+  TASK_GONE: ['asserted', 'asserted', 'asserted'],
+  TASK_GONE_BY_OPERATOR: ['asserted', 'asserted', 'asserted'],
+  TASK_UNKNOWN: ['asserted', 'asserted', 'asserted'],
+};
+
+it.each(TASK_STATES.map((state) => [state, ...TABLE[state]] as const))(
+  '%s from executor, agent, master means %s, %s, %s',
+  (state, executor, agent, master) => {
+    expect(standingOf(state, 'SOURCE_EXECUTOR')).toBe(executor);
+    expect(standingOf(state, 'SOURCE_AGENT')).toBe(agent);
+    expect(standingOf(state, 'SOURCE_MASTER')).toBe(master);
+  },
+);
+
+const status = (state: TaskState, more: Partial<TaskStatus> = {}): TaskStatus => ({
+  task_id: { value: 't' },
+  state,
+  source: 'SOURCE_EXECUTOR',
+  agent_id: { value: 'S1' },
+  ...more,
+});
+
+describe('evidence', () => {
+  it('keeps who said it, why and when', () => {
+    const said = status('TASK_FAILED', {
+      source: 'SOURCE_AGENT',
+      reason: 'REASON_EXECUTOR_TERMINATED',
+      message: 'gone',
+      timestamp: 1795395307.852,
+    });
+    expect(evidenceOf(said, 1)).toEqual({
+      kind: 'over',
+      agentId: 'S1',
+      end: {
+        standing: 'ended',
+        state: 'TASK_FAILED',
+        source: 'SOURCE_AGENT',
+        reason: 'REASON_EXECUTOR_TERMINATED',
+        message: 'gone',
+        atMs: 1_795_395_307_852,
+      },
+    });
+  });
+
+  it('takes a missing source for the master, and the time it was heard for a missing time', () => {
+    const { source: _, ...said } = status('TASK_KILLED');
+    expect(evidenceOf(said, 77)).toMatchObject({
+      end: { standing: 'asserted', atMs: 77, source: 'SOURCE_MASTER' },
+    });
+  });
+});
+
+describe('what is believed after', () => {
+  const heard = (...states: readonly TaskStatus[]) =>
+    states.map((one) => evidenceOf(one, 0)).reduce((before, next) => mergeEvidence(before, next));
+  const master = { source: 'SOURCE_MASTER' } as const;
+
+  it.each<[string, readonly TaskStatus[], unknown]>([
+    [
+      'a proven end and a denial by the master',
+      [status('TASK_FAILED'), status('TASK_GONE', master)],
+      { end: { standing: 'ended', state: 'TASK_FAILED' } },
+    ],
+    [
+      'a proven end and a stale sign of life',
+      [status('TASK_FAILED'), status('TASK_RUNNING', master)],
+      { end: { standing: 'ended' } },
+    ],
+    [
+      'an assertion and proof',
+      [status('TASK_LOST', master), status('TASK_KILLED')],
+      { end: { standing: 'ended', state: 'TASK_KILLED' } },
+    ],
+    [
+      'an assertion and a sign of life',
+      [status('TASK_UNKNOWN', master), status('TASK_RUNNING')],
+      { kind: 'alive' },
+    ],
+    [
+      'a partition and its end',
+      [status('TASK_UNREACHABLE', master), status('TASK_RUNNING', master)],
+      { kind: 'alive' },
+    ],
+    [
+      'a running task whose id is refused as a duplicate',
+      [status('TASK_RUNNING'), status('TASK_ERROR', master)],
+      { kind: 'alive' },
+    ],
+    [
+      'a running task that the agent denies to have been launched',
+      [status('TASK_RUNNING'), status('TASK_DROPPED', { source: 'SOURCE_AGENT' })],
+      { end: { standing: 'asserted', state: 'TASK_DROPPED' } },
+    ],
+    [
+      'a staged task that was dropped',
+      [status('TASK_STAGING', master), status('TASK_DROPPED', master)],
+      { end: { standing: 'never-ran' } },
+    ],
+    [
+      'a dropped task that the master does not know',
+      [status('TASK_DROPPED', master), status('TASK_UNKNOWN', master)],
+      { end: { standing: 'never-ran' } },
+    ],
+    [
+      'a health that the next update does not repeat',
+      [status('TASK_RUNNING', { healthy: true }), status('TASK_RUNNING', master)],
+      { healthy: true },
+    ],
+  ])('%s', (_what, states, expected) => {
+    expect(heard(...states)).toMatchObject(expected as object);
+  });
+});
