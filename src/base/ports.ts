@@ -121,7 +121,9 @@ export interface ProcessExit {
 export class HttpTransportError extends CodedError<
   'connect-failed' | 'connection-lost' | 'malformed' | 'aborted' | 'timeout'
 > {}
+/** What keeping the record can end in. `conflict`: somebody else has written since. */
 export class StateStoreError extends CodedError<
   'conflict' | 'unreadable' | 'corrupt' | 'unavailable' | 'too-large'
 > {}
+/** Why a program was not started. */
 export class ProcessError extends CodedError<'not-found' | 'not-executable' | 'start-failed'> {}

@@ -51,20 +51,34 @@ export interface EtcdStatus {
   readonly errors: readonly string[];
 }
 
+/** What asking an etcd member can end in. */
 export class EtcdError extends CodedError<
+  /** Nobody answers at its address, or the connection broke. */
   | 'unavailable'
+  /** It did not answer in time. It may have done what it was asked for. */
   | 'timeout'
+  /** The caller gave up. */
   | 'aborted'
+  /** It knows no leader, so it answers nothing that needs one. */
   | 'no-leader'
+  /** It refuses a change of members while too few of them are healthy. */
   | 'unhealthy-cluster'
   | 'member-not-found'
   | 'member-exists'
+  /** Another member has that peer URL. */
   | 'peer-url-exists'
+  /** The cluster has as many learners as it takes. */
   | 'too-many-learners'
+  /** The learner is too far behind to be promoted. */
   | 'learner-not-ready'
+  /** Only a learner can be promoted. */
   | 'not-a-learner'
+  /** Leadership can only be moved by who has it. */
   | 'not-leader'
+  /** A learner does not serve this. */
   | 'refused-on-learner'
+  /** The answer is not what etcd's API promises. */
   | 'protocol'
+  /** Anything else that etcd said; the message has it. */
   | 'other'
 > {}

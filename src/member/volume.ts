@@ -60,4 +60,5 @@ export interface StoredIdentity {
   readonly memberId: string | null;
 }
 
+/** What is wrong with a member's volume. None of it is ever mended by guessing. */
 export class VolumeError extends CodedError<'missing' | 'foreign' | 'corrupt' | 'full' | 'io'> {}

@@ -17,4 +17,5 @@ export interface Members {
   order(url: string, order: SignedOrder, signal: AbortSignal): Promise<Receipt>;
 }
 
+/** Why a supervisor's answer is not there. */
 export class MembersError extends CodedError<'unreachable' | 'timeout' | 'malformed' | 'aborted'> {}

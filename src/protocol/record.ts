@@ -135,6 +135,7 @@ export const recordSchema = z.strictObject({
 });
 export type ClusterRecord = z.infer<typeof recordSchema>;
 
+/** Why a stored cluster record is not used, or not stored. */
 export class RecordError extends CodedError<'corrupt' | 'newer-schema' | 'too-large'> {}
 
 /** Reads a stored record. Throws a {@link RecordError}; never repairs or guesses. */

@@ -89,6 +89,7 @@ export function openOrder(signed: SignedOrder, publicKey: KeyObject): OpenedOrde
   return { problem: 'malformed', message: `the order is malformed: ${z.prettifyError(parsed.error)}` };
 }
 
+/** A key for orders that is none. */
 export class OrderKeyError extends CodedError<'malformed'> {}
 
 function keyOf(privateKey: KeyObject): OrderKey {

@@ -9,6 +9,7 @@ export interface SchedulerClient {
   text(path: string): Promise<string>;
 }
 
+/** Why the scheduler's API did not answer a command as it should. */
 export class SchedulerClientError extends CodedError<'unreachable' | 'not-a-scheduler' | 'refused'> {}
 
 /** Milliseconds for a whole answer. */

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it, test } from 'vitest';
 import { VERSION } from '../../src/base/build.ts';
@@ -46,6 +46,17 @@ describe('the project', () => {
   it('pins every dependency to one version', () => {
     const versions = Object.values({ ...packageJson.dependencies, ...packageJson.devDependencies });
     for (const version of versions) expect(version).toMatch(/^(npm:@?[\w/-]+@)?\d+\.\d+\.\d+$/);
+  });
+
+  it('has a file behind every link of its pages', () => {
+    const pages = files.filter((file) => file.path.endsWith('.md'));
+    const dead = pages.flatMap((page) =>
+      [...page.text.matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g)]
+        .map(([, link = '']) => path.join(projectRoot, path.dirname(page.path), link))
+        .filter((target) => !existsSync(target))
+        .map((target) => `${page.path}: ${path.relative(projectRoot, target)}`),
+    );
+    expect(dead).toEqual([]);
   });
 
   it('has one version', () => {
