@@ -149,9 +149,14 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
       volumesChecked = true;
       take(input);
       if (linked && registered) sendDue();
-      return changed ? [{ kind: 'persist', checkpoint: checkpoint() }, ...outputs] : outputs;
+      return taken();
     },
   };
+
+  /** What the input led to; what is to be remembered of it comes first. */
+  function taken(): readonly AgentOutput[] {
+    return changed ? [{ kind: 'persist', checkpoint: checkpoint() }, ...outputs] : outputs;
+  }
 
   function take(input: AgentInput): void {
     switch (input.kind) {

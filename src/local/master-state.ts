@@ -1,0 +1,232 @@
+import type { Ids } from '../base/ports.ts';
+import type {
+  FrameworkInfo,
+  HealthCheck,
+  Offer,
+  SchedulerEvent,
+  TaskInfo,
+  TaskStatus,
+} from '../mesos/wire.ts';
+import type { Instant } from './instant.ts';
+import type { MasterOutput } from './master-io.ts';
+import type { AgentDescription, AgentOperation, MasterToAgent } from './messages.ts';
+import type { ResourceOperation } from './operations.ts';
+import { addResources, type Resources, subtractResources, withoutAllocation } from './resources.ts';
+import { isTerminal } from './task-status.ts';
+
+/** What a master of the local Mesos knows, shared by the files that each do a part of its work. */
+export interface Master {
+  readonly config: MasterConfig;
+  readonly ids: Ids;
+  /** Of the input that is being handled. */
+  now: Instant;
+  outputs: MasterOutput[];
+  /** Agents whose resources are to be offered at once, when the input has been handled; `all` for every one. */
+  allocateNow: 'all' | Set<string>;
+  /** By id, oldest first, as are all maps here. */
+  readonly frameworks: Map<string, Framework>;
+  readonly completedFrameworks: Map<string, Framework>;
+  /** Registered ones, connected or not. */
+  readonly agents: Map<string, Agent>;
+  readonly links: Map<string, string>;
+  readonly unreachableAgents: Map<string, { readonly sinceWallMs: number }>;
+  readonly goneAgents: Set<string>;
+  readonly offers: Map<string, OutstandingOffer>;
+  /** By the master's own name of them. */
+  readonly operations: Map<string, OperationRecord>;
+  nextFramework: number;
+  nextAgent: number;
+  nextOffer: number;
+}
+
+export interface MasterConfig {
+  readonly masterId: string;
+  readonly hostname: string;
+  readonly ip: string;
+  readonly port: number;
+  readonly domain: AgentDescription['domain'];
+  readonly startedAt: Instant;
+  readonly allocationIntervalMs: number;
+  readonly agentPingTimeoutMs: number;
+  readonly agentPingTimeoutsMax: number;
+  readonly healthCheckTypes: ReadonlySet<HealthCheck['type']>;
+}
+
+export interface Framework {
+  readonly id: string;
+  info: FrameworkInfo;
+  /** `null` while no scheduler is subscribed. */
+  stream: { readonly exchange: string; readonly streamId: string; nextHeartbeatMs: number } | null;
+  /** Known only from agents: no scheduler has subscribed to this master yet. */
+  recovered: boolean;
+  readonly registeredWallMs: number;
+  reregisteredWallMs: number;
+  unregisteredWallMs: number | null;
+  /** When it is removed unless a scheduler subscribes. */
+  failoverDueMs: number | null;
+  readonly suppressed: Set<string>;
+  /** By {@link filterKey}: what it does not want to be offered until when. */
+  readonly filters: Map<string, Filter[]>;
+  readonly tasks: Map<string, Task>;
+  readonly unreachableTasks: Map<string, Task>;
+  readonly completedTasks: Task[];
+}
+
+export interface Filter {
+  readonly resources: Resources;
+  readonly untilMs: number;
+}
+
+export interface Task {
+  readonly frameworkId: string;
+  readonly agentId: string;
+  readonly role: string;
+  readonly info: TaskInfo;
+  /** The newest state that its agent knows: a terminal one has freed its resources. */
+  state: TaskStatus['state'];
+  /** The newest state that its framework was sent; `null` before the first. */
+  updateState: TaskStatus['state'] | null;
+  updateUuid: string | null;
+  /** One of each state in a row, the newest of it. */
+  statuses: TaskStatus[];
+}
+
+export interface Agent {
+  readonly id: string;
+  readonly description: AgentDescription;
+  /** `null` while it is away; its pings go unanswered then. */
+  link: string | null;
+  readonly registeredWallMs: number;
+  reregisteredWallMs: number | null;
+  /** With its dynamic reservations and volumes. */
+  total: Resources;
+  /** Kills that are to be told when it comes back. */
+  readonly killsPending: Map<string, MasterToAgent>;
+  nextPingMs: number;
+  pinged: boolean;
+  pingTimeouts: number;
+}
+
+export interface OutstandingOffer {
+  readonly frameworkId: string;
+  readonly agentId: string;
+  readonly role: string;
+  readonly offer: Offer;
+}
+
+export interface OperationRecord {
+  readonly uuid: string;
+  readonly frameworkId: string;
+  readonly agentId: string;
+  readonly operation: ResourceOperation;
+  /** `null` until the agent has told. */
+  outcome: AgentOperation | null;
+}
+
+/** Bounds of what is remembered of the past; Mesos's own defaults. */
+export const COMPLETED_FRAMEWORKS_MAX = 50;
+export const TASKS_REMEMBERED_MAX = 1000;
+export const AGENTS_REMEMBERED_MAX = 10_000;
+/** Frameworks at a time: more is a client gone wild. */
+export const FRAMEWORKS_MAX = 1000;
+/** Refusals of one framework for one agent and role that are kept; the oldest go. */
+export const FILTERS_MAX = 100;
+
+export function pidOfMaster({ ip, port }: MasterConfig): string {
+  return `master@${hostPort(ip, port)}`;
+}
+
+export function pidOfAgent({ ip, port }: AgentDescription): string {
+  return `slave(1)@${hostPort(ip, port)}`;
+}
+
+function hostPort(ip: string, port: number): string {
+  return ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`;
+}
+
+/** Sends `event` to the framework's scheduler, if there is one. */
+export function tell(master: Master, framework: Framework, event: SchedulerEvent): void {
+  if (framework.stream === null) return;
+  master.outputs.push({
+    kind: 'record',
+    exchange: framework.stream.exchange,
+    json: JSON.stringify(event),
+  });
+}
+
+/** Sends `message` to an agent; it is lost while the agent is away. */
+export function sendToAgent(master: Master, agent: Agent, message: MasterToAgent): void {
+  if (agent.link !== null) master.outputs.push({ kind: 'send', link: agent.link, message });
+}
+
+/** Has the agent's free resources offered as soon as the present input is done. */
+export function allocateSoon(master: Master, agentId: string | 'all'): void {
+  if (agentId === 'all') master.allocateNow = 'all';
+  else if (master.allocateNow !== 'all') master.allocateNow.add(agentId);
+}
+
+export function filterKey(role: string, agentId: string): string {
+  return `${agentId} ${role}`;
+}
+
+/** The tasks on an agent, of all frameworks. */
+export function tasksOn(master: Master, agentId: string): readonly Task[] {
+  return [...master.frameworks.values()].flatMap((framework) =>
+    [...framework.tasks.values()].filter((task) => task.agentId === agentId),
+  );
+}
+
+export function offersOn(master: Master, agentId: string): readonly OutstandingOffer[] {
+  return [...master.offers.values()].filter((offer) => offer.agentId === agentId);
+}
+
+/** What the tasks take: those that have ended take nothing. */
+export function usedBy(tasks: Iterable<Task>): Resources {
+  let used: Resources = [];
+  for (const task of tasks) if (!isTerminal(task.state)) used = addResources(used, task.info.resources);
+  return used;
+}
+
+export function offeredIn(offers: Iterable<OutstandingOffer>): Resources {
+  let offered: Resources = [];
+  for (const { offer } of offers) offered = addResources(offered, offer.resources);
+  return offered;
+}
+
+/** What of an agent is neither used nor on offer, in the order of all that it has. */
+export function availableOn(master: Master, agent: Agent): Resources {
+  const used = usedBy(tasksOn(master, agent.id));
+  const offered = offeredIn(offersOn(master, agent.id));
+  return subtractResources(
+    subtractResources(agent.total, withoutAllocation(used)),
+    withoutAllocation(offered),
+  );
+}
+
+/** Takes an offer back without a word: what it held is free again. */
+export function forgetOffer(master: Master, offerId: string): void {
+  master.offers.delete(offerId);
+}
+
+/** Takes an offer back and says so. */
+export function rescindOffer(master: Master, outstanding: OutstandingOffer): void {
+  master.offers.delete(outstanding.offer.id.value);
+  const framework = master.frameworks.get(outstanding.frameworkId);
+  if (framework === undefined) return;
+  tell(master, framework, { type: 'RESCIND', rescind: { offer_id: outstanding.offer.id } });
+}
+
+/** Moves a task to the framework's bounded past. */
+export function completeTask(framework: Framework, task: Task): void {
+  framework.tasks.delete(task.info.task_id.value);
+  framework.completedTasks.push(task);
+  if (framework.completedTasks.length > TASKS_REMEMBERED_MAX) framework.completedTasks.shift();
+}
+
+/** Drops the oldest of `entries` beyond `max`. */
+export function keepNewest<Key>(entries: Map<Key, unknown> | Set<Key>, max: number): void {
+  for (const key of entries.keys()) {
+    if (entries.size <= max) return;
+    entries.delete(key);
+  }
+}
