@@ -1,0 +1,175 @@
+import { clientUrlOf, peerUrlOf } from '../protocol/launch.ts';
+import type { EtcdMember, MemberStatus, Probe } from '../protocol/member-status.ts';
+import type { ClusterRecord, Intent, Seat } from '../protocol/record.ts';
+import type { PublishedMember, PublishedView } from '../protocol/view.ts';
+import { FRESH_MS, type Observation } from '../reconcile/observation.ts';
+import type { SchedulerConfig } from './config.ts';
+import type { SchedulerSnapshot } from './snapshot.ts';
+
+/** What others may know of a snapshot: the one value behind API, metrics and command line. Pure. */
+export function publishedViewOf(
+  snapshot: SchedulerSnapshot,
+  config: SchedulerConfig,
+  build: string,
+): PublishedView {
+  const { record, observation, mesos } = snapshot;
+  const members = record === null ? [] : membersOf(record, observation);
+  return {
+    atMs: snapshot.atMs,
+    build,
+    framework: {
+      name: config.framework.name,
+      id: record?.framework.id ?? null,
+      generation: record?.generation ?? 0,
+    },
+    cluster: record?.cluster ?? null,
+    size: record?.size ?? config.spec.size,
+    epoch: record === null ? null : epochOf(record),
+    health: snapshot.decision?.health ?? { state: 'forming', voters: 0, healthyVoters: 0, leader: null },
+    members,
+    endpoints: record?.epoch.phase === 'formed' ? endpointsOf(record, members) : { client: [], peer: [] },
+    intent: record?.intent == null ? null : intentOf(record.intent, listedBy(observation)),
+    blocked: [...snapshot.blocked],
+    mesos: {
+      master: masterUrlOf(mesos.master),
+      subscribed: mesos.subscribed,
+      frameworkId: mesos.frameworkId,
+      failoverTimeoutMs: config.framework.failoverTimeoutMs,
+      suppressed: mesos.suppressed,
+      offersHeld: mesos.offersHeld,
+      problem: mesos.problem,
+    },
+    story: [...snapshot.story],
+    counters: snapshot.counters,
+  };
+}
+
+function epochOf(record: ClusterRecord): PublishedView['epoch'] {
+  const { number, attempt, phase, clusterId } = record.epoch;
+  return { number, attempt, phase, clusterId };
+}
+
+function membersOf(record: ClusterRecord, seen: Observation | null): PublishedMember[] {
+  const listed = listedBy(seen);
+  const slots = Array.from({ length: record.size }, (_, at) => `etcd-${at}`);
+  const extra = record.seats.map((seat) => seat.slot).filter((slot) => !slots.includes(slot));
+  return [...slots, ...new Set(extra)].flatMap((slot) => {
+    const seats = record.seats.filter((seat) => seat.slot === slot);
+    return seats.length === 0 ? [emptySlot(slot)] : seats.map((seat) => memberOf(seat, seen, listed));
+  });
+}
+
+/** The members of the cluster by the best word there is: of one that speaks for a quorum, else of any. */
+function listedBy(seen: Observation | null): readonly EtcdMember[] {
+  const probes = [...(seen?.members.values() ?? [])].flatMap(({ status, ageMs }) =>
+    status?.probe == null || ageMs > FRESH_MS ? [] : [status.probe],
+  );
+  return (
+    probes.find((probe) => probe.confirmedMembers !== null)?.confirmedMembers ?? probes[0]?.localMembers ?? []
+  );
+}
+
+function memberOf(seat: Seat, seen: Observation | null, listed: readonly EtcdMember[]): PublishedMember {
+  const view = seen?.members.get(seat.id);
+  const status = view?.status ?? null;
+  const fresh = view !== undefined && view.ageMs <= FRESH_MS && view.failingMs === 0 ? status : null;
+  const probe = fresh?.probe ?? null;
+  const member = listed.find((one) => one.peerUrls.includes(peerUrlOf(seat)));
+  const evidence = seen?.mesos.tasks.get(seat.task);
+  return {
+    slot: seat.slot,
+    seat: seat.id,
+    task: seat.task,
+    agentId: seat.agentId,
+    hostname: seat.hostname,
+    zone: seat.zone,
+    host: seat.host,
+    ports: seat.ports,
+    memberId: member?.id ?? seat.data?.memberId ?? null,
+    role: member === undefined ? 'none' : member.isLearner ? 'learner' : 'voter',
+    phase: status?.phase ?? null,
+    mesosState:
+      evidence?.kind === 'over' ? evidence.end.state : (evidence?.state ?? seat.taskEnd?.state ?? null),
+    etcdVersion: probe?.version ?? status?.etcd?.version ?? null,
+    leader: probe !== null && probe.leaderId === probe.memberId,
+    healthy: probe !== null && probe.leaderId !== null && member !== undefined && seat.taskEnd === null,
+    ...progressOf(probe),
+    problem: problemOf(seat, status, view?.failingMs ?? 0),
+    restarts: status?.etcd?.restarts ?? 0,
+    warnings: status?.warnings ?? [],
+  };
+}
+
+function progressOf(
+  probe: Probe | null,
+): Pick<PublishedMember, 'revision' | 'raftTerm' | 'raftIndex' | 'dbSizeBytes'> {
+  if (probe === null) return { revision: null, raftTerm: null, raftIndex: null, dbSizeBytes: null };
+  const { revision, raftTerm, raftIndex, dbSizeBytes } = probe;
+  return { revision, raftTerm, raftIndex, dbSizeBytes };
+}
+
+function problemOf(seat: Seat, status: MemberStatus | null, failingMs: number): string | null {
+  if (seat.lost !== null) return seat.lost.message;
+  if (seat.taskEnd !== null) return [seat.taskEnd.state, seat.taskEnd.message].filter(Boolean).join(': ');
+  if (status !== null && failingMs > 0) {
+    return `its supervisor has not answered for ${Math.max(1, Math.round(failingMs / 1000))} s`;
+  }
+  return status?.problem ?? null;
+}
+
+function emptySlot(slot: string): PublishedMember {
+  return {
+    slot,
+    seat: null,
+    task: null,
+    agentId: null,
+    hostname: null,
+    zone: null,
+    host: null,
+    ports: null,
+    memberId: null,
+    role: 'none',
+    phase: null,
+    mesosState: null,
+    etcdVersion: null,
+    leader: false,
+    healthy: false,
+    ...progressOf(null),
+    problem: null,
+    restarts: 0,
+    warnings: [],
+  };
+}
+
+/**
+ * Where clients find the cluster: voters, as the member list has them. A voter that is away for a moment stays
+ * listed, so that the list does not flap; a learner serves no clients. Without any word of the list, every
+ * place that held a member.
+ */
+function endpointsOf(record: ClusterRecord, members: readonly PublishedMember[]): PublishedView['endpoints'] {
+  const voters = members.filter((member) => member.role === 'voter');
+  const known = voters.length > 0 ? voters : members.filter((member) => member.memberId !== null);
+  const seats = known.flatMap((member) => record.seats.filter((seat) => seat.id === member.seat));
+  return { client: seats.map(clientUrlOf), peer: seats.map(peerUrlOf) };
+}
+
+function intentOf(intent: Intent, listed: readonly EtcdMember[]): PublishedView['intent'] {
+  const { slot, reason, remove, add } = intent;
+  return { slot, reason, step: stepOf(remove?.memberId ?? null, add?.peerUrl ?? null, listed) };
+}
+
+/** What a membership change does next, read off the member list as the change itself is. */
+function stepOf(removes: string | null, adds: string | null, listed: readonly EtcdMember[]): string {
+  const removing = listed.some((member) => member.id === removes);
+  const added = adds === null ? undefined : listed.find((member) => member.peerUrls.includes(adds));
+  if (added?.isLearner === true) return removing ? 'the learner catches up' : 'the learner is promoted';
+  if (removing) return 'the old member is removed';
+  return adds !== null && added === undefined ? 'a learner is added' : 'done';
+}
+
+function masterUrlOf(master: SchedulerSnapshot['mesos']['master']): string | null {
+  const host = master?.address?.ip ?? master?.address?.hostname ?? master?.hostname;
+  const port = master?.address?.port ?? master?.port;
+  if (host === undefined || port === undefined) return null;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
+}
