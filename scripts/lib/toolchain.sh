@@ -110,8 +110,13 @@ node_is_new_enough() {
 # --- the locked packages ----------------------------------------------------------------------------------------
 
 install_modules() {
-  stamp=$(printf '%s %s\n' "$(node --version)" "$(uname -m)" && cat package.json package-lock.json .npmrc)
-  stamp=$(printf '%s' "$stamp" | sha256sum | cut -c 1-64)
+  stamp=$(
+    {
+      printf '%s %s\n' "$(node --version)" "$(uname -m)"
+      sed -n '/"allowScripts"/,/}/p' package.json
+      cat package-lock.json .npmrc
+    } | sha256sum | cut -c 1-64
+  )
   if [ "$(cat .cache/modules.stamp 2>/dev/null)" = "$stamp" ] && [ -x node_modules/.bin/node ]; then return 0; fi
   say 'Installing the packages of package-lock.json'
   rm -f .cache/modules.stamp
