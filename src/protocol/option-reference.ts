@@ -63,7 +63,7 @@ const EFFECTS = {
 const HEAD = [
   '# Options of the scheduler',
   '',
-  'Made from `src/protocol/options.ts`; `npx vitest run --project unit -u test/protocol/option-reference` rewrites it.',
+  'Made from `src/protocol/options.ts` by `npm run docs`.',
   '',
   'A flag (`--name value` or `--name=value`) wins over the environment, the environment over the file that',
   '`--config` (or `ETCD_MESOS_CONFIG`) names, the file over the default. An empty variable counts as not set.',

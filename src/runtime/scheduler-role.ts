@@ -1,0 +1,263 @@
+import { readFile } from 'node:fs/promises';
+import { userInfo } from 'node:os';
+import type { Hono } from 'hono';
+import { collectDefaultMetrics } from 'prom-client';
+import { BUILD_ID, VERSION } from '../base/build.ts';
+import { describeError } from '../base/errors.ts';
+import type { Logger } from '../base/ports.ts';
+import { createApi } from '../framework/api.ts';
+import type { ApiEnvironment } from '../framework/api-access.ts';
+import type { ServedArtifact } from '../framework/api-artifact.ts';
+import type { SchedulerConfig } from '../framework/config.ts';
+import { createMetrics, type Metrics } from '../framework/metrics.ts';
+import { publishedViewOf } from '../framework/publish.ts';
+import { createScheduler, type Scheduler } from '../framework/scheduler.ts';
+import { createFixedMasterSource } from '../mesos/master-source.ts';
+import { configFileOf, type ResolvedOptions, resolveOptions } from '../protocol/option-sources.ts';
+import type { SchedulerOptions } from '../protocol/options.ts';
+import type { OrderKey } from '../protocol/signature.ts';
+import { advertisedHost } from './advertised-host.ts';
+import { type ApiServer, startApiServer } from './api-server.ts';
+import { createSystemClock } from './clock.ts';
+import { type FileStateStore, openFileStateStore } from './file-state-store.ts';
+import { createHttpTransport } from './http-transport.ts';
+import { createSystemIds } from './ids.ts';
+import { createLogger } from './logger.ts';
+import { etcdOf, type MemberArtifact, memberArtifactOf } from './member-artifact.ts';
+import { createMembersHttp } from './members-http.ts';
+import { openOrderKey } from './order-key-file.ts';
+import { createSystemRandom } from './random.ts';
+import { StartError } from './start-error.ts';
+
+/** What a scheduler is started with. */
+export interface SchedulerInputs {
+  /** What follows the command's name. */
+  readonly argv: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** Bytes of a token or secret file. */
+const SECRET_BYTES_MAX = 16 * 1024;
+
+/**
+ * The role `etcd-mesos scheduler`: runs until SIGTERM or SIGINT, which end it and leave the members running.
+ * Rejects with what `exit-code.ts` knows.
+ */
+export async function runScheduler(inputs: SchedulerInputs): Promise<void> {
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => stop.abort());
+  const { options, warnings } = await readOptions(inputs);
+  const log = createLogger({ level: options.logLevel });
+  log.info('scheduler starts', {
+    version: VERSION,
+    build: BUILD_ID,
+    node: process.version,
+    pid: process.pid,
+  });
+  for (const warning of warnings) log.warn('option', { warning });
+
+  const etcd = await etcdOf(options);
+  if (etcd !== null) {
+    log.info('etcd found', { path: etcd.path, version: etcd.version });
+    for (const warning of etcd.warnings) log.warn('etcd has a known defect', { warning });
+  }
+  const token =
+    options.apiTokenFile === null ? null : await readSecret('--api-token-file', options.apiTokenFile);
+  const secret = options.secretFile === null ? null : await readSecret('--secret-file', options.secretFile);
+  const store = await openFileStateStore(options.stateDir);
+  try {
+    const orderKey = await openOrderKey(options.orderKeyFile, { mayCreate: (await store.load()) === null });
+    await serve({ options, log, token, secret, store, orderKey }, etcd, stop.signal);
+  } finally {
+    await store.close();
+  }
+  log.info('scheduler stopped', { members: 'left running' });
+}
+
+interface Parts {
+  readonly options: SchedulerOptions;
+  readonly log: Logger;
+  readonly token: string | null;
+  readonly secret: string | null;
+  readonly store: FileStateStore;
+  readonly orderKey: OrderKey;
+}
+
+/** Listens first, so that a port that is taken is known before anything is packed or registered. */
+async function serve(
+  parts: Parts,
+  etcd: Parameters<typeof memberArtifactOf>[1],
+  signal: AbortSignal,
+): Promise<void> {
+  const { options, log } = parts;
+  let scheduler: Scheduler | null = null;
+  const metrics = createMetrics();
+  collectDefaultMetrics({ register: metrics.registry });
+  const apiWith = (config: SchedulerConfig | null, artifact: ServedArtifact | null) =>
+    apiFor(parts, { scheduler: () => scheduler, metrics, config, artifact });
+  let app = apiWith(null, null);
+  const server = await startApiServer(() => app, { listen: options.listen, port: options.port });
+  try {
+    const host = options.hostname ?? (await advertisedHost(options.masterUrls));
+    const baseUrl = `http://${host.includes(':') ? `[${host}]` : host}:${server.port}`;
+    log.info('api listens', { address: options.listen, port: server.port, url: baseUrl });
+    const member = await memberArtifactOf(options, etcd, baseUrl);
+    const config = configOf(options, member, { host, webuiUrl: options.webuiUrl ?? baseUrl });
+    app = apiWith(config, member.served);
+    if (signal.aborted) return;
+    await runOn(
+      parts,
+      config,
+      (created) => {
+        scheduler = created;
+      },
+      signal,
+    );
+  } finally {
+    await closeQuietly(server, log);
+  }
+}
+
+async function runOn(
+  parts: Parts,
+  config: SchedulerConfig,
+  onCreated: (scheduler: Scheduler) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const { options, log, store, orderKey, secret } = parts;
+  const transport = createHttpTransport();
+  const clock = createSystemClock();
+  try {
+    const scheduler = createScheduler({
+      config,
+      ports: {
+        transport,
+        masters: createFixedMasterSource(options.masterUrls.join(',')),
+        ...(secret === null ? {} : { masterHeaders: basicAuthentication(options.principal, secret) }),
+        clock,
+        random: createSystemRandom(),
+        ids: createSystemIds(),
+        log,
+        store,
+        members: createMembersHttp({ transport, clock }),
+        orderKey,
+      },
+      onStory: ({ slot, text, reason }) => log.info('story', { slot, text, reason }),
+    });
+    onCreated(scheduler);
+    await scheduler.run(signal);
+  } finally {
+    await transport.close();
+  }
+}
+
+interface ApiSource {
+  readonly scheduler: () => Scheduler | null;
+  readonly metrics: Metrics;
+  /** `null` until the scheduler can be made. */
+  readonly config: SchedulerConfig | null;
+  readonly artifact: ServedArtifact | null;
+}
+
+function apiFor({ log, token }: Parts, source: ApiSource): Hono<ApiEnvironment> {
+  const { scheduler, metrics, config, artifact } = source;
+  const snapshot = () => scheduler()?.snapshot() ?? null;
+  return createApi({
+    view: () => {
+      const current = snapshot();
+      return current === null || config === null ? null : publishedViewOf(current, config, buildName());
+    },
+    offers: () => snapshot()?.explanations ?? [],
+    metrics,
+    artifact,
+    token,
+    logger: log.child({ part: 'api' }),
+  });
+}
+
+const buildName = (): string => `${VERSION} (${BUILD_ID})`;
+
+async function readOptions(inputs: SchedulerInputs): Promise<ResolvedOptions> {
+  const name = configFileOf(inputs);
+  return resolveOptions({
+    ...inputs,
+    file: name === null ? null : { name, content: await readConfig(name) },
+  });
+}
+
+async function readConfig(name: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(name, 'utf8'));
+  } catch (cause) {
+    throw new StartError('config-unreadable', `the file ${name} cannot be read: ${describeError(cause)}`, {
+      cause,
+      hint: 'It must be a JSON object with option names as keys; see docs/options.md.',
+    });
+  }
+}
+
+async function readSecret(option: string, file: string): Promise<string> {
+  let text: string;
+  try {
+    text = (await readFile(file, 'utf8')).trim();
+  } catch (cause) {
+    throw new StartError(
+      'secret-unreadable',
+      `the file of ${option} cannot be read: ${describeError(cause)}`,
+      {
+        cause,
+        hint: 'It must be readable for the scheduler, and for nobody else.',
+      },
+    );
+  }
+  if (text !== '' && text.length <= SECRET_BYTES_MAX && !/\s/.test(text)) return text;
+  throw new StartError('secret-unreadable', `the file of ${option}, ${file}, does not hold one word`, {
+    hint: 'It must hold the secret alone, without white space in it.',
+  });
+}
+
+function basicAuthentication(principal: string, secret: string): () => Promise<Record<string, string>> {
+  const credentials = Buffer.from(`${principal}:${secret}`, 'utf8').toString('base64');
+  return () => Promise.resolve({ authorization: `Basic ${credentials}` });
+}
+
+function configOf(
+  options: SchedulerOptions,
+  member: MemberArtifact,
+  where: { readonly host: string; readonly webuiUrl: string },
+): SchedulerConfig {
+  const { heartbeatIntervalMs, electionTimeoutMs, quotaBytes, snapshotCount } = options;
+  return {
+    framework: {
+      name: options.frameworkName,
+      user: options.user ?? userInfo().username,
+      role: options.role,
+      principal: options.principal,
+      failoverTimeoutMs: options.failoverTimeoutMs,
+      hostname: where.host,
+      webuiUrl: where.webuiUrl,
+    },
+    masterTimeoutMs: options.masterTimeoutMs,
+    resources: { cpus: options.cpus, memMb: options.memMb, diskMb: options.diskMb },
+    spec: {
+      size: options.size,
+      bootstrapWindowMs: options.bootstrapWindowMs,
+      unreachableTimeoutMs: options.unreachableTimeoutMs,
+      volumeTimeoutMs: options.volumeTimeoutMs,
+      launchTimeoutMs: options.launchTimeoutMs,
+      killGraceMs: options.killGraceMs,
+      artifact: member.name,
+      etcd: { heartbeatIntervalMs, electionTimeoutMs, quotaBytes, snapshotCount },
+    },
+    artifact: member.artifact,
+    bootstrap: options.bootstrap,
+  };
+}
+
+async function closeQuietly(server: ApiServer, log: Logger): Promise<void> {
+  try {
+    await server.close();
+  } catch (error) {
+    log.warn('api did not close', { error });
+  }
+}
