@@ -54,21 +54,22 @@ install_system_packages() {
   fi
   say "Installing $missing"
   log=.cache/apt.log
-  # $as_root and $missing are lists of words.
+  # $as_root and $missing are lists of words. What a package starts must not inherit the lock.
   # shellcheck disable=SC2086
   {
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get update >"$log" 2>&1 &&
       $as_root env DEBIAN_FRONTEND=noninteractive \
         apt-get install -y --no-install-recommends $missing >>"$log" 2>&1
-  } || {
+  } 9>&- || {
     tail -n 20 "$log" >&2
     say "apt-get could not install $missing; all it said is in $log. Once this works, run this again:"
     fail "  $line"
   }
-  # Debian's package starts an etcd of its own at once, on the ports that everybody uses.
+  # Debian's package starts an etcd of its own, now and at every boot, on the ports that everybody uses.
   case " $missing " in
   *' etcd-server '*)
-    if [ -d /run/systemd/system ]; then $as_root systemctl disable --now etcd >>"$log" 2>&1 || true; fi
+    # shellcheck disable=SC2086
+    { $as_root invoke-rc.d etcd stop && $as_root update-rc.d etcd disable; } >>"$log" 2>&1 9>&- || true
     ;;
   esac
 }
