@@ -1,33 +1,51 @@
+import type { MemberVolume } from '../../src/member/volume.ts';
+import { createMemoryDisk, type MemoryDisk } from './memory-volume.ts';
 import type { ModelEtcd } from './model-etcd.ts';
 
-/** The directories of all hosts, as far as anybody looks: volumes, what supervisors wrote on them, etcd's data. */
+/** The persistent volumes of all hosts, with what supervisors wrote on them and etcd's data in them. */
 export interface SimDisk {
+  /** Leaves alone what is there. */
   create(host: string, path: string): void;
-  /** With all in it. */
+  /** Every volume at or under that path, with all in it. */
   remove(host: string, path: string): void;
-  exists(host: string, path: string): boolean;
-  /** The files of a volume by their name; the same map as long as the volume is there. `null` without it. */
-  files(host: string, path: string): Map<string, unknown> | null;
-  readonly etcd: ModelEtcd;
+  /** As a process finds it that starts now; a path without a volume gives one that is missing. */
+  open(host: string, path: string): MemberVolume;
 }
 
 export function createSimDisk(etcd: ModelEtcd): SimDisk {
-  const volumes = new Map<string, Map<string, unknown>>();
+  const disks = new Map<string, MemoryDisk>();
   const keyOf = (host: string, path: string) => `${host}:${path}`;
+  const make = (host: string, path: string) =>
+    createMemoryDisk({ path, dataPresent: (directory) => etcd.hasData(host, directory) });
   return {
-    etcd,
     create: (host, path) => {
       const key = keyOf(host, path);
-      if (!volumes.has(key)) volumes.set(key, new Map());
+      if (!disks.has(key)) disks.set(key, make(host, path));
     },
     remove: (host, path) => {
-      const key = keyOf(host, path);
-      for (const other of [...volumes.keys()]) {
-        if (other === key || other.startsWith(`${key}/`)) volumes.delete(other);
+      const top = keyOf(host, path);
+      for (const [key, disk] of [...disks]) {
+        if (key !== top && !key.startsWith(`${top}/`)) continue;
+        disk.lose();
+        disks.delete(key);
       }
       etcd.erase(host, path);
     },
-    exists: (host, path) => volumes.has(keyOf(host, path)),
-    files: (host, path) => volumes.get(keyOf(host, path)) ?? null,
+    open: (host, path) => {
+      const disk = disks.get(keyOf(host, path));
+      if (disk === undefined) {
+        const missing = make(host, path);
+        missing.lose();
+        return missing.connect();
+      }
+      const volume = disk.connect();
+      return {
+        ...volume,
+        createData: async (identity) => {
+          etcd.erase(host, volume.dataDirectory(identity.epoch));
+          await volume.createData(identity);
+        },
+      };
+    },
   };
 }

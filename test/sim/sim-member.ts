@@ -1,8 +1,17 @@
-import type { ProcessExit } from '../../src/base/ports.ts';
-import type { Launch } from '../../src/protocol/launch.ts';
+import type { Clock, Logger, ProcessExit, Processes, RunningProcess } from '../../src/base/ports.ts';
+import { parseEtcdVersion } from '../../src/etcd/versions.ts';
+import type { ContainerSpec } from '../../src/local/container-runtime.ts';
+import type { Orphans } from '../../src/member/orphan-port.ts';
+import { createSupervisor, type Supervisor } from '../../src/member/supervisor.ts';
+import { LAUNCH_VARIABLE, type Launch, launchSchema } from '../../src/protocol/launch.ts';
 import type { MemberStatus } from '../../src/protocol/member-status.ts';
 import type { Receipt, SignedOrder } from '../../src/protocol/orders.ts';
+import { parsePublicOrderKey } from '../../src/protocol/signature.ts';
+import type { EtcdProcess, ModelEtcd } from './model-etcd.ts';
+import { createMortal } from './mortal.ts';
+import type { RandomStream } from './prng.ts';
 import type { TaskProcess } from './sim-containers.ts';
+import type { SimDisk } from './sim-disk.ts';
 
 /** A member's supervisor as a process of a simulated host. */
 export interface SimMember extends TaskProcess {
@@ -15,5 +24,172 @@ export interface SimMember extends TaskProcess {
   order(order: SignedOrder): Promise<Receipt>;
   /** SIGKILL of the supervisor alone. Its etcd dies with it, unless it is `orphaned`. */
   kill(options: { readonly orphan: boolean }): void;
-  readonly exit: Promise<ProcessExit>;
+}
+
+export interface SimMemberOptions {
+  readonly host: string;
+  readonly spec: ContainerSpec;
+  readonly clock: Clock;
+  readonly random: RandomStream;
+  readonly etcd: ModelEtcd;
+  readonly disk: SimDisk;
+  readonly log: Logger;
+  /** The supervisors of all hosts. */
+  readonly members: ReadonlySet<SimMember>;
+  /** This etcd is about to be ended by its supervisor's or the scheduler's will. */
+  readonly stopping: (process: EtcdProcess, why: string) => void;
+}
+
+const ETCD_VERSION = parseEtcdVersion('etcd Version: 3.5.29\nGit SHA: 0000000\n');
+
+/** Starts the real supervisor on simulated ports, as `run-member` does with real ones. */
+export function startSimMember(options: SimMemberOptions): SimMember {
+  const { host, spec, clock, etcd } = options;
+  const launch = launchOf(spec);
+  const mortal = createMortal();
+  const stop = new AbortController();
+  const children = new Set<RunningProcess>();
+  const { promise: exit, resolve: ended } = Promise.withResolvers<ProcessExit>();
+  const volumePath = spec.volumes[0]?.hostPath ?? `${host}/no-volume`;
+  let orphaned = false;
+  let listening = false;
+  let supervisor: Supervisor | null = null;
+
+  const etcdOf = (pid: number) =>
+    [...etcd.running].find((process) => process.host === host && process.pid === pid);
+
+  const processes: Processes = {
+    start: async (given) => {
+      const { onLine } = given;
+      const child = await etcd.processes(host).start({
+        ...given,
+        onLine: (line, stream) => {
+          if (mortal.alive) onLine?.(line, stream);
+        },
+      });
+      if (!mortal.alive && !orphaned) child.signal('SIGKILL');
+      children.add(child);
+      void child.exit.then(() => children.delete(child));
+      return {
+        ...child,
+        signal: (name) => {
+          const process = etcdOf(child.pid);
+          if (process !== undefined) options.stopping(process, 'by its supervisor');
+          child.signal(name);
+        },
+      };
+    },
+  };
+
+  /** What the previous task of the seat left running. */
+  const orphans: Orphans = {
+    sweep: async () => {
+      await clock.sleep(options.random.between(1, 30));
+      const killed: { pid: number; command: string }[] = [];
+      for (const other of options.members) {
+        if (other === self || other.host !== host || other.launch.seat !== launch.seat) continue;
+        other.kill({ orphan: false });
+        killed.push({ pid: 1, command: `supervisor of ${other.launch.task}` });
+      }
+      for (const process of [...etcd.running]) {
+        const { dataDirectory } = process.commandLine;
+        if (process.host !== host || !dataDirectory.startsWith(`${volumePath}/`)) continue;
+        process.kill('SIGKILL');
+        await process.exit;
+        killed.push({ pid: process.pid, command: `etcd on ${dataDirectory}` });
+      }
+      return { killed, foreign: [] };
+    },
+  };
+
+  const end = (result: ProcessExit) => {
+    listening = false;
+    mortal.kill();
+    ended(result);
+  };
+
+  const kill = ({ orphan }: { readonly orphan: boolean }) => {
+    if (!mortal.alive) return;
+    orphaned = orphan;
+    end({ code: null, signal: 'SIGKILL' });
+    if (!orphan) for (const child of children) child.signal('SIGKILL');
+  };
+
+  const run = async (): Promise<void> => {
+    await clock.sleep(options.random.between(60, 400));
+    if (!mortal.alive) return;
+    const created = createSupervisor({
+      launch,
+      schedulerKey: parsePublicOrderKey(launch.schedulerKey),
+      clock: mortal.port(clock, ['wallMs', 'monotonicMs']),
+      processes: mortal.port(processes),
+      volume: mortal.port(options.disk.open(host, volumePath)),
+      orphans: mortal.port(orphans),
+      etcd: (url) => mortal.port(etcd.connect(host, url)),
+      log: options.log,
+      etcdLog: () => {},
+      build: 'simulated',
+      etcdVersion: ETCD_VERSION,
+      warnings: [],
+      listenHosts: [host, '127.0.0.1'],
+      workDirectory: volumePath,
+      environment: {},
+    });
+    supervisor = created;
+    created.swept.then(
+      () => {
+        listening = mortal.alive;
+      },
+      () => {},
+    );
+    const code = await created.run(stop.signal).then(
+      () => 0,
+      (error: unknown) => {
+        options.log.error('the supervisor fails', { error });
+        return 1;
+      },
+    );
+    if (mortal.alive) end({ code, signal: null });
+  };
+
+  const answering = (): Supervisor => {
+    if (supervisor === null) throw new Error('a supervisor that listens is there');
+    return supervisor;
+  };
+
+  const self: SimMember = {
+    host,
+    launch,
+    exit,
+    get alive() {
+      return mortal.alive;
+    },
+    get listening() {
+      return listening;
+    },
+    status: async (wait, signal) =>
+      wait === null ? answering().status() : await answering().waitStatus(wait.after, wait.waitMs, signal),
+    order: async (order) => await answering().order(order),
+    kill,
+    signalTree: (name) => {
+      if (name === 'SIGKILL') {
+        kill({ orphan: false });
+        return;
+      }
+      for (const child of children) {
+        const process = etcdOf(child.pid);
+        if (process !== undefined) options.stopping(process, 'with its task');
+        child.signal(name);
+      }
+      if (supervisor === null) end({ code: null, signal: name });
+      else stop.abort();
+    },
+  };
+  void run();
+  return self;
+}
+
+function launchOf(spec: ContainerSpec): Launch {
+  const variable = spec.command.environment?.variables.find(({ name }) => name === LAUNCH_VARIABLE);
+  return launchSchema.parse(JSON.parse(variable?.value ?? 'null'));
 }

@@ -168,9 +168,10 @@ export function createWorld(options: WorldOptions): World {
       host,
       spec,
       clock,
-      chance,
+      random: chance.stream(`member ${host}`),
       etcd,
       disk,
+      members,
       log: story.logger(`member ${host.split('.').at(-1)}`),
       stopping: invariants.stopping,
     });
