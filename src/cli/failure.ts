@@ -1,4 +1,5 @@
 import { CodedError } from '../base/errors.ts';
+import { OptionsError } from '../protocol/option-sources.ts';
 import { exitCodeOf } from '../runtime/exit-code.ts';
 import { paintFor } from './style.ts';
 
@@ -9,7 +10,9 @@ import { paintFor } from './style.ts';
 export async function reportFailure(error: unknown): Promise<number> {
   const paint = paintFor(process.stderr, process.env);
   const head = paint('etcd-mesos:', 'red');
-  if (error instanceof CodedError) {
+  if (error instanceof OptionsError) {
+    await write(error.problems.map(({ message, hint }) => `${head} ${message}\n${indent(hint)}\n`).join(''));
+  } else if (error instanceof CodedError) {
     const hint = error.hint === undefined ? '' : `${indent(error.hint)}\n`;
     await write(`${head} ${indent(error.message).trimStart()}\n${hint}`);
   } else {

@@ -86,7 +86,7 @@ export const OPTIONS = {
   masterTimeoutMs: option({
     name: 'master-timeout',
     kind: durationKind(0, DAY_MS),
-    initial: 60 * SECOND_MS,
+    initial: 30 * SECOND_MS,
     about:
       'How long to look for a master that accepts the first subscription before giving up with exit code 3; ' +
       '0 never gives up. A subscription that is lost later is renewed for ever.',

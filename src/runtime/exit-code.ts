@@ -1,3 +1,4 @@
+import { CodedError } from '../base/errors.ts';
 import { StateStoreError } from '../base/ports.ts';
 import { EtcdBinaryError } from '../etcd/versions.ts';
 import { SchedulerError } from '../framework/config.ts';
@@ -11,8 +12,8 @@ import { StartError } from './start-error.ts';
 /** With which code the program ends, and why; `docs/exit-codes.md` tells what to do about each. */
 export const EXIT = {
   ok: 0,
-  /** It ran and the answer is no: not healthy, not there yet. */
-  unhealthy: 1,
+  /** It ran and the answer is no: not healthy, not there yet, nobody answers. */
+  failed: 1,
   badOptions: 2,
   noMaster: 3,
   cannotListen: 4,
@@ -37,7 +38,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof OrderKeyError) return EXIT.state;
   if (error instanceof EtcdBinaryError) return EXIT.etcd;
   if (error instanceof ArtifactError) return EXIT.artifact;
-  return EXIT.internal;
+  return error instanceof CodedError ? EXIT.failed : EXIT.internal;
 }
 
 const START_CODES: Readonly<Record<StartError['code'], ExitCode>> = {

@@ -1,4 +1,5 @@
-import { chmod, mkdir, open, readFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, open, readFile, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { describeError } from '../base/errors.ts';
 import { createOrderKey, type OrderKey, parseOrderKey } from '../protocol/signature.ts';
@@ -41,15 +42,18 @@ export async function openOrderKey(
   return key;
 }
 
+/** Whole or not at all: whoever finds the file finds the key in it. Rejects with EEXIST where there is one. */
 async function writeDurably(file: string, text: string): Promise<void> {
-  const handle = await open(file, 'wx', KEY_MODE);
+  const draft = `${file}.${randomUUID()}`;
+  const handle = await open(draft, 'wx', KEY_MODE);
   try {
     await handle.writeFile(text);
     await handle.sync();
+    await link(draft, file);
   } finally {
     await handle.close();
+    await unlink(draft);
   }
-  await chmod(file, KEY_MODE);
   const directory = await open(path.dirname(path.resolve(file)), 'r');
   try {
     await directory.sync();

@@ -56,10 +56,21 @@ export async function runScheduler(inputs: SchedulerInputs): Promise<void> {
   });
   for (const warning of warnings) log.warn('option', { warning });
 
+  try {
+    await runWith(options, log, stop.signal);
+  } catch (error) {
+    log.error('scheduler ends', { error });
+    throw error;
+  }
+  log.info('scheduler stopped', { members: 'left running' });
+}
+
+async function runWith(options: SchedulerOptions, log: Logger, signal: AbortSignal): Promise<void> {
   const etcd = await etcdOf(options);
   if (etcd !== null) {
-    log.info('etcd found', { path: etcd.path, version: etcd.version });
-    for (const warning of etcd.warnings) log.warn('etcd has a known defect', { warning });
+    const { path, version, warnings } = etcd;
+    if (warnings.length === 0) log.info('etcd found', { path, version });
+    else log.warn('etcd with known defects found', { path, version, defects: warnings });
   }
   const token =
     options.apiTokenFile === null ? null : await readSecret('--api-token-file', options.apiTokenFile);
@@ -67,11 +78,10 @@ export async function runScheduler(inputs: SchedulerInputs): Promise<void> {
   const store = await openFileStateStore(options.stateDir);
   try {
     const orderKey = await openOrderKey(options.orderKeyFile, { mayCreate: (await store.load()) === null });
-    await serve({ options, log, token, secret, store, orderKey }, etcd, stop.signal);
+    await serve({ options, log, token, secret, store, orderKey }, etcd, signal);
   } finally {
     await store.close();
   }
-  log.info('scheduler stopped', { members: 'left running' });
 }
 
 interface Parts {
@@ -139,7 +149,7 @@ async function runOn(
         ids: createSystemIds(),
         log,
         store,
-        members: createMembersHttp({ transport, clock }),
+        members: createMembersHttp(transport),
         orderKey,
       },
       onStory: ({ slot, text, reason }) => log.info('story', { slot, text, reason }),

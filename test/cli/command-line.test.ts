@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -198,12 +198,21 @@ describe('the scheduler ends before it does anything', () => {
   test('with 5 where its state is broken, and leaves that as it was', async () => {
     const etcd = await program('etcd', 'etcd Version: 3.5.21');
     const broken = path.join(directory, 'broken');
-    await rm(broken, { recursive: true, force: true });
-    await writeFile(broken, 'a file');
-    const { code, stderr } = await runCli([...base(), '--etcd-binary', etcd, '--state-dir', broken].slice(0));
-    expect([code, stderr]).toEqual([2, expect.stringContaining('--state-dir')]);
-    const args = ['scheduler', '--master', '127.0.0.1:1', '--etcd-binary', etcd, '--state-dir', broken];
-    expect((await runCli(args)).code).toBe(5);
+    await mkdir(broken);
+    await writeFile(path.join(broken, 'record'), 'garbage');
+    const args = ['scheduler', '--master', '127.0.0.1:1', '--etcd-binary', etcd, '--state-dir'];
+    const { code, stderr } = await runCli([...args, broken]);
+    expect([code, stderr]).toEqual([5, expect.stringContaining(path.join(broken, 'record'))]);
+    expect(await readFile(path.join(broken, 'record'), 'utf8')).toBe('garbage');
+    expect((await runCli([...args, etcd])).code).toBe(5);
+  });
+
+  test('with 5 where its members know another key than there is', async () => {
+    const etcd = await program('etcd', 'etcd Version: 3.5.21');
+    const key = path.join(directory, 'key.pem');
+    await writeFile(key, 'not a key');
+    const { code, stderr } = await runCli([...base(), '--etcd-binary', etcd, '--order-key-file', key]);
+    expect([code, stderr]).toEqual([5, expect.stringContaining('is not a private key')]);
   });
 
   test('with 3 where no master is', async () => {
