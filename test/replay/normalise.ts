@@ -30,7 +30,7 @@ export const TIME = '<time>';
 export function normalise(value: Json, symbols: Symbols, key = ''): Json {
   if (isPointInTime(key, value)) return TIME;
   if (typeof value === 'string') {
-    return key === 'uuid' ? symbols.of('uuid', value) : symbolise(value, symbols);
+    return isUuidKey(key) ? symbols.of('uuid', value) : symbolise(value, symbols);
   }
   if (typeof value === 'number') return key === 'executor_pid' ? symbols.of('pid', String(value)) : value;
   if (value === null || typeof value === 'boolean') return value;
@@ -38,8 +38,13 @@ export function normalise(value: Json, symbols: Symbols, key = ''): Json {
   return Object.fromEntries(
     Object.entries(value)
       .sort(([left], [right]) => (left < right ? -1 : 1))
-      .map(([name, item]) => [name, normalise(item, symbols, key === 'uuid' ? 'uuid' : name)]),
+      .map(([name, item]) => [name, normalise(item, symbols, isUuidKey(key) ? key : name)]),
   );
+}
+
+/** Fields that hold a UUID's bytes in base64, as they are or below `value`. */
+export function isUuidKey(key: string): boolean {
+  return key === 'uuid' || key === 'status_update_uuid';
 }
 
 /** An id that Mesos makes: a UUID, alone or followed by what it numbers. */

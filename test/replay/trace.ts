@@ -10,6 +10,10 @@ const FOLDER = new URL('../data/mesos-traces/', import.meta.url);
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 export type JsonObject = { readonly [key: string]: Json };
 
+export function isObject(value: Json | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
 export interface TraceResponse {
   readonly status: number;
   /** Lower-case names. */
@@ -64,6 +68,8 @@ export type TraceEntry =
   | { readonly t: number; readonly kind: 'disconnect'; readonly scheduler: string }
   | { readonly t: number; readonly kind: 'note'; readonly text: string }
   | { readonly t: number; readonly kind: 'zookeeper' | 'sandbox' | 'processes' };
+
+export type Entry<Kind extends TraceEntry['kind']> = Extract<TraceEntry, { readonly kind: Kind }>;
 
 /** The names of all recordings, as `06-scheduler-failover`, sorted. */
 export function traceNames(): readonly string[] {
