@@ -1,0 +1,97 @@
+import { withDeadline } from '../base/deadline.ts';
+import type { Clock } from '../base/ports.ts';
+import { type EtcdClient, EtcdError } from '../etcd/port.ts';
+import type { OrderProblem, Receipt } from '../protocol/orders.ts';
+import { receiptOf } from './admission.ts';
+import type { Work } from './decide.ts';
+
+export type ClusterWork = Work & {
+  readonly kind: 'member-add' | 'member-remove' | 'member-promote' | 'move-leader';
+};
+
+/** etcd itself gives a change up after 5 s and two elections; whoever ordered waits a little longer. */
+export const CLUSTER_WORK_MS_MAX = 8_000;
+
+interface Asked {
+  readonly clock: Clock;
+  readonly client: EtcdClient;
+  /** Of the order. */
+  readonly id: string;
+}
+
+/** Asks our own etcd to change the cluster. What is so already is done; a receipt tells everything else. */
+export async function askEtcd({ clock, client, id }: Asked, work: ClusterWork): Promise<Receipt> {
+  try {
+    const memberId = await withDeadline(
+      clock,
+      CLUSTER_WORK_MS_MAX,
+      new AbortController().signal,
+      async (signal) => await change(client, work, signal),
+    );
+    return { ...receiptOf(id, 'done', null, `${work.kind} done`), memberId };
+  } catch (error) {
+    return failed(id, work, error);
+  }
+}
+
+async function change(client: EtcdClient, work: ClusterWork, signal: AbortSignal): Promise<string | null> {
+  switch (work.kind) {
+    case 'member-add':
+      return await add(client, work.peerUrl, signal);
+    case 'member-remove':
+      await unless('member-not-found', async () => await client.memberRemove(work.memberId, signal));
+      return null;
+    case 'member-promote':
+      await unless('not-a-learner', async () => await client.memberPromote(work.memberId, signal));
+      return null;
+    case 'move-leader': {
+      const { leaderId, memberId } = await client.status(signal);
+      // Not ours to hand over: somebody else leads already.
+      if (leaderId === memberId && memberId !== work.memberId) {
+        await unless('not-leader', async () => await client.moveLeader(work.memberId, signal));
+      }
+      return null;
+    }
+  }
+}
+
+/** A retried add is recognised by its peer URL (S2). */
+async function add(client: EtcdClient, peerUrl: string, signal: AbortSignal): Promise<string> {
+  const listed = async (): Promise<string | undefined> => {
+    await client.confirmQuorum(signal);
+    return (await client.members(signal)).find((member) => member.peerUrls.includes(peerUrl))?.id;
+  };
+  const known = await listed();
+  if (known !== undefined) return known;
+  try {
+    return (await client.memberAddLearner(peerUrl, signal)).memberId;
+  } catch (error) {
+    if (!(error instanceof EtcdError) || error.code !== 'peer-url-exists') throw error;
+    const added = await listed();
+    if (added === undefined) throw error;
+    return added;
+  }
+}
+
+async function unless(code: EtcdError['code'], work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof EtcdError && error.code === code)) throw error;
+  }
+}
+
+function failed(id: string, work: ClusterWork, error: unknown): Receipt {
+  if (!(error instanceof EtcdError)) {
+    return receiptOf(id, 'failed', 'timeout', `${work.kind}: no answer in ${CLUSTER_WORK_MS_MAX} ms`);
+  }
+  return receiptOf(id, 'failed', PROBLEMS[error.code] ?? 'etcd-error', error.message);
+}
+
+const PROBLEMS: Partial<Record<EtcdError['code'], OrderProblem>> = {
+  timeout: 'timeout',
+  aborted: 'timeout',
+  'unhealthy-cluster': 'unhealthy-cluster',
+  'learner-not-ready': 'learner-not-ready',
+  'too-many-learners': 'too-many-learners',
+};

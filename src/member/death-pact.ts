@@ -1,0 +1,30 @@
+/**
+ * etcd must never outlive its supervisor: a task that Mesos reports as ended would serve on. The kernel keeps
+ * that promise: util-linux's setpriv sets the parent-death signal and then becomes the program.
+ */
+export const SETPRIV = 'setpriv';
+
+/** The arguments with which {@link SETPRIV} becomes `program`. */
+export function underDeathPact(program: string, args: readonly string[]): readonly string[] {
+  return ['--pdeathsig', 'KILL', '--', program, ...args];
+}
+
+/** Marks every etcd of ours in its environment, with the member it belongs to as its value. */
+export const MEMBER_VARIABLE = 'MEMBER_OF_ETCD_MESOS';
+
+export const memberMark = (launch: { readonly cluster: string; readonly slot: string }): string =>
+  `${launch.cluster}/${launch.slot}`;
+
+/** What etcd needs of ours: its own variables (`ETCD_NAME` …) would override what it is told, proxies its peers. */
+const PASSED_ON = ['PATH', 'TZ', 'GOMAXPROCS', 'GOGC', 'GOMEMLIMIT', 'ETCD_UNSUPPORTED_ARCH'];
+
+export function etcdEnvironment(
+  launch: { readonly cluster: string; readonly slot: string },
+  environment: Readonly<Record<string, string | undefined>>,
+): Readonly<Record<string, string>> {
+  const passed = PASSED_ON.flatMap((name) => {
+    const value = environment[name];
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  return { ...Object.fromEntries(passed), [MEMBER_VARIABLE]: memberMark(launch) };
+}

@@ -1,0 +1,166 @@
+import { withDeadline } from '../base/deadline.ts';
+import type { Clock } from '../base/ports.ts';
+import type { EtcdClient, EtcdStatus } from '../etcd/port.ts';
+import type { EtcdMember, Probe } from '../protocol/member-status.ts';
+
+/** Looks at one run of our own etcd, again and again, over loopback. */
+export interface Prober {
+  /** Until `signal` aborts; never rejects. */
+  run(signal: AbortSignal): Promise<void>;
+  /** Something was changed: what was confirmed before says nothing any more, look closely. */
+  noteChange(): void;
+  /** `null` while etcd does not answer. */
+  probe(): Probe | null;
+}
+
+/** One look that was answered. */
+export interface Look {
+  readonly status: EtcdStatus;
+  readonly members: readonly EtcdMember[];
+  /** A linearizable read had been answered before the status was asked for. */
+  readonly confirmed: boolean;
+}
+
+export interface ProberOptions {
+  readonly clock: Clock;
+  readonly client: EtcdClient;
+  /** Told after every look that was answered, before the next. */
+  readonly onLook: (look: Look) => Promise<void>;
+  /** Told when anything about the probe may have changed. */
+  readonly onChange: () => void;
+}
+
+/** Pause between looks while something may be about to change, and once nothing does. */
+export const UNSETTLED_MS = 100;
+export const SETTLED_MS = 500;
+/** How long after a change it is looked at closely. */
+export const UNSETTLED_FOR_MS = 5_000;
+/** Local evidence needs no other member: an etcd that does not give it in this time is in trouble. */
+export const LOCAL_MS_MAX = 2_000;
+/** The linearizable read hangs without a quorum; it runs beside the local looks, which never wait for it. */
+export const CONFIRM_MS_MAX = 1_000;
+/** Failed looks in a row until etcd counts as not answering. */
+const FAILURES_MAX = 2;
+
+interface Evidence<T> {
+  readonly value: T;
+  /** Monotonic, when it was asked for: it may be as old as that. */
+  readonly atMs: number;
+}
+
+export function createProber(options: ProberOptions): Prober {
+  const { clock, client } = options;
+  let local: Evidence<{ status: EtcdStatus; members: readonly EtcdMember[] }> | null = null;
+  let confirmed: Evidence<readonly EtcdMember[]> | null = null;
+  let confirmedAtMs = Number.POSITIVE_INFINITY;
+  let confirming = false;
+  let failures = 0;
+  let changedAtMs = clock.monotonicMs();
+  let shape = '';
+  let pause = new AbortController();
+  /** What was begun before then cannot know of the newest change. */
+  let staleBeforeMs = Number.NEGATIVE_INFINITY;
+
+  const isSettled = () =>
+    local !== null &&
+    !local.value.status.isLearner &&
+    local.value.status.leaderId !== null &&
+    clock.monotonicMs() - changedAtMs >= UNSETTLED_FOR_MS;
+
+  const look = async (signal: AbortSignal): Promise<void> => {
+    const atMs = clock.monotonicMs();
+    const wasConfirmed = confirmed !== null && confirmedAtMs <= atMs;
+    try {
+      const value = await withDeadline(clock, LOCAL_MS_MAX, signal, async (within) => {
+        const status = await client.status(within);
+        return { status, members: status.isLearner ? [] : await client.members(within) };
+      });
+      failures = 0;
+      local = { value, atMs };
+      if (value.status.isLearner || value.status.leaderId === null) confirmed = null;
+      noteShape(value);
+      await options.onLook({ ...value, confirmed: wasConfirmed });
+    } catch {
+      failures += 1;
+      if (signal.aborted || local === null || failures < FAILURES_MAX) return;
+      local = null;
+      confirmed = null;
+      changedAtMs = clock.monotonicMs();
+    }
+    options.onChange();
+  };
+
+  /** Leadership and membership: a change of either makes the next looks follow closely. */
+  const noteShape = ({ status, members }: { status: EtcdStatus; members: readonly EtcdMember[] }) => {
+    const next = JSON.stringify([status.leaderId, status.isLearner, members]);
+    if (next !== shape) changedAtMs = clock.monotonicMs();
+    shape = next;
+  };
+
+  const confirm = async (signal: AbortSignal): Promise<void> => {
+    if (confirming || local === null || local.value.status.isLearner) return;
+    confirming = true;
+    const atMs = clock.monotonicMs();
+    try {
+      const value = await withDeadline(clock, CONFIRM_MS_MAX, signal, async (within) => {
+        await client.confirmQuorum(within);
+        return await client.members(within);
+      });
+      if (atMs >= staleBeforeMs) {
+        confirmed = { value, atMs };
+        confirmedAtMs = clock.monotonicMs();
+      }
+    } catch {
+      confirmed = null;
+    } finally {
+      confirming = false;
+    }
+    if (!signal.aborted) options.onChange();
+  };
+
+  return {
+    async run(signal) {
+      while (!signal.aborted) {
+        await look(signal);
+        void confirm(signal);
+        pause = new AbortController();
+        const end = () => pause.abort();
+        signal.addEventListener('abort', end, { once: true });
+        await clock.sleep(isSettled() ? SETTLED_MS : UNSETTLED_MS, pause.signal);
+        signal.removeEventListener('abort', end);
+      }
+      local = null;
+      confirmed = null;
+    },
+    noteChange() {
+      changedAtMs = clock.monotonicMs();
+      staleBeforeMs = changedAtMs;
+      confirmed = null;
+      pause.abort();
+    },
+    probe: () => (local === null ? null : probeOf(local, confirmed, clock.monotonicMs())),
+  };
+}
+
+function probeOf(
+  local: Evidence<{ status: EtcdStatus; members: readonly EtcdMember[] }>,
+  confirmed: Evidence<readonly EtcdMember[]> | null,
+  nowMs: number,
+): Probe {
+  const { status, members } = local.value;
+  return {
+    ageMs: Math.max(0, nowMs - Math.min(local.atMs, confirmed?.atMs ?? local.atMs)),
+    ...status,
+    errors: [...status.errors],
+    alarms: status.errors.flatMap(alarmOf),
+    confirmedMembers: confirmed === null ? null : [...confirmed.value],
+    localMembers: [...members],
+  };
+}
+
+/** etcd's Status lists an alarm as the text of its protobuf: `memberID:1234 alarm:NOSPACE `. */
+function alarmOf(error: string): readonly { memberId: string; alarm: string }[] {
+  const match = /memberID:(\d+) alarm:(\w+)/.exec(error);
+  if (match === null) return [];
+  return [{ memberId: BigInt(match[1] ?? '0').toString(16), alarm: match[2] ?? '' }];
+}
