@@ -147,8 +147,7 @@ export async function startLocalCluster(
 
   async function start(): Promise<void> {
     for (const [index, agent] of options.agents.entries()) hosts.push(await describeHost(agent, index));
-    await startMaster();
-    await Promise.all(hosts.map(startAgent));
+    await Promise.all([startMaster(), ...hosts.map(startAgent)]);
   }
 
   async function describeHost(agent: LocalAgentOptions, index: number): Promise<Host> {
@@ -326,6 +325,7 @@ export async function startLocalCluster(
     await endMarked((table) => markedProcesses(table, CLUSTER_VARIABLE, mark));
     for (const range of claimed) range.release();
     if (reaper.exitCode !== null || reaper.signalCode !== null) return;
+    reaper.ref();
     const ended = new Promise<void>((resolve) => reaper.once('exit', () => resolve()));
     reaper.stdin?.end();
     await ended;

@@ -4,6 +4,7 @@ import {
   closeSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -110,6 +111,7 @@ export function createProcessContainerRuntime(
   let idle: Promise<Executor> | null = null;
   mkdirSync(directoryOf(''), { recursive: true, mode: 0o700 });
   mkdirSync(sandboxes, { recursive: true });
+  const inherited = readdirSync(directoryOf(''));
   keepExecutorReady();
 
   function launch(spec: ContainerSpec): void {
@@ -253,17 +255,16 @@ export function createProcessContainerRuntime(
         else finish(container);
       });
     }
-    void dropStrangers(found.map(({ containerId }) => containerId));
+    dropStrangers(found.map(({ containerId }) => containerId));
   }
 
-  /** Directories that belong to nobody: executors that were kept ready, tasks whose end was taken. */
-  async function dropStrangers(known: readonly string[]): Promise<void> {
-    const ready = await idle?.catch(() => null);
-    for (const name of await readdir(directoryOf('')).catch(() => [])) {
-      const path = directoryOf(name);
-      if (known.includes(name) || containers.has(name) || path === ready?.directory) continue;
-      const executor = readIdentity(path);
-      if (executor === null || !isAlive(executor)) await rm(path, { recursive: true, force: true });
+  /** Directories of an earlier agent that belong to nobody: executors it kept ready, tasks whose end it took. */
+  function dropStrangers(known: readonly string[]): void {
+    for (const name of inherited) {
+      if (known.includes(name)) continue;
+      const executor = readIdentity(directoryOf(name));
+      if (executor === null || !isAlive(executor))
+        rmSync(directoryOf(name), { recursive: true, force: true });
     }
   }
 
@@ -321,12 +322,12 @@ export function createProcessContainerRuntime(
   }
 
   function taskEnvironment(spec: ContainerSpec, sandbox: string): Readonly<Record<string, string>> {
-    const inherited = Object.entries(options.environment).filter(
+    const passedOn = Object.entries(options.environment).filter(
       ([name]) => INHERITED.includes(name) || name.startsWith(MARKER_PREFIX),
     );
     return {
       PATH: PATH_DEFAULT,
-      ...(Object.fromEntries(inherited) as Record<string, string>),
+      ...(Object.fromEntries(passedOn) as Record<string, string>),
       MESOS_SANDBOX: sandbox,
       MESOS_TASK_ID: spec.taskId,
       MESOS_CONTAINER_ID: spec.containerId,

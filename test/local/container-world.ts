@@ -27,7 +27,7 @@ export const ENTRY = join(import.meta.dirname, '../../src/cli/main.ts');
 export async function until<T>(
   what: string,
   look: () => T | null | undefined | false,
-  limitMs = 10_000,
+  limitMs = 30_000,
 ): Promise<T> {
   const startedMs = clock.monotonicMs();
   for (;;) {

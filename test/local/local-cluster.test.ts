@@ -2,31 +2,37 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import type { LocalCluster } from '../../src/local/local-cluster.ts';
 import { identify, isAlive, type ProcessIdentity } from '../../src/local/process-table.ts';
 import { startLocalCluster } from '../../src/runtime/local.ts';
 import { clock, until } from './container-world.ts';
 import { startScheduler } from './scheduler-client.ts';
 
+// A cluster is a handful of Node processes: on a busy machine their start alone takes a while.
+vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
+
 let directory = '';
 let cluster: LocalCluster;
 let scheduler: ReturnType<typeof startScheduler>;
 
 const size = { cpus: 2, memMb: 1024, diskMb: 2048 };
-beforeEach(async () => {
-  directory = mkdtempSync(join(tmpdir(), 'etcd-mesos-cluster-'));
+/** @param silenceMs how long an agent may be silent: short to see it unreachable, long to restart it before. */
+async function start(silenceMs = 15_000): Promise<void> {
   cluster = await startLocalCluster({
     directory,
     agents: [
       { hostname: 'a.example', ...size, zone: 'z1', attributes: { rack: 'r1' } },
       { hostname: 'b.example', ...size },
     ],
-    agentPingTimeoutMs: 100,
+    agentPingTimeoutMs: silenceMs / 3,
     agentPingTimeoutsMax: 3,
     allocationIntervalMs: 50,
   });
   scheduler = startScheduler(cluster.masterUrl);
+}
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'etcd-mesos-cluster-'));
 });
 afterEach(async () => {
   await scheduler.close();
@@ -46,6 +52,7 @@ async function taskOf(index: number, taskId: string) {
 const gone = (identity: ProcessIdentity) => until(`the end of ${identity.pid}`, () => !isAlive(identity));
 
 test('offers show the agents as they were described', async () => {
+  await start();
   const offer = await until('the offer', () =>
     [...scheduler.offers.values()].find(({ hostname }) => hostname === 'a.example'),
   );
@@ -58,6 +65,7 @@ test('offers show the agents as they were described', async () => {
 });
 
 test('a task is launched, told of and killed, and its exit is told', async () => {
+  await start();
   await scheduler.launch('t1', 'a.example', SLEEP);
   await scheduler.awaitUpdate('t1', { state: 'TASK_RUNNING', source: 'SOURCE_EXECUTOR' });
   const { identity } = await taskOf(0, 't1');
@@ -73,6 +81,7 @@ test('a task is launched, told of and killed, and its exit is told', async () =>
 });
 
 test('an agent that stops answering becomes unreachable and comes back with its task alive', async () => {
+  await start(300);
   await scheduler.launch('t1', 'a.example', SLEEP);
   await scheduler.awaitUpdate('t1', { state: 'TASK_RUNNING' });
   const { identity } = await taskOf(0, 't1');
@@ -88,6 +97,7 @@ test('an agent that stops answering becomes unreachable and comes back with its 
 test.for(['SIGTERM', 'SIGKILL'] as const)(
   'an agent ended by %s and started again goes on with its tasks',
   async (signal) => {
+    await start();
     await scheduler.launch('t1', 'a.example', SLEEP);
     await scheduler.launch('t2', 'a.example', 'while [ ! -e go ]; do sleep 0.02; done; exit 4');
     await scheduler.awaitUpdate('t1', { state: 'TASK_RUNNING' });
@@ -108,6 +118,7 @@ test.for(['SIGTERM', 'SIGKILL'] as const)(
 );
 
 test('a killed host leaves nothing, can be wiped and marked gone, and comes back as another', async () => {
+  await start(300);
   // One child in a session of its own with a clean environment, one that ignores SIGTERM.
   const family = 'env -i setsid sleep 600 & echo $! > clean; (trap "" TERM; echo x > up; sleep 600) & wait';
   await scheduler.launch('t1', 'a.example', family);
@@ -132,6 +143,7 @@ test('a killed host leaves nothing, can be wiped and marked gone, and comes back
 });
 
 test('an agent rebuilt at its address loses its tasks', async () => {
+  await start();
   await scheduler.launch('t1', 'b.example', SLEEP);
   await scheduler.awaitUpdate('t1', { state: 'TASK_RUNNING' });
   const { identity } = await taskOf(1, 't1');
@@ -143,6 +155,7 @@ test('an agent rebuilt at its address loses its tasks', async () => {
 });
 
 test('an agent marked gone ends and its tasks with it', async () => {
+  await start();
   await scheduler.launch('t1', 'a.example', SLEEP);
   await scheduler.awaitUpdate('t1', { state: 'TASK_RUNNING' });
   const { identity } = await taskOf(0, 't1');
@@ -152,6 +165,7 @@ test('an agent marked gone ends and its tasks with it', async () => {
 });
 
 test('an agent that is shut down kills its tasks and unregisters', async () => {
+  await start();
   await scheduler.launch('t1', 'a.example', 'trap "" TERM; while :; do sleep 0.05; done');
   await scheduler.awaitUpdate('t1', { state: 'TASK_RUNNING' });
   const { identity } = await taskOf(0, 't1');
@@ -161,6 +175,7 @@ test('an agent that is shut down kills its tasks and unregisters', async () => {
 });
 
 test('a master that is restarted gets agents, framework and task back', async () => {
+  await start();
   await scheduler.launch('t1', 'a.example', SLEEP);
   await scheduler.awaitUpdate('t1', { state: 'TASK_RUNNING' });
   const { identity } = await taskOf(0, 't1');

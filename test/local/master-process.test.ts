@@ -57,7 +57,12 @@ test('a stream is RecordIO over chunks and ends with the master', async () => {
   const subscribe = JSON.stringify({
     type: 'SUBSCRIBE',
     subscribe: {
-      framework_info: { user: 'root', name: 'x', roles: ['r'], capabilities: [{ type: 'MULTI_ROLE' }] },
+      framework_info: {
+        user: 'root',
+        name: 'x',
+        roles: ['r'],
+        capabilities: [{ type: 'MULTI_ROLE' }, { type: 'RESERVATION_REFINEMENT' }],
+      },
     },
   });
   const response = await fetch(`${master.url}/api/v1/scheduler`, {

@@ -58,7 +58,10 @@ export function startScheduler(masterUrl: string, frameworkId: string | null = n
     updates.push({ ...status, atMs: clock.monotonicMs() });
     const { uuid, agent_id } = status;
     if (uuid === undefined || agent_id === undefined) return;
-    void connection.call({ type: 'ACKNOWLEDGE', acknowledge: { agent_id, task_id: status.task_id, uuid } });
+    // One that is lost is asked for again by the same update.
+    connection
+      .call({ type: 'ACKNOWLEDGE', acknowledge: { agent_id, task_id: status.task_id, uuid } })
+      .catch(() => undefined);
   }
 
   async function launch(taskId: string, hostname: string, command: string): Promise<number> {
