@@ -1,4 +1,5 @@
-import { createSymbols, isUuidKey, MADE_ID, normalise } from './normalise.ts';
+import { createLearnedIds } from './learned-ids.ts';
+import { createSymbols, normalise } from './normalise.ts';
 import type { ServerScript } from './server-scripts.ts';
 import { createServerWorld, type ServerAnswer } from './server-world.ts';
 import type { Json, JsonObject, TraceEntry, TraceResponse } from './trace.ts';
@@ -72,8 +73,7 @@ function createReplay(trace: readonly TraceEntry[], { script, allocationsMs }: S
   const byExchange = new Map<string, Stream>();
   const recordedSymbols = createSymbols();
   const actualSymbols = createSymbols();
-  /** What the real ones called it → what ours call it. */
-  const translated = new Map<string, string>();
+  const ids = createLearnedIds();
   const sent = new Set<number>();
   /** By scheduler: the stream that it got last, open or not. */
   const streamIds = new Map<string, string>();
@@ -172,7 +172,7 @@ function createReplay(trace: readonly TraceEntry[], { script, allocationsMs }: S
         method,
         path,
         headers: { accept: 'application/json', ...type, ...translateHeaders(headers) },
-        body: typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(translate(body)),
+        body: typeof body === 'string' ? body : body === undefined ? '' : JSON.stringify(ids.resolve(body)),
       });
       compareResponse(entry.response, answer, describe);
       return;
@@ -183,7 +183,7 @@ function createReplay(trace: readonly TraceEntry[], { script, allocationsMs }: S
       streams.set(entry.scheduler, stream);
       byExchange.set(exchange, stream);
     }
-    const body = translate(entry.kind === 'call' ? entry.call : entry.request);
+    const body = ids.resolve(entry.kind === 'call' ? entry.call : entry.request);
     const answer = world.request({
       exchange,
       method: 'POST',
@@ -237,40 +237,12 @@ function createReplay(trace: readonly TraceEntry[], { script, allocationsMs }: S
     const left = JSON.stringify(normalise(expected, recordedSymbols));
     const right = JSON.stringify(normalise(found, actualSymbols));
     if (left !== right) throw describe(`\nrecorded ${left}\nanswered ${right}`);
-    learn(expected, found, '');
-  }
-
-  /** Both are the same but for their ids: which of ours is which of theirs. */
-  function learn(recorded: Json, actual: Json, key: string): void {
-    if (typeof recorded === 'string' && typeof actual === 'string') {
-      if (isUuidKey(key)) translated.set(recorded, actual);
-      const ours = actual.match(MADE_ID) ?? [];
-      for (const [index, id] of (recorded.match(MADE_ID) ?? []).entries()) {
-        translated.set(id, ours[index] ?? id);
-      }
-      return;
-    }
-    if (typeof recorded !== 'object' || recorded === null || typeof actual !== 'object' || actual === null)
-      return;
-    for (const [name, value] of Object.entries(recorded)) {
-      const other = (actual as Record<string, Json | undefined>)[name];
-      if (other !== undefined)
-        learn(value as Json, other, isUuidKey(key) || Array.isArray(recorded) ? key : name);
-    }
-  }
-
-  function translate(value: Json): Json {
-    if (typeof value === 'string') {
-      return translated.get(value) ?? value.replaceAll(MADE_ID, (id) => translated.get(id) ?? id);
-    }
-    if (typeof value !== 'object' || value === null) return value;
-    if (Array.isArray(value)) return value.map((item: Json) => translate(item));
-    return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, translate(item as Json)]));
+    ids.learn(expected, found);
   }
 
   function translateHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
     return Object.fromEntries(
-      Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(translate(value))]),
+      Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(ids.resolve(value))]),
     );
   }
 }
