@@ -2,6 +2,7 @@ import { CodedError } from '../base/errors.ts';
 import { StateStoreError } from '../base/ports.ts';
 import { EtcdBinaryError } from '../etcd/versions.ts';
 import { SchedulerError } from '../framework/config.ts';
+import { LocalMesosError } from '../local/local-error.ts';
 import { MesosError } from '../mesos/errors.ts';
 import { OptionsError } from '../protocol/option-sources.ts';
 import { RecordError } from '../protocol/record.ts';
@@ -38,8 +39,21 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof OrderKeyError) return EXIT.state;
   if (error instanceof EtcdBinaryError) return EXIT.etcd;
   if (error instanceof ArtifactError) return EXIT.artifact;
+  if (error instanceof LocalMesosError) return LOCAL_CODES[error.code];
   return error instanceof CodedError ? EXIT.failed : EXIT.internal;
 }
+
+const LOCAL_CODES: Readonly<Record<LocalMesosError['code'], ExitCode>> = {
+  'port-in-use': EXIT.cannotListen,
+  'no-free-ports': EXIT.cannotListen,
+  'not-loopback': EXIT.badOptions,
+  'bad-agent': EXIT.badOptions,
+  'work-directory-in-use': EXIT.state,
+  'checkpoint-unreadable': EXIT.state,
+  'start-failed': EXIT.failed,
+  'operator-call-failed': EXIT.failed,
+  'processes-left': EXIT.failed,
+};
 
 const START_CODES: Readonly<Record<StartError['code'], ExitCode>> = {
   'config-unreadable': EXIT.badOptions,
