@@ -318,6 +318,8 @@ export function judgeLook(
     // What answers must be ours: another etcd may hold the port while ours fails to bind it.
     const own = look.members.find((member) => member.id === status.memberId);
     if (own?.peerUrls.includes(view.peerUrl) === false) return { kind: 'fine' };
+    // Ids follow from the command line alone: only a quorum's answer shows that the cluster has formed (S5).
+    if (identity.clusterId === null && !look.confirmed) return { kind: 'fine' };
     const { clusterId, memberId } = status;
     return { kind: 'learned', identity: { ...identity, clusterId, memberId } };
   }
