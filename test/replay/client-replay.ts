@@ -127,7 +127,7 @@ async function replayRefusal(replay: Replay, recorded: Entry<'subscribe-refused'
     client.endsIn = code;
     expectEnd(client);
     const { error } = client.end() as { error: MesosError };
-    if (!error.message.includes(recorded.body)) throw new Error(`the error does not say ${recorded.body}`);
+    expectSaid(error, recorded.body);
     return;
   }
   const [event, ...more] = client.events.splice(0);
@@ -265,7 +265,12 @@ function expectOutcome(outcome: MesosError | null, status: number, said: string)
     return;
   }
   expectEqual(outcome?.code, status === 400 ? 'bad-call' : REFUSAL_CODES.get(status), 'the outcome');
-  if (outcome?.message.includes(said) !== true) throw new Error(`the error does not say ${said}`);
+  expectSaid(outcome, said);
+}
+
+/** What the master said is all that the error ends with. */
+function expectSaid(error: MesosError | null, said: string): void {
+  if (error?.message.endsWith(`: ${said}`) !== true) throw new Error(`the error does not say ${said}`);
 }
 
 /** A call that is not our client's to make. */

@@ -13,7 +13,7 @@ export interface Mutation {
 }
 
 /** Which parts of an entry to change: paths below the entry, such as `['response', 'status']`. */
-export type Parts = (entry: TraceEntry) => readonly (readonly string[])[];
+export type Parts = (entry: TraceEntry, entries: readonly TraceEntry[]) => readonly (readonly string[])[];
 
 /**
  * Everything in `entries` that can be changed by itself, within the `parts` that are on the wire. A string gets a
@@ -24,7 +24,9 @@ export function mutations(entries: readonly TraceEntry[], parts: Parts): readonl
   const plain = normalised(entries);
   return entries.flatMap((entry, index) =>
     leavesOf(entry as unknown as Json, [])
-      .filter(({ path }) => parts(entry).some((part) => part.every((key, depth) => path[depth] === key)))
+      .filter(({ path }) =>
+        parts(entry, entries).some((part) => part.every((key, depth) => path[depth] === key)),
+      )
       .map(({ path, value }) => () => {
         const to = otherThan(value);
         const mutated = entries.with(
@@ -39,7 +41,7 @@ export function mutations(entries: readonly TraceEntry[], parts: Parts): readonl
 }
 
 /** What of an entry a client and a server say to each other and act upon. */
-export function wireParts(entry: TraceEntry): readonly (readonly string[])[] {
+export function wireParts(entry: TraceEntry, entries: readonly TraceEntry[]): readonly (readonly string[])[] {
   switch (entry.kind) {
     case 'event':
       return [['event']];
@@ -48,11 +50,10 @@ export function wireParts(entry: TraceEntry): readonly (readonly string[])[] {
         ['request'],
         ['response', 'status'],
         ['response', 'headers', 'location'],
-        ...(entry.response.status === 200
-          ? [
-              ['response', 'headers', 'mesos-stream-id'],
-              ['response', 'headers', 'content-type'],
-            ]
+        ...(entry.response.status === 200 ? [['response', 'headers', 'content-type']] : []),
+        // A stream id is an id: it matters where a call repeats it.
+        ...(entries.some((other) => other.kind === 'call' && other.scheduler === entry.scheduler)
+          ? [['response', 'headers', 'mesos-stream-id']]
           : []),
       ];
     case 'subscribe-refused':
