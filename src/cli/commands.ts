@@ -31,6 +31,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./endpoints.ts'),
   },
   {
+    name: 'run-member',
+    summary: 'supervise one etcd: what a member’s Mesos task runs, told everything by its launch',
+    load: () => import('./run-member.ts'),
+  },
+  {
     name: 'local',
     summary: 'a Mesos of this machine: a master and agents that run real processes, for trial and tests',
     load: () => import('./local.ts'),

@@ -16,7 +16,10 @@ export const memberMark = (launch: { readonly cluster: string; readonly slot: st
   `${launch.cluster}/${launch.slot}`;
 
 /** What etcd needs of ours: its own variables (`ETCD_NAME` …) would override what it is told, proxies its peers. */
-const PASSED_ON = ['PATH', 'TZ', 'GOMAXPROCS', 'GOGC', 'GOMEMLIMIT', 'ETCD_UNSUPPORTED_ARCH'];
+const PASSED_ON = ['TZ', 'GOMAXPROCS', 'GOGC', 'GOMEMLIMIT', 'ETCD_UNSUPPORTED_ARCH'];
+
+/** Mesos may give a task none; setpriv and a bare name of etcd are looked up in it. */
+const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export function etcdEnvironment(
   launch: { readonly cluster: string; readonly slot: string },
@@ -26,5 +29,6 @@ export function etcdEnvironment(
     const value = environment[name];
     return value === undefined ? [] : [[name, value] as const];
   });
-  return { ...Object.fromEntries(passed), [MEMBER_VARIABLE]: memberMark(launch) };
+  const PATH = environment['PATH'] ?? DEFAULT_PATH;
+  return { ...Object.fromEntries(passed), PATH, [MEMBER_VARIABLE]: memberMark(launch) };
 }

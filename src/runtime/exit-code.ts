@@ -62,6 +62,7 @@ const START_CODES: Readonly<Record<StartError['code'], ExitCode>> = {
   'order-key-missing': EXIT.state,
   'port-in-use': EXIT.cannotListen,
   'cannot-listen': EXIT.cannotListen,
+  'launch-unusable': EXIT.badOptions,
   'artifact-unusable': EXIT.artifact,
 };
 

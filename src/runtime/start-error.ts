@@ -10,6 +10,8 @@ export class StartError extends CodedError<
   | 'state-unusable'
   /** The members know a key that is not there any more. */
   | 'order-key-missing'
+  /** A member's task was started without a launch that it understands. */
+  | 'launch-unusable'
   | 'port-in-use'
   | 'cannot-listen'
   /** The tarball that is to be served. */

@@ -136,7 +136,7 @@ export function startSimMember(options: SimMemberOptions): SimMember {
       environment: {},
     });
     supervisor = created;
-    created.swept.then(
+    created.ready.then(
       () => {
         listening = mortal.alive;
       },

@@ -1,0 +1,83 @@
+import { z } from 'zod';
+import { describeError } from '../base/errors.ts';
+import {
+  type HttpRequest,
+  type HttpResponse,
+  type HttpTransport,
+  HttpTransportError,
+} from '../base/ports.ts';
+import { memberStatusSchema } from '../protocol/member-status.ts';
+import { type Members, MembersError } from '../protocol/members-port.ts';
+import { receiptSchema } from '../protocol/orders.ts';
+
+/** A status is some kilobytes. */
+const BODY_BYTES_MAX = 1024 * 1024;
+
+/** Supervisors asked over HTTP. How long a question may take is the caller's to say, by its signal. */
+export function createMembersHttp(http: HttpTransport): Members {
+  return {
+    async status(url, wait, signal) {
+      const query = wait === null ? '' : `?after=${wait.after}&waitMs=${Math.round(wait.waitMs)}`;
+      const request = { method: 'GET', url: `${url}/v1/status${query}`, headers: {}, signal } as const;
+      return await ask(http, request, memberStatusSchema);
+    },
+    async order(url, order, signal) {
+      const request = {
+        method: 'POST',
+        url: `${url}/v1/orders`,
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(order),
+        signal,
+      } as const;
+      return await ask(http, request, receiptSchema);
+    },
+  };
+}
+
+async function ask<T>(http: HttpTransport, request: HttpRequest, schema: z.ZodType<T>): Promise<T> {
+  let status: number;
+  let text: string;
+  try {
+    const response = await http.request(request);
+    status = response.status;
+    text = await textOf(request, response);
+  } catch (error) {
+    throw membersErrorOf(request, error);
+  }
+  if (status !== 200) {
+    throw new MembersError('malformed', `${request.url} answered ${status}: ${text.slice(0, 200).trim()}`);
+  }
+  const parsed = schema.safeParse(jsonOf(text));
+  if (parsed.success) return parsed.data;
+  throw new MembersError('malformed', `${request.url}: ${z.prettifyError(parsed.error)}`);
+}
+
+async function textOf(request: HttpRequest, response: HttpResponse): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  let sizeBytes = 0;
+  for await (const chunk of response.body) {
+    sizeBytes += chunk.length;
+    if (sizeBytes > BODY_BYTES_MAX)
+      throw new MembersError('malformed', `${request.url} answered without end`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function membersErrorOf(request: HttpRequest, error: unknown): MembersError {
+  if (error instanceof MembersError) return error;
+  if (!(error instanceof HttpTransportError)) {
+    return new MembersError('unreachable', `${request.url}: ${describeError(error)}`, { cause: error });
+  }
+  const codes = { aborted: 'aborted', timeout: 'timeout', malformed: 'malformed' } as const;
+  const known: Partial<Record<string, MembersError['code']>> = codes;
+  return new MembersError(known[error.code] ?? 'unreachable', describeError(error), { cause: error });
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
