@@ -1,6 +1,7 @@
 import type { FrameworkInfo, HealthCheck, TaskInfo } from '../mesos/wire.ts';
 import { formatResources } from './resource-text.ts';
 import { containsResources, mergeResources, type Resources, resourceProblem } from './resources.ts';
+import { unsupportedFieldOf } from './unsupported.ts';
 
 /** What a task is judged by. */
 export interface LaunchContext {
@@ -15,8 +16,6 @@ export interface LaunchContext {
   readonly healthCheckTypes: ReadonlySet<HealthCheck['type']>;
 }
 
-/** A task's fields that Mesos knows and the local one does nothing with; each is refused, not passed over. */
-const OTHER_FIELDS = ['executor', 'container', 'check', 'limits', 'max_completion_time', 'data'] as const;
 const ID_CHARACTERS_MAX = 255;
 const PORT_MAX = 65_535;
 
@@ -47,9 +46,8 @@ export function idProblem(id: string): string | null {
 }
 
 function unsupportedProblem(task: TaskInfo, context: LaunchContext): string | null {
-  const fields = task as unknown as Readonly<Record<string, unknown>>;
-  const field = OTHER_FIELDS.find((name) => fields[name] !== undefined);
-  if (field !== undefined) return `The local Mesos does not do TaskInfo.${field}`;
+  const field = unsupportedFieldOf(task);
+  if (field !== null) return `The local Mesos does not do TaskInfo.${field}`;
   const user = task.command?.user;
   if (user !== undefined && user !== context.framework.user) {
     return `The local Mesos runs tasks as its own user, not as CommandInfo.user '${user}'`;

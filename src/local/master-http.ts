@@ -20,7 +20,7 @@ interface Answer {
 type Streaming = 'streaming';
 
 /** Characters of a request's body. */
-export const BODY_CHARACTERS_MAX = 64 * 1024 * 1024;
+const BODY_CHARACTERS_MAX = 64 * 1024 * 1024;
 const JSON_TYPE = 'application/json';
 const PROTOBUF_TYPE = 'application/x-protobuf';
 const TEXT_TYPE = 'text/plain; charset=utf-8';

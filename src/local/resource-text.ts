@@ -1,37 +1,5 @@
-import { CodedError } from '../base/errors.ts';
-import type { Attribute, Label, ReservationInfo, Resource } from '../mesos/wire.ts';
-import { joinRanges, type Resources, resourceProblem } from './resources.ts';
-
-/** What an agent is configured with cannot be read. */
-export class ResourceTextError extends CodedError<'bad-resources' | 'bad-attributes'> {}
-
-/**
- * Reads what Mesos's `--resources` takes: `cpus:4;mem:4096;disk(storage):100;ports:[31000-31099,32000-32000]`,
- * with a static reservation in parentheses, or a JSON array of resources.
- * Throws a {@link ResourceTextError} that names the part it cannot read.
- */
-export function parseResources(text: string): Resources {
-  const resources = text.trim().startsWith('[') ? parseJson(text) : parts(text).map(parseResource);
-  for (const resource of resources) {
-    const problem = resourceProblem(resource);
-    if (problem !== null) throw badResources(`${JSON.stringify(resource)}: ${problem}`);
-  }
-  return resources;
-}
-
-/** Reads what Mesos's `--attributes` takes: `rack:r1;zone:z2`. Throws a {@link ResourceTextError}. */
-export function parseAttributes(text: string): readonly Attribute[] {
-  return parts(text).map((part) => {
-    const [, name, value] = /^([^:]+):(.+)$/.exec(part) ?? [];
-    if (name === undefined || value === undefined) {
-      throw new ResourceTextError('bad-attributes', `the attribute '${part}' is not of the form name:value`, {
-        hint: "Write them as 'rack:r1;zone:z2'.",
-      });
-    }
-    if (/^\d+(\.\d+)?$/.test(value)) return { name, type: 'SCALAR', scalar: { value: Number(value) } };
-    return { name, type: 'TEXT', text: { value } };
-  });
-}
+import type { Label, ReservationInfo, Resource } from '../mesos/wire.ts';
+import { joinRanges, type Resources } from './resources.ts';
 
 /** As Mesos prints resources in its messages: `cpus(allocated: etcd):4; ports(allocated: etcd):[1-2, 5-9]`. */
 export function formatResources(resources: Resources): string {
@@ -79,47 +47,4 @@ function formatValue(resource: Resource): string {
   if (resource.type === 'RANGES') return formatRanges(resource);
   if (resource.type === 'SET') return `{${(resource.set?.item ?? []).join(', ')}}`;
   return String(Math.round((resource.scalar?.value ?? 0) * 1000) / 1000);
-}
-
-function parts(text: string): readonly string[] {
-  return text
-    .split(';')
-    .map((part) => part.trim())
-    .filter((part) => part !== '');
-}
-
-function parseJson(text: string): Resources {
-  try {
-    return JSON.parse(text) as Resources;
-  } catch (cause) {
-    throw badResources('not JSON', cause);
-  }
-}
-
-function parseResource(part: string): Resource {
-  const [, name, role, value] = /^([\w.-]+)(?:\(([^)]+)\))?:(.+)$/.exec(part) ?? [];
-  if (name === undefined || value === undefined)
-    throw badResources(`'${part}' is not of the form name:value`);
-  const reserved =
-    role === undefined || role === '*' ? {} : { reservations: [{ type: 'STATIC' as const, role }] };
-  if (/^\d+(\.\d+)?$/.test(value)) {
-    return { name, type: 'SCALAR', scalar: { value: Number(value) }, ...reserved };
-  }
-  const inner = /^\[(.*)\]$/.exec(value)?.[1];
-  const items = /^\{(.*)\}$/.exec(value)?.[1];
-  if (items !== undefined) return { name, type: 'SET', set: { item: items.split(/\s*,\s*/) }, ...reserved };
-  if (inner === undefined) throw badResources(`'${part}': neither a number nor [begin-end] nor {a,b}`);
-  const range = inner.split(',').map((piece) => {
-    const [, begin, end] = /^\s*(\d+)-(\d+)\s*$/.exec(piece) ?? [];
-    if (begin === undefined || end === undefined) throw badResources(`'${piece}' in '${part}' is no range`);
-    return { begin: Number(begin), end: Number(end) };
-  });
-  return { name, type: 'RANGES', ranges: { range: joinRanges(range) }, ...reserved };
-}
-
-function badResources(what: string, cause?: unknown): ResourceTextError {
-  return new ResourceTextError('bad-resources', `cannot read the resources: ${what}`, {
-    cause,
-    hint: "Write them as 'cpus:4;mem:4096;disk:10240;ports:[31000-31099]'.",
-  });
 }

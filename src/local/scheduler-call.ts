@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import type { Call, FrameworkInfo } from '../mesos/wire.ts';
+import { UNSUPPORTED_CALLS, UNSUPPORTED_OPERATIONS } from './unsupported.ts';
 import { isUuidBase64 } from './uuid-bytes.ts';
 
 /**
@@ -195,23 +196,6 @@ const BODIES = {
   },
 } as const;
 
-/** Types that Mesos has and {@link BODIES} has not. */
-const OTHER_TYPES = new Set([
-  'ACCEPT_INVERSE_OFFERS',
-  'DECLINE_INVERSE_OFFERS',
-  'SHUTDOWN',
-  'MESSAGE',
-  'REQUEST',
-]);
-/** Operations that Mesos has and the local one has not. */
-const OTHER_OPERATIONS = new Set([
-  'LAUNCH_GROUP',
-  'GROW_VOLUME',
-  'SHRINK_VOLUME',
-  'CREATE_DISK',
-  'DESTROY_DISK',
-]);
-
 export interface SubscribeCall {
   readonly type: 'SUBSCRIBE';
   readonly subscribe: {
@@ -236,10 +220,10 @@ export function parseSchedulerCall(json: unknown): ParsedCall {
   if (!envelope.success) return unconvertible(envelope.error);
   const { type } = envelope.data;
   const frameworkId = envelope.data.framework_id?.value;
-  if (type === undefined || !(type in BODIES || OTHER_TYPES.has(type))) return missing('type');
+  if (type === undefined || !(type in BODIES || UNSUPPORTED_CALLS.has(type))) return missing('type');
   if (type === 'SUBSCRIBE') return parseSubscribe(envelope.data, frameworkId);
   if (frameworkId === undefined) return missing('framework_id');
-  if (OTHER_TYPES.has(type)) return { kind: 'unsupported', what: `the call ${type}` };
+  if (UNSUPPORTED_CALLS.has(type)) return { kind: 'unsupported', what: `the call ${type}` };
   const operationType = unsupportedOperation(envelope.data);
   if (operationType !== null) return { kind: 'unsupported', what: `the operation ${operationType}` };
   return parseBody(type as keyof typeof BODIES, envelope.data, frameworkId);
@@ -281,7 +265,7 @@ function unsupportedOperation(json: Record<string, unknown>): string | null {
     .looseObject({ accept: z.looseObject({ operations: z.array(z.looseObject({ type: z.string() })) }) })
     .safeParse(json);
   if (!accept.success) return null;
-  return accept.data.accept.operations.find(({ type }) => OTHER_OPERATIONS.has(type))?.type ?? null;
+  return accept.data.accept.operations.find(({ type }) => UNSUPPORTED_OPERATIONS.has(type))?.type ?? null;
 }
 
 function missing(field: string): ParsedCall {

@@ -1,0 +1,128 @@
+import type { TaskInfo } from '../mesos/wire.ts';
+
+/**
+ * What of Mesos the local one does not do, in one table: it is what the machines refuse by, and what
+ * `docs/local-mesos-limits.md` shows. Nothing here is passed over in silence.
+ */
+export interface Unsupported {
+  /** What it is in Mesos. */
+  readonly what: string;
+  /** What one gets who asks for it. */
+  readonly answer: string;
+  /** Types of scheduler calls that it takes. */
+  readonly calls?: readonly string[];
+  /** Types of operations in an ACCEPT. */
+  readonly operations?: readonly string[];
+  /** Fields of a TaskInfo. */
+  readonly taskFields?: readonly string[];
+}
+
+const NOT_IMPLEMENTED = '501 with its name; nothing of the request is done';
+const TASK_ERROR = 'TASK_ERROR, REASON_TASK_INVALID, with its name';
+
+export const UNSUPPORTED: readonly Unsupported[] = [
+  {
+    what: 'Pods and the default executor: LAUNCH_GROUP',
+    answer: NOT_IMPLEMENTED,
+    operations: ['LAUNCH_GROUP'],
+  },
+  {
+    what: 'Volumes that grow and shrink, disks of resource providers (CSI)',
+    answer: NOT_IMPLEMENTED,
+    operations: ['GROW_VOLUME', 'SHRINK_VOLUME', 'CREATE_DISK', 'DESTROY_DISK'],
+  },
+  {
+    what: 'Executors of the framework’s own, and what is said to them: SHUTDOWN, MESSAGE, `TaskInfo.executor`, `.data`',
+    answer: `${NOT_IMPLEMENTED}; the fields: ${TASK_ERROR}`,
+    calls: ['SHUTDOWN', 'MESSAGE'],
+    taskFields: ['executor', 'data'],
+  },
+  {
+    what: 'REQUEST',
+    answer: NOT_IMPLEMENTED,
+    calls: ['REQUEST'],
+  },
+  {
+    what: 'Maintenance, inverse offers, `unavailability`',
+    answer: NOT_IMPLEMENTED,
+    calls: ['ACCEPT_INVERSE_OFFERS', 'DECLINE_INVERSE_OFFERS'],
+  },
+  {
+    what: 'Containers and images, networks: `TaskInfo.container`',
+    answer: TASK_ERROR,
+    taskFields: ['container'],
+  },
+  {
+    what: 'Checks other than health checks, limits, `max_completion_time`',
+    answer: TASK_ERROR,
+    taskFields: ['check', 'limits', 'max_completion_time'],
+  },
+  { what: 'Health checks by HTTP and by COMMAND; TCP is done', answer: TASK_ERROR },
+  { what: 'A `CommandInfo.user` other than the framework’s', answer: TASK_ERROR },
+  {
+    what:
+      'Operator calls other than GET_HEALTH, GET_VERSION, GET_AGENTS, GET_FRAMEWORKS, GET_TASKS and MARK_AGENT_GONE: ' +
+      'DRAIN_AGENT, quota, weights, reservations by operators, the event stream and the rest',
+    answer: NOT_IMPLEMENTED,
+  },
+  {
+    what: 'HTTP endpoints other than `/api/v1`, `/api/v1/scheduler`, `/state`, `/slaves`, `/tasks`, `/version` and `/health`',
+    answer: '404',
+  },
+  { what: 'protobuf in place of JSON', answer: NOT_IMPLEMENTED },
+  {
+    what: 'Frameworks without the capabilities MULTI_ROLE and RESERVATION_REFINEMENT',
+    answer: 'ERROR on the stream, which names the capability; the stream ends',
+  },
+  {
+    what: 'Several masters and ZooKeeper; a registry on disk',
+    answer:
+      'A master that is started anew has a new id, accepts agents and frameworks that come back, and has forgotten ' +
+      'which agents were marked gone or unreachable',
+  },
+  {
+    what: 'Authentication and authorization',
+    answer: 'As with a master that was not told to do either: credentials are not looked at',
+  },
+  {
+    what: 'Isolation',
+    answer:
+      'As under `posix/*`: cpus, memory and disk are accounted for, not enforced; tasks run as the agent’s user',
+  },
+  {
+    what: 'The fetcher’s cache; `hdfs:`, `s3:` and the like',
+    answer:
+      'URIs are fetched for every task anew; TASK_FAILED, REASON_CONTAINER_LAUNCH_FAILED for other schemes',
+  },
+  { what: 'TLS, addresses other than loopback', answer: 'Refused when the master or agent is started' },
+];
+
+const namesOf = (field: 'calls' | 'operations' | 'taskFields'): ReadonlySet<string> =>
+  new Set(UNSUPPORTED.flatMap((entry) => entry[field] ?? []));
+
+/** Types of scheduler calls that Mesos has and the local one has not. */
+export const UNSUPPORTED_CALLS = namesOf('calls');
+/** Types of operations that Mesos has and the local one has not. */
+export const UNSUPPORTED_OPERATIONS = namesOf('operations');
+const UNSUPPORTED_TASK_FIELDS = namesOf('taskFields');
+
+/** The first field of a task that is not done; `null` where there is none. */
+export function unsupportedFieldOf(task: TaskInfo): string | null {
+  return Object.keys(task).find((field) => UNSUPPORTED_TASK_FIELDS.has(field)) ?? null;
+}
+
+/** `docs/local-mesos-limits.md`. */
+export function renderUnsupported(): string {
+  return [
+    '# What the local Mesos does not do',
+    '',
+    '`etcd-mesos local` speaks the Mesos v1 API as recorded conversations with a real Mesos 1.12 have it, runs real',
+    'processes, and is for development and trial. What it leaves out of Mesos is here; whoever asks for it is told.',
+    'This page is made from the sources by `npm run docs`.',
+    '',
+    '| in Mesos | here |',
+    '| --- | --- |',
+    ...UNSUPPORTED.map(({ what, answer }) => `| ${what} | ${answer} |`),
+    '',
+  ].join('\n');
+}
