@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { PublishedView } from '../protocol/view.ts';
 import type { LocalTrial } from '../runtime/local-up.ts';
@@ -89,6 +90,16 @@ async function show(trial: LocalTrial, flags: UpFlags, signal: AbortSignal): Pro
 const isWhole = (view: PublishedView): boolean =>
   view.health.state === 'healthy' && view.health.healthyVoters >= view.size && view.intent === null;
 
+/** How to start this program again from here: it may not be in PATH, and the node that is there may be too old. */
+function ownCommand(): string {
+  const near = (file: string): string => {
+    const relative = path.relative(process.cwd(), file);
+    return relative.startsWith('..') ? file : relative;
+  };
+  const entry = process.argv[1] ?? 'etcd-mesos';
+  return /\.[jt]s$/.test(entry) ? `${near(process.execPath)} ${near(entry)}` : entry;
+}
+
 function welcome(trial: LocalTrial, view: PublishedView, flags: UpFlags): readonly string[] {
   const endpoints = view.endpoints.client.join(',');
   const isKept = flags.keep === true || flags.dir !== undefined;
@@ -96,7 +107,7 @@ function welcome(trial: LocalTrial, view: PublishedView, flags: UpFlags): readon
     `${view.health.healthyVoters} healthy members at ${endpoints}`,
     '',
     `  ETCDCTL_API=3 etcdctl --endpoints=${endpoints} put greeting hello`,
-    `  etcd-mesos status --scheduler ${trial.apiUrl}`,
+    `  ${ownCommand()} status --scheduler ${trial.apiUrl}`,
     '',
     `  logs: ${trial.directory}/scheduler.log, and the members’ below ${trial.directory}/mesos/agents`,
     `  Ctrl-C ends everything${isKept ? ' and leaves the directory' : ' and removes the directory'}`,

@@ -193,6 +193,11 @@ function readEnvironment(environment: OptionInputs['environment'], sink: Sink): 
   return entries;
 }
 
+/** A variable from which an option would be read: what starts a scheduler for a purpose of its own leaves it out. */
+export function isOptionVariable(name: string): boolean {
+  return name.startsWith(ENVIRONMENT_PREFIX) || isKnown('environment', name);
+}
+
 /** Keys are option names; nested objects are read as names joined by dots, as `node.count` in DC/OS packages. */
 function readFile(fileName: string, content: unknown, sink: Sink): readonly Entry[] {
   const leaves: (readonly [string, unknown])[] = [];

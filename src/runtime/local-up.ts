@@ -1,11 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, existsSync } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
 import { CodedError } from '../base/errors.ts';
 import type { LocalCluster } from '../local/local-cluster.ts';
+import { isOptionVariable } from '../protocol/option-sources.ts';
 import type { PublishedView } from '../protocol/view.ts';
 import { createSystemClock } from './clock.ts';
 import { startLocalCluster } from './local.ts';
@@ -32,7 +34,10 @@ export interface LocalTrial {
   readonly api: SchedulerClient;
   /** `http://127.0.0.1:<port>` */
   readonly apiUrl: string;
-  /** Calls `look` with every new view until it answers true, `signal` aborts or the scheduler ends (rejects). */
+  /**
+   * Calls `look` with every new view until it answers true or `signal` aborts. Rejects with a
+   * {@link LocalTrialError} when the scheduler ends by itself; one that was killed is started again.
+   */
   follow(look: (view: PublishedView) => boolean, signal: AbortSignal): Promise<void>;
   /** Ends everything and waits for it. */
   close(): Promise<void>;
@@ -53,7 +58,7 @@ const LISTEN_MS_MAX = 60_000;
 /** Lines of the scheduler's stderr that are kept for the message. */
 const COMPLAINT_LINES_MAX = 20;
 /** What a member gets and what an agent has: one member fits, and its successor beside it. */
-const MEMBER = { cpus: 0.1, memMb: 256, diskMb: 1024 } as const;
+const MEMBER = { cpus: 0.1, mem: 256, disk: 1024 } as const;
 const AGENT = { cpus: 1, memMb: 1024, diskMb: 4096 } as const;
 
 /** Starts master, agents and scheduler. Rejects with a coded error; nothing is left running then. */
@@ -67,25 +72,36 @@ export async function startLocalTrial(options: LocalUpOptions, signal: AbortSign
       ...AGENT,
     })),
   });
+  const ended = new AbortController();
   let scheduler: SchedulerChild | null = null;
+  const start = async (port: number): Promise<number> => {
+    await writeConfig(options, directory, { master: cluster.masterUrl, port });
+    scheduler = startScheduler(directory, options.schedulerArgs);
+    return await scheduler.port(AbortSignal.any([signal, ended.signal]));
+  };
   const close = async (): Promise<void> => {
+    ended.abort();
     await scheduler?.stop();
     await cluster.close();
     if (removes) await rm(directory, { recursive: true, force: true });
   };
   try {
-    const child = startScheduler(schedulerArguments(options, directory, cluster.masterUrl), directory);
-    scheduler = child;
-    const apiUrl = `http://127.0.0.1:${await child.port(signal)}`;
+    const port = await start(options.port);
+    const apiUrl = `http://127.0.0.1:${port}`;
     const api = createSchedulerClient(apiUrl);
-    return {
-      cluster,
-      directory,
-      api,
-      apiUrl,
-      follow: async (look, until) => await follow(api, child, look, until),
-      close,
+    const follow: LocalTrial['follow'] = async (look, until) => {
+      const clock = createSystemClock();
+      while (!until.aborted) {
+        const end = scheduler?.end() ?? null;
+        if (end?.byItself === true) throw end.error;
+        if (end !== null) await start(port);
+        // A scheduler that has only just begun has no view yet, and one that is busy may be late.
+        const view = await api.view().catch(() => null);
+        if (view !== null && look(view)) return;
+        await clock.sleep(LOOK_MS, until);
+      }
     };
+    return { cluster, directory, api, apiUrl, follow, close };
   } catch (error) {
     await close();
     throw error;
@@ -98,62 +114,77 @@ async function directoryFor(options: LocalUpOptions): Promise<string> {
   return path.resolve(options.directory);
 }
 
-function schedulerArguments(options: LocalUpOptions, directory: string, masterUrl: string): string[] {
-  return [
-    ...['--master', masterUrl, '--listen', '127.0.0.1', '--port', String(options.port)],
-    ...['--hostname', '127.0.0.1', '--artifact', 'checkout', '--state-dir', path.join(directory, 'state')],
-    ...['--cluster-size', String(options.size)],
-    ...['--cpus', String(MEMBER.cpus), '--mem', String(MEMBER.memMb), '--disk', String(MEMBER.diskMb)],
-    ...options.schedulerArgs,
-  ];
+/** A file, so that whatever is given after `--` wins. */
+async function writeConfig(
+  options: LocalUpOptions,
+  directory: string,
+  where: { readonly master: string; readonly port: number },
+): Promise<void> {
+  const settings = {
+    ...where,
+    ...MEMBER,
+    listen: '127.0.0.1',
+    hostname: '127.0.0.1',
+    artifact: 'checkout',
+    'cluster-size': options.size,
+    'state-dir': path.join(directory, 'state'),
+  };
+  await writeFile(path.join(directory, CONFIG), `${JSON.stringify(settings, null, 2)}\n`);
 }
+
+const CONFIG = 'scheduler.json';
 
 interface SchedulerChild {
   /** Resolves when it listens. Rejects with a {@link LocalTrialError} when it ends before. */
   port(signal: AbortSignal): Promise<number>;
-  readonly ended: Promise<LocalTrialError>;
+  /** `null` while it runs. */
+  end(): SchedulerEnd | null;
   stop(): Promise<void>;
 }
+interface SchedulerEnd {
+  /** By a word of its own, not by a signal. */
+  readonly byItself: boolean;
+  readonly error: LocalTrialError;
+}
 
-function startScheduler(args: readonly string[], directory: string): SchedulerChild {
-  const child = spawnBound([process.execPath, programEntry(), 'scheduler', ...args]);
+function startScheduler(directory: string, args: readonly string[]): SchedulerChild {
+  const config = ['--config', path.join(directory, CONFIG)];
+  const child = spawnBound([process.execPath, programEntry(), 'scheduler', ...config, ...args]);
   const complaint: string[] = [];
   const log = createWriteStream(path.join(directory, 'scheduler.log'), { flags: 'a' });
   const listening = Promise.withResolvers<number>();
-  if (child.stdout !== null) {
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      log.write(`${line}\n`);
-      const port = portIn(line);
-      if (port !== null) listening.resolve(port);
-    });
-  }
-  if (child.stderr !== null) {
-    createInterface({ input: child.stderr }).on('line', (line) => {
-      complaint.push(line);
-      complaint.splice(0, complaint.length - COMPLAINT_LINES_MAX);
-    });
-  }
-  const closed = new Promise<void>((resolve) => {
-    child.once('close', () => resolve());
-    child.once('error', () => resolve());
+  onLines(child.stdout, (line) => {
+    log.write(`${line}\n`);
+    const port = portIn(line);
+    if (port !== null) listening.resolve(port);
   });
-  const ended = closed.then(() => {
-    const how = child.signalCode ?? `exit code ${child.exitCode}`;
-    const said = complaint.length === 0 ? '' : `:\n${complaint.join('\n')}`;
-    return new LocalTrialError('scheduler-ended', `the scheduler ended (${how})${said}`);
+  onLines(child.stderr, (line) => {
+    complaint.push(line);
+    complaint.splice(0, complaint.length - COMPLAINT_LINES_MAX);
+  });
+  let end: SchedulerEnd | null = null;
+  const closed = new Promise<SchedulerEnd>((resolve) => {
+    const note = (): void => {
+      end ??= endOf(child, complaint);
+      resolve(end);
+    };
+    child.once('close', note);
+    child.once('error', note);
   });
   return {
-    ended,
+    end: () => end,
     port: async (signal) => {
-      const timeout = createSystemClock().sleep(LISTEN_MS_MAX, signal);
-      const late = timeout.then(() => {
-        signal.throwIfAborted();
-        throw new LocalTrialError(
-          'scheduler-ended',
-          `the scheduler does not listen after ${LISTEN_MS_MAX} ms`,
-        );
-      });
-      return await Promise.race([listening.promise, late, ended.then((error) => Promise.reject(error))]);
+      const tooLate = createSystemClock()
+        .sleep(LISTEN_MS_MAX, signal)
+        .then(() => {
+          signal.throwIfAborted();
+          throw new LocalTrialError(
+            'scheduler-ended',
+            `the scheduler does not listen after ${LISTEN_MS_MAX} ms`,
+          );
+        });
+      const tooSoon = closed.then(({ error }) => Promise.reject(error));
+      return await Promise.race([listening.promise, tooLate, tooSoon]);
     },
     stop: async () => {
       child.kill('SIGTERM');
@@ -165,12 +196,27 @@ function startScheduler(args: readonly string[], directory: string): SchedulerCh
   };
 }
 
+function onLines(stream: Readable | null, take: (line: string) => void): void {
+  if (stream !== null) createInterface({ input: stream }).on('line', take);
+}
+
+function endOf(child: ChildProcess, complaint: readonly string[]): SchedulerEnd {
+  const how = child.signalCode ?? `exit code ${child.exitCode}`;
+  const said = complaint.length === 0 ? '' : `:\n${complaint.join('\n')}`;
+  const error = new LocalTrialError('scheduler-ended', `the scheduler ended (${how})${said}`);
+  return { byItself: child.signalCode === null, error };
+}
+
 /** A child that ends with this process, however that ends, where the system can promise it. */
 function spawnBound(command: readonly string[]): ChildProcess {
   const pact = ['/usr/bin/setpriv', '/bin/setpriv'].find((candidate) => existsSync(candidate));
   const [program = '', ...args] =
     pact === undefined ? command : [pact, '--pdeathsig', 'SIGTERM', '--', ...command];
-  return spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const environment = Object.entries(process.env).filter(([name]) => !isOptionVariable(name));
+  return spawn(program, args, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: Object.fromEntries(environment),
+  });
 }
 
 /** The scheduler says where it listens in its log. */
@@ -181,25 +227,5 @@ function portIn(line: string): number | null {
     return typeof port === 'number' ? port : null;
   } catch {
     return null;
-  }
-}
-
-async function follow(
-  api: SchedulerClient,
-  child: SchedulerChild,
-  look: (view: PublishedView) => boolean,
-  signal: AbortSignal,
-): Promise<void> {
-  const clock = createSystemClock();
-  let ended: LocalTrialError | null = null;
-  void child.ended.then((error) => {
-    ended = error;
-  });
-  while (!signal.aborted) {
-    // A scheduler that has only just begun has no view yet, and one that is busy may be late.
-    const view = await api.view().catch(() => null);
-    if (ended !== null) throw ended as LocalTrialError;
-    if (view !== null && look(view)) return;
-    await clock.sleep(LOOK_MS, signal);
   }
 }
