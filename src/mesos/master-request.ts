@@ -1,5 +1,4 @@
 import { DeadlineError, orAborted, startDeadline, withDeadline } from '../base/deadline.ts';
-import { describeError } from '../base/errors.ts';
 import { type Clock, type HttpResponse, type HttpTransport, HttpTransportError } from '../base/ports.ts';
 import { MesosError } from './errors.ts';
 import { isRedirect, redirectedBase } from './redirect.ts';
@@ -124,8 +123,8 @@ export function mesosErrorOf(error: unknown, base: string, signal: AbortSignal):
     return new MesosError('aborted', `${base}: the request was given up`, { cause: error });
   }
   if (!(error instanceof HttpTransportError)) return error;
-  const code = TRANSPORT_CODES[error.code];
-  return new MesosError(code, `${base}: ${describeError(error)}`, { cause: error });
+  const message = error.message.includes(base) ? error.message : `${base}: ${error.message}`;
+  return new MesosError(TRANSPORT_CODES[error.code], message, { cause: error });
 }
 
 const TRANSPORT_CODES: Readonly<Record<HttpTransportError['code'], MesosError['code']>> = {

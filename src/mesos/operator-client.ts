@@ -90,7 +90,8 @@ export function createOperatorClient(options: OperatorClientOptions): OperatorCl
   const get = async <T>(type: string, shape: Shape, signal: AbortSignal): Promise<T> => {
     const field = type.toLowerCase();
     const answer = parseAnswer<Record<string, unknown>>(type, await call({ type }, signal), null);
-    if (answer['type'] !== type) throw new MesosError('not-mesos', `the answer to ${type} is of another type`);
+    if (answer['type'] !== type)
+      throw new MesosError('not-mesos', `the answer to ${type} is of another type`);
     return checked<T>(type, answer[field] ?? {}, shape);
   };
 

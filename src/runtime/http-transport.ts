@@ -94,7 +94,7 @@ function transportErrorOf(request: HttpRequest, error: unknown, afterHead = fals
   if (request.signal.aborted)
     return new HttpTransportError('aborted', `${what} was given up`, { cause: error });
   const options = { cause: error };
-  const why = describeError(error);
+  const why = reasonOf(error);
   if (error instanceof errors.HTTPParserError || error instanceof errors.HeadersOverflowError) {
     return new HttpTransportError('malformed', `${what}: the answer is not HTTP (${why})`, options);
   }
@@ -102,6 +102,12 @@ function transportErrorOf(request: HttpRequest, error: unknown, afterHead = fals
     return new HttpTransportError('connection-lost', `${what}: the connection was lost (${why})`, options);
   }
   return new HttpTransportError('connect-failed', `${what}: no connection (${why})`, options);
+}
+
+/** When every address of a name fails, the error that collects them says nothing itself. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError) return error.errors.map(describeError).join(', ');
+  return describeError(error);
 }
 
 /** Several addresses of one name fail together, as an AggregateError; a certificate is refused by its own codes. */

@@ -1,9 +1,8 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { createServer as createTcpServer } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { type HttpRequest, type HttpTransport, HttpTransportError } from '../../src/base/ports.ts';
 import { createHttpTransport } from '../../src/runtime/http-transport.ts';
+import { serveOnLoopback } from '../sim/loopback-server.ts';
 import { createByteStream, createMemoryTransport, type MemoryHandler } from '../sim/memory-transport.ts';
 
 interface Subject {
@@ -19,18 +18,10 @@ afterEach(async () => {
 
 const SUBJECTS: Readonly<Record<string, Serve>> = {
   undici: async (handler) => {
-    const server = createServer((request, response) => void answer(handler, request, response));
-    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    const server = await serveOnLoopback(handler);
     const transport = createHttpTransport();
-    cleanups.push(
-      () =>
-        new Promise<void>((done) => {
-          server.close(() => done());
-          server.closeAllConnections();
-        }),
-      () => transport.close(),
-    );
-    return { transport, base: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+    cleanups.push(server.close, () => transport.close());
+    return { transport, base: server.base };
   },
   'in-memory': async (handler) => ({
     transport: createMemoryTransport(handler),
@@ -200,47 +191,6 @@ describe('the undici transport', () => {
     await expect(transport.request(post(url))).rejects.toMatchObject({ code: 'malformed' });
   });
 });
-
-/** Serves with a {@link MemoryHandler} over a socket. */
-async function answer(
-  handler: MemoryHandler,
-  request: IncomingMessage,
-  response: ServerResponse,
-): Promise<void> {
-  const gone = new AbortController();
-  response.on('close', () => {
-    if (!response.writableEnded) gone.abort();
-  });
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk as Buffer);
-  const headers = Object.fromEntries(
-    Object.entries(request.headers).map(([name, value]) => [name, String(value)]),
-  );
-  try {
-    const answered = await handler({
-      method: request.method as HttpRequest['method'],
-      url: `http://${request.headers.host}${request.url}`,
-      headers,
-      body: Buffer.concat(chunks).toString(),
-      gone: gone.signal,
-    });
-    response.writeHead(answered.status, answered.headers ?? {});
-    response.flushHeaders();
-    const { body } = answered;
-    if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) {
-      response.end(body ?? '');
-      return;
-    }
-    const iterator = body[Symbol.asyncIterator]();
-    gone.signal.addEventListener('abort', () => void iterator.return?.(undefined));
-    for (let next = await iterator.next(); next.done !== true; next = await iterator.next()) {
-      response.write(next.value);
-    }
-    response.end();
-  } catch {
-    request.socket.destroy();
-  }
-}
 
 function post(url: string, more: Partial<HttpRequest> = {}): HttpRequest {
   return { method: 'POST', url, headers: {}, body: '{}', signal: new AbortController().signal, ...more };

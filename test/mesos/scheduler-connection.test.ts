@@ -503,7 +503,7 @@ describe('trying again', () => {
     const world = start((network) => network.serve(M2, () => ({ status: 503, body: 'No leader elected' })));
     await world.clock.settle();
     expect(lastError(world)).toMatchObject({ code: 'no-master' });
-    expect(lastError(world).message).toContain(`${M1}: no connection`);
+    expect(lastError(world).message).toContain(`no connection to ${M1}`);
     expect(lastError(world).message).toContain(`${M2} answers 503: No leader elected`);
     await world.stop();
   });
