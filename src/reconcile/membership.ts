@@ -29,7 +29,8 @@ export interface Membership {
 /** The member list by the word of a member that completed a linearizable read; `null` if none did lately. */
 export function readMembership(pass: Pass, clusterId: string): Membership | null {
   const witnesses = witnessesOf(pass).filter((witness) => witness.probe.clusterId === clusterId);
-  const best = mostAdvanced(witnesses.filter((witness) => witness.probe.confirmedMembers !== null));
+  // A list holds all that was committed before it was asked for: the youngest knows the most.
+  const best = youngest(witnesses.filter((witness) => witness.probe.confirmedMembers !== null));
   if (best === null) return null;
   const members = best.probe.confirmedMembers ?? [];
   const leaderId = best.probe.leaderId;
@@ -112,15 +113,10 @@ export function healthOf(pass: Pass, membership: Membership | null): ClusterHeal
   return { state: leader === null ? 'quorum-lost' : 'degraded', ...base };
 }
 
-function mostAdvanced(witnesses: readonly Witness[]): Witness | null {
+function youngest(witnesses: readonly Witness[]): Witness | null {
   let best: Witness | null = null;
   for (const witness of witnesses) {
-    if (best === null || isBefore(best.probe, witness.probe)) best = witness;
+    if (best === null || witness.ageMs < best.ageMs) best = witness;
   }
   return best;
-}
-
-function isBefore(left: Probe, right: Probe): boolean {
-  const terms = compareUint64(left.raftTerm, right.raftTerm);
-  return terms < 0 || (terms === 0 && compareUint64(left.raftAppliedIndex, right.raftAppliedIndex) < 0);
 }

@@ -125,6 +125,15 @@ function nextIntent(pass: Pass, membership: Membership): Draft<Intent> | null {
     committed: false,
     ...parts,
   });
+  const joining = learnerOnItsWay(pass, membership);
+  if (joining !== undefined) {
+    const { seat, member } = joining;
+    const old = lostVoters(pass, membership).find((other) => other.seat.slot === seat.slot);
+    return open(seat.slot, 'a learner on its way', {
+      remove: old === undefined ? null : { memberId: old.member.id, seat: old.seat.id },
+      add: { seat: seat.id, peerUrl: peerUrlOf(seat), memberId: member.id },
+    });
+  }
   const leftover = membership.members.find((member) => isUnexplained(pass, membership, member));
   if (leftover !== undefined) {
     const mine = pass.record.seats.find((seat) => leftover.peerUrls.includes(peerUrlOf(seat)));
@@ -161,6 +170,21 @@ function nextIntent(pass: Pass, membership: Membership): Draft<Intent> | null {
     return open(slot, 'the slot has no member', { remove: null, add });
   }
   return null;
+}
+
+/**
+ * A learner without an intent whose place is sound: an add that took effect late; or a member list from before
+ * its promotion, which another member still tells. To remove it would be wrong then, to go on is right in both.
+ */
+function learnerOnItsWay(
+  pass: Pass,
+  membership: Membership,
+): { seat: DraftSeat; member: EtcdMember } | undefined {
+  for (const seat of pass.record.seats) {
+    const member = seat.lost === null ? memberOf(membership, seat) : undefined;
+    if (member?.isLearner === true) return { seat, member };
+  }
+  return undefined;
 }
 
 /** A learner without an intent, or a member that never started and has no seat of ours. */
@@ -211,6 +235,7 @@ function advance(pass: Pass, membership: Membership, intent: Draft<Intent>): voi
   if (intent.add !== null) intent.add.memberId = adding.id;
   if (addSeat.data !== null) addSeat.data.memberId = adding.id;
   if (adding.isLearner) nurse(pass, membership, intent, { adding, addSeat, removing });
+  else if (removing !== undefined) remove(pass, membership, intent, removing, intent.reason);
 }
 
 /** A listed learner: started, awaited, promoted; the voter it replaces goes first (never more than the target). */
@@ -228,7 +253,8 @@ function nurse(
   }
   const dead = removing !== undefined && !membership.set.healthy.has(removing.id);
   if (!isLevelWithLeader(membership, addSeat) && !dead) return;
-  if (removing !== undefined) {
+  // The only voter cannot go first: its successor votes beside it for a moment.
+  if (removing !== undefined && membership.set.voters.size > 1) {
     remove(pass, membership, intent, removing, intent.reason);
     return;
   }

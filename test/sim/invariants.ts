@@ -38,7 +38,7 @@ export interface Violation {
 export interface InvariantsOptions {
   readonly clock: Clock;
   readonly etcd: () => ModelEtcd;
-  /** Target number of voters. */
+  /** Target number of voters. The successor of an only voter votes beside it before that is removed. */
   readonly size: number;
   /** The record as it is stored now. */
   readonly record: () => ClusterRecord | null;
@@ -172,7 +172,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
       `${change.kind} ${change.memberId} without a healthy quorum of the ${before.length} voters before it`);
     require(healthyAmong(clusterId, after) >= quorumOf(after.length), 'S1', () =>
       `${change.kind} ${change.memberId} leaves ${healthyAmong(clusterId, after)} of ${after.length} voters healthy`);
-    require(after.length <= options.size, 'target', () =>
+    require(after.length <= Math.max(options.size, 2), 'target', () =>
       `${after.length} voters after ${change.kind} ${change.memberId}, ${options.size} are asked for`);
   };
 
