@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { chmod, glob, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -91,10 +91,14 @@ async function readBuildId(): Promise<string | null> {
   }
 }
 
-/** Node keeps the compiled code of what a process has loaded when the process ends. */
+/**
+ * Node keeps the compiled code of what a process has loaded when the process ends. Without options and environment
+ * a role loads all it needs, says what it lacks and ends.
+ */
 function warm(command: string): void {
-  execFileSync(process.execPath, [path.join(outputDirectory, 'etcd-mesos.js'), command, '--help'], {
-    stdio: ['ignore', 'ignore', 'inherit'],
+  spawnSync(process.execPath, [path.join(outputDirectory, 'etcd-mesos.js'), command], {
+    env: {},
+    stdio: 'ignore',
     timeout: 30_000,
   });
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import module from 'node:module';
 import { join } from 'node:path';
+import { BUILD_ID } from '../base/build.ts';
 
 /*
  * Where the built program starts: before anything is loaded that an old node could not even read. What is loaded
@@ -14,5 +15,5 @@ if (major < 22 || (major === 22 && minor < 22)) {
   );
   process.exit(1);
 }
-module.enableCompileCache(join(import.meta.dirname, '.compile-cache'));
+if (BUILD_ID !== 'source') module.enableCompileCache(join(import.meta.dirname, '.compile-cache'));
 await import('./main.ts');

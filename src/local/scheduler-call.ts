@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Call, FrameworkInfo } from '../mesos/wire.ts';
 import { UNSUPPORTED_CALLS, UNSUPPORTED_OPERATIONS } from './unsupported.ts';
 import { isUuidBase64 } from './uuid-bytes.ts';

@@ -1,7 +1,7 @@
 import { constants } from 'node:fs';
 import { access, mkdir, open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { describeError } from '../base/errors.ts';
 import { etcdId, slotName, uint64Text } from '../protocol/identifiers.ts';
 import { type MemberVolume, type StoredIdentity, VolumeError, type VolumeOwner } from './volume.ts';

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { z } from 'zod';
+import * as z from 'zod';
 import { CodedError, describeError } from '../base/errors.ts';
 import type { Logger } from '../base/ports.ts';
 import { signedOrderSchema } from '../protocol/orders.ts';
@@ -8,6 +8,7 @@ import type { Supervisor } from './supervisor.ts';
 export interface MemberServer {
   close(): Promise<void>;
 }
+/** Why a supervisor cannot be asked: its port. */
 export class MemberServerError extends CodedError<'port-in-use' | 'not-listening'> {}
 
 /** Longest wait for a change that a question may ask for. */

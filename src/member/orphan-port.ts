@@ -24,6 +24,7 @@ export interface PortHolder {
   readonly process: FoundProcess | null;
 }
 
+/** A process of an earlier supervisor holds on to what this one needs. */
 export class OrphanError extends CodedError<'still-alive' | 'unsupported'> {}
 
 export function describeHolder(holder: PortHolder): string {

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** What of etcd's own settings an operator chooses; the same for every member of a cluster. */
 export const etcdOptions = z.strictObject({

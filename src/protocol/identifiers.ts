@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** A slot's name, `etcd-0` … `etcd-6`: a stable place for a member. */
 export const slotName = z.string().regex(/^etcd-\d{1,2}$/, 'must look like etcd-0');

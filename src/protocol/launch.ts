@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { etcdOptions } from './etcd-options.ts';
 import { slotName } from './identifiers.ts';
 

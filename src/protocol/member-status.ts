@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { etcdId, slotName, uint64Text } from './identifiers.ts';
 import { PROTOCOL_VERSION } from './launch.ts';
 

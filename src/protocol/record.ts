@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { CodedError } from '../base/errors.ts';
 import { etcdOptions } from './etcd-options.ts';
 import { etcdId, slotName, uint64Text } from './identifiers.ts';

@@ -6,7 +6,7 @@ import {
   sign,
   verify,
 } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { CodedError } from '../base/errors.ts';
 import { type Order, orderSchema, type SignedOrder } from './orders.ts';
 

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { SUPERVISOR_PHASES } from './member-status.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { networkInterfaces } from 'node:os';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { BUILD_ID, VERSION } from '../base/build.ts';
 import type { Clock } from '../base/ports.ts';
 import { listenHosts } from '../etcd/arguments.ts';

@@ -69,6 +69,9 @@ function inCode(file: ProjectFile, folders: readonly FolderRule[]): readonly Fin
     if (specifier !== null && rule !== undefined) {
       for (const message of importProblems(file.path, specifier, rule)) findings.push(found(node, message));
     }
+    if (isOurs && isWholeZod(node)) {
+      findings.push(found(node, "import * as z from 'zod': by name it brings every language to each start"));
+    }
     if (isDefaultExport(node) && !/\.config\.[jt]s$/.test(file.path)) {
       findings.push(found(node, 'a default export: give it a name'));
     }
@@ -135,6 +138,13 @@ function importProblems(importer: string, specifier: string, rule: FolderRule): 
   if (own || (folder === 'base' && rule.folder !== 'src/base')) return [];
   const allowed = rule.mayImport === 'anything' ? folder !== rule.except : rule.mayImport.has(folder);
   return allowed ? [] : [`${rule.folder} may not import src/${folder}`];
+}
+
+/** `import { z } from 'zod'` keeps in a bundle all that zod has. */
+function isWholeZod(node: ts.Node): boolean {
+  if (!ts.isImportDeclaration(node) || specifierOf(node) !== 'zod') return false;
+  const bindings = node.importClause?.namedBindings;
+  return bindings !== undefined && ts.isNamedImports(bindings);
 }
 
 function isDefaultExport(node: ts.Node): boolean {
