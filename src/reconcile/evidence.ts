@@ -44,6 +44,9 @@ function foldTask(pass: Pass, seat: DraftSeat): void {
       }
       // A volume on offer is not absent: it only waits for its relaunch.
       seat.absentMs = mesos.offered.has(seat.id) ? 0 : seat.absentMs + elapsedMs;
+      if (seat.lost?.cause === 'unreachable' && mesos.offered.get(seat.id)?.volume === true) {
+        if (!isBeingReplaced(pass, seat)) seat.lost = null;
+      }
       return;
   }
 }

@@ -1,6 +1,6 @@
 import { taskIdOf } from '../protocol/identifiers.ts';
-import type { Membership } from './membership.ts';
-import { memberOf } from './membership.ts';
+import type { Membership, Witness } from './membership.ts';
+import { memberOf, witnessesOf } from './membership.ts';
 import {
   BUSY_WAKE_MS,
   block,
@@ -18,7 +18,7 @@ import {
 export function upkeep(pass: Pass, membership: Membership | null): void {
   for (const slot of slotsOf(pass.record.size)) wantPlace(pass, slot);
   for (const seat of pass.record.seats) {
-    if (seat.lost !== null) continue;
+    if (seat.lost !== null && !isNeededAgain(pass, membership, seat)) continue;
     if (seat.taskEnd !== null) wantRelaunch(pass, seat);
     else wantEtcd(pass, membership, seat);
   }
@@ -31,6 +31,15 @@ function wantPlace(pass: Pass, slot: string): void {
   const reason = seats[0]?.lost?.message ?? 'the slot has no place yet';
   pass.wants.push({ kind: 'place', slot, reason });
   block(pass, 'waits-for-offers', slot, `waits for an offer that fits: ${reason}`);
+}
+
+/**
+ * Without a quorum a voter that was given up only for its absence is fetched back, if it can be: its disk may
+ * hold what the others lack, and it votes until its removal is committed.
+ */
+function isNeededAgain(pass: Pass, membership: Membership | null, seat: DraftSeat): boolean {
+  const away = seat.lost?.cause === 'unreachable' || seat.lost?.cause === 'task-gone';
+  return away && membership === null && pass.record.epoch.phase === 'formed' && seat.data?.started === true;
 }
 
 /** L1: the same place, the same addresses, the same data, a new task. */
@@ -98,7 +107,16 @@ function mayServe(pass: Pass, membership: Membership | null, seat: DraftSeat): b
   const { intent } = pass.record;
   if (membership !== null) return memberOf(membership, seat) !== undefined;
   // Without a quorum nobody can tell; but nobody can have removed it either, unless that was our own doing.
-  return !(intent?.committed === true && intent.remove?.seat === seat.id);
+  if (intent?.committed !== true || intent.remove?.seat !== seat.id) return true;
+  // Then the others are started first, and none of them may know of the removal; raft keeps even one that was
+  // committed unseen, and the member is told of it and ends.
+  const others = pass.record.seats.filter((other) => other.id !== seat.id && other.data?.started === true);
+  const lists = ({ probe }: Witness) =>
+    probe.leaderId === null && probe.localMembers.some((member) => member.id === seat.data?.memberId);
+  return (
+    others.every((other) => (freshStatus(pass, other)?.phase ?? 'running') === 'running') &&
+    witnessesOf(pass).every((witness) => witness.seat.id === seat.id || lists(witness))
+  );
 }
 
 function resume(pass: Pass, seat: DraftSeat): void {
