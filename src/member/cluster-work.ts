@@ -1,6 +1,7 @@
 import { withDeadline } from '../base/deadline.ts';
 import type { Clock } from '../base/ports.ts';
 import { type EtcdClient, EtcdError } from '../etcd/port.ts';
+import type { EtcdMember } from '../protocol/member-status.ts';
 import type { OrderProblem, Receipt } from '../protocol/orders.ts';
 import { receiptOf } from './admission.ts';
 import type { Work } from './decide.ts';
@@ -39,10 +40,12 @@ async function change(client: EtcdClient, work: ClusterWork, signal: AbortSignal
     case 'member-add':
       return await add(client, work.peerUrl, signal);
     case 'member-remove':
-      await unless('member-not-found', async () => await client.memberRemove(work.memberId, signal));
+      if ((await listed(client, work.memberId, signal)) !== undefined) {
+        await unless('member-not-found', async () => await client.memberRemove(work.memberId, signal));
+      }
       return null;
     case 'member-promote':
-      await unless('not-a-learner', async () => await client.memberPromote(work.memberId, signal));
+      await promote(client, work.memberId, signal);
       return null;
     case 'move-leader': {
       const { leaderId, memberId } = await client.status(signal);
@@ -55,19 +58,39 @@ async function change(client: EtcdClient, work: ClusterWork, signal: AbortSignal
   }
 }
 
+/** Every committed change is in this list; asking for it takes a quorum, which every change needs anyway. */
+async function confirmedMembers(client: EtcdClient, signal: AbortSignal): Promise<readonly EtcdMember[]> {
+  await client.confirmQuorum(signal);
+  return await client.members(signal);
+}
+
+async function listed(
+  client: EtcdClient,
+  memberId: string,
+  signal: AbortSignal,
+): Promise<EtcdMember | undefined> {
+  return (await confirmedMembers(client, signal)).find((member) => member.id === memberId);
+}
+
+/** Looks first: a follower that is asked to promote a member that is not listed asks the leader until it is late. */
+async function promote(client: EtcdClient, memberId: string, signal: AbortSignal): Promise<void> {
+  const member = await listed(client, memberId, signal);
+  if (member === undefined) throw new EtcdError('member-not-found', `member ${memberId} is not listed`);
+  if (member.isLearner)
+    await unless('not-a-learner', async () => await client.memberPromote(memberId, signal));
+}
+
 /** A retried add is recognised by its peer URL (S2). */
 async function add(client: EtcdClient, peerUrl: string, signal: AbortSignal): Promise<string> {
-  const listed = async (): Promise<string | undefined> => {
-    await client.confirmQuorum(signal);
-    return (await client.members(signal)).find((member) => member.peerUrls.includes(peerUrl))?.id;
-  };
-  const known = await listed();
+  const atUrl = async () =>
+    (await confirmedMembers(client, signal)).find((member) => member.peerUrls.includes(peerUrl))?.id;
+  const known = await atUrl();
   if (known !== undefined) return known;
   try {
     return (await client.memberAddLearner(peerUrl, signal)).memberId;
   } catch (error) {
     if (!(error instanceof EtcdError) || error.code !== 'peer-url-exists') throw error;
-    const added = await listed();
+    const added = await atUrl();
     if (added === undefined) throw error;
     return added;
   }

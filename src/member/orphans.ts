@@ -162,10 +162,15 @@ async function vanished(processes: readonly Seen[], clock: Clock, signal: AbortS
   }
 }
 
-/** A zombie holds nothing any more; its parent may leave it lying. */
+/**
+ * A zombie holds nothing any more; its parent may leave it lying. But a process whose first thread is one holds
+ * all it held until its other threads have ended too.
+ */
 function isAlive(process: Seen): boolean {
   const now = attempt(() => statOf(process.pid));
-  return now !== null && now.startedAt === process.startedAt && now.state !== 'Z' && now.state !== 'X';
+  if (now === null || now.startedAt !== process.startedAt) return false;
+  const threads = attempt(() => readdirSync(`/proc/${process.pid}/task`).length) ?? 0;
+  return now.state !== 'Z' && now.state !== 'X' ? true : threads > 1;
 }
 
 function ancestorsOf(pid: number): ReadonlySet<number> {

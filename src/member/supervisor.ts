@@ -26,7 +26,7 @@ import {
   workFor,
 } from './decide.ts';
 import { describeHolder, type Orphans } from './orphan-port.ts';
-import { createProber, type Look, type Prober } from './prober.ts';
+import { createProber, type Look, type Prober, UNSETTLED_MS } from './prober.ts';
 import { createRunner, type LastExit } from './runner.ts';
 import { createSerial } from './serial.ts';
 import { createStatusBoard, type StatusDraft } from './status-board.ts';
@@ -112,6 +112,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   let writeTrouble: string | null = null;
   let identity: StoredIdentity | null = null;
   let data: DataState = 'absent';
+  /** An etcd log was seen in the identity's directory: from then on it must be there (S5). */
+  let logSeen = false;
   let floor: LogPosition | null = null;
   let floorStoredAtMs = Number.NEGATIVE_INFINITY;
   let fence: Fence | null = null;
@@ -199,6 +201,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   const lookAtData = async (): Promise<void> => {
     data = identity === null ? 'absent' : await volume.dataState(identity.epoch);
+    logSeen ||= data === 'present';
   };
 
   const storeIdentity = async (next: StoredIdentity): Promise<void> => {
@@ -230,6 +233,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   const watch = async (pid: number, ended: AbortSignal): Promise<void> => {
     log.info('etcd started', { pid, restarts: runner.restarts });
+    void awaitLog(ended);
     const mine = await options.etcd(`http://127.0.0.1:${launch.ports.client}`);
     if (ended.aborted) {
       mine.close();
@@ -248,6 +252,14 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     if (prober === own) {
       prober = null;
       client = null;
+    }
+  };
+
+  /** Notes the log as soon as etcd has written one, long before it serves. */
+  const awaitLog = async (ended: AbortSignal): Promise<void> => {
+    while (!logSeen && !ended.aborted) {
+      await lookAtData().catch(() => {});
+      if (!logSeen) await clock.sleep(UNSETTLED_MS, ended);
     }
   };
 
@@ -297,14 +309,13 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   /** The log that was there must still be there; and who took our port meanwhile is worth naming. */
   const mayRestart = async (): Promise<boolean> => {
     if (identity === null) return false;
-    const before = data;
     try {
       await lookAtData();
     } catch (error) {
       volumeTrouble = volumeTroubleOf(error);
       return false;
     }
-    if (before === 'present' && data !== 'present') {
+    if (logSeen && data !== 'present') {
       setTrouble({ dataProblem: 'data-missing', message: describeData('data-missing', identity) });
       return false;
     }
@@ -428,6 +439,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       floor = null;
       floorStoredAtMs = Number.NEGATIVE_INFINITY;
       trouble = null;
+      logSeen = false;
       await lookAtData();
     });
   };

@@ -1,0 +1,29 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type EtcdVersion, parseEtcdVersion } from '../../src/etcd/versions.ts';
+
+export interface EtcdBinary {
+  readonly path: string;
+  readonly version: EtcdVersion;
+}
+
+const CACHE = join(import.meta.dirname, '..', '..', '.cache', 'etcd');
+
+/**
+ * The etcd programs at hand: those that ETCD_BINARIES names (separated by colons), those in `.cache/etcd` (any
+ * folder that holds an `etcd`), and the system's. One of each version.
+ */
+export function etcdBinaries(): readonly EtcdBinary[] {
+  const named = (process.env['ETCD_BINARIES'] ?? '').split(':').filter((path) => path !== '');
+  const cached = existsSync(CACHE) ? readdirSync(CACHE).map((name) => join(CACHE, name, 'etcd')) : [];
+  const system = (process.env['PATH'] ?? '').split(':').map((folder) => join(folder, 'etcd'));
+  const found = new Map<string, EtcdBinary>();
+  for (const path of [...named, ...cached, ...system].filter((candidate) => existsSync(candidate))) {
+    const version = parseEtcdVersion(execFileSync(path, ['--version'], { encoding: 'utf8' }));
+    if (!found.has(version.text)) found.set(version.text, { path, version });
+  }
+  const binaries = [...found.values()];
+  console.log(`etcd versions at hand: ${binaries.map((binary) => binary.version.text).join(', ') || 'none'}`);
+  return binaries;
+}
