@@ -203,7 +203,12 @@ function blockedBy(
   const rest = pass.decision.blocked.filter(
     (one) => one.code !== 'waits-for-offers' || one.slot === null || !isPlacedOrExplained(one.slot, pass),
   );
-  const present = [...pass.problems].filter(([id]) => match.record.seats.some((seat) => seat.id === id));
+  // A refusal of something that is not wanted any more is past.
+  const present = [...pass.problems].filter(([id, { kind }]) =>
+    pass.decision.actions.some(
+      (action) => action.kind === 'order' && action.seat.id === id && action.body.kind === kind,
+    ),
+  );
   const orders = present.map(([, { slot, kind, outcome, message }]) => ({
     code: `order-${outcome}`,
     slot,
