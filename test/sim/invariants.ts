@@ -54,6 +54,9 @@ export interface InvariantsOptions {
  */
 const HINDSIGHT_MS = 5_000;
 
+/** Health is sampled this often at most. */
+const LOOK_MS = 20;
+
 interface Health {
   healthy: boolean;
   sinceMs: number;
@@ -97,8 +100,11 @@ export function createInvariants(options: InvariantsOptions): Invariants {
   const healthyAmong = (clusterId: string, voters: readonly string[]) =>
     voters.filter((id) => wasHealthy(clusterId, id)).length;
 
+  let lookedAtMs = Number.NEGATIVE_INFINITY;
   const step = () => {
     const nowMs = clock.monotonicMs();
+    if (nowMs - lookedAtMs < LOOK_MS) return;
+    lookedAtMs = nowMs;
     for (const [clusterId, state] of clusters) {
       for (const id of state.members.keys()) {
         const key = `${clusterId}/${id}`;

@@ -65,6 +65,8 @@ export interface EtcdProcess {
   serving: boolean;
   kill(signal: 'SIGTERM' | 'SIGKILL' | 'SIGQUIT'): void;
   readonly exit: Promise<ProcessExit>;
+  /** Called when it ends. */
+  readonly onExit: Set<() => void>;
 }
 
 export interface ModelEtcdOptions {
@@ -96,6 +98,8 @@ const CONNECTED_MS_MIN = 5_000;
 /** etcd's first proposal of itself may be lost; it tries again after 5 s and two election timeouts. */
 const PUBLISH_RETRY_MS = 7_000;
 const LEARNER_READY_RATIO = 0.9;
+/** Why timers are cancelled. Without a reason given a costly one is made, each time. */
+const DONE = 'done';
 
 export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
   const { clock, random, observer } = options;
@@ -156,6 +160,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
         current.serving = false;
         if (current.node !== null) raft.stop(current.node);
         observer.exited(current, result);
+        for (const listener of current.onExit) listener();
       }
       void clock.sleep(1).then(() => resolve(result));
     };
@@ -199,6 +204,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
         serving: false,
         kill,
         exit,
+        onExit: new Set(),
       };
       running.add(current);
       observer.started(current);
@@ -344,7 +350,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
     try {
       return await Promise.race([work, clock.sleep(durationMs, done.signal).then(() => 'late' as const)]);
     } finally {
-      done.abort();
+      done.abort(DONE);
     }
   };
 
@@ -365,32 +371,37 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
       throw new EtcdError('unavailable', `${url}: connection refused`);
     };
 
-    const call = async <T>(signal: AbortSignal, work: (node: RaftNode) => Promise<T>): Promise<T> => {
-      const given = AbortSignal.any([signal, closed.signal]);
-      if (given.aborted) throw new EtcdError('aborted', `${url}: the call was given up`);
-      const done = new AbortController();
+    /** One timer and one listener on each signal: there are many calls. */
+    const call = <T>(signal: AbortSignal, work: (node: RaftNode) => Promise<T>): Promise<T> => {
+      const { promise, resolve, reject } = Promise.withResolvers<T>();
+      const timer = new AbortController();
+      let process: EtcdProcess | null = null;
+      const giveUp = () => reject(new EtcdError('aborted', `${url}: the call was given up`));
+      const breakOff = () => reject(new EtcdError('unavailable', `${url}: the connection broke`));
       const answer = async (): Promise<T> => {
         await clock.sleep(loopback ? random.between(0.1, 0.5) : 2 * options.latencyMs(fromHost, host));
-        const process = serverOf();
+        process = serverOf();
+        process.onExit.add(breakOff);
         assert(process.node !== null, 'a member that serves runs raft');
-        return await Promise.race([
-          work(process.node),
-          process.exit.then((): never => {
-            throw new EtcdError('unavailable', `${url}: the connection broke`);
-          }),
-        ]);
+        return await work(process.node);
       };
-      try {
-        return await Promise.race([
-          answer(),
-          clock.sleep(CALL_DEADLINE_MS, AbortSignal.any([given, done.signal])).then((): never => {
-            if (given.aborted) throw new EtcdError('aborted', `${url}: the call was given up`);
-            throw new EtcdError('timeout', `${url}: no answer within ${CALL_DEADLINE_MS} ms`);
-          }),
-        ]);
-      } finally {
-        done.abort();
+      if (signal.aborted || closed.signal.aborted) {
+        giveUp();
+        return promise;
       }
+      signal.addEventListener('abort', giveUp);
+      closed.signal.addEventListener('abort', giveUp);
+      void clock.sleep(CALL_DEADLINE_MS, timer.signal).then(() => {
+        if (timer.signal.aborted) return;
+        reject(new EtcdError('timeout', `${url}: no answer within ${CALL_DEADLINE_MS} ms`));
+      });
+      answer().then(resolve, reject);
+      return promise.finally(() => {
+        timer.abort(DONE);
+        signal.removeEventListener('abort', giveUp);
+        closed.signal.removeEventListener('abort', giveUp);
+        process?.onExit.delete(breakOff);
+      });
     };
 
     return {

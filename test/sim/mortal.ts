@@ -30,7 +30,7 @@ export function createMortal(): Mortal {
     get alive() {
       return !death.signal.aborted;
     },
-    kill: () => death.abort(),
+    kill: () => death.abort('killed'),
     death: death.signal,
     port: (port, passive = []) =>
       new Proxy(port, {

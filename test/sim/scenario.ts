@@ -31,7 +31,7 @@ export interface ScenarioOptions {
 }
 
 const WHOLE_WITHIN_MS = 15 * 60_000;
-const CALM_MS = 30_000;
+const CALM_MS = 15_000;
 /** Scheduler passes in a virtual minute of calm, under a steady writer. */
 const PASSES_PER_MINUTE_MAX = 600;
 
@@ -50,12 +50,16 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
   });
   const plan: string[] = [];
   let failure: string | null = null;
+  const { stackTraceLimit } = Error;
+  // Thousands of errors are made in passing; the stack of the one that counts is wanted in a replay only.
+  if (options.onLine === undefined) Error.stackTraceLimit = 0;
   try {
     await live(world, random, plan);
   } catch (error) {
     failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
   } finally {
     world.end();
+    Error.stackTraceLimit = stackTraceLimit;
   }
   return {
     seed: options.seed,
@@ -85,7 +89,7 @@ async function live(world: World, random: RandomStream, plan: string[]): Promise
   const faults = random.integer(1, 4);
   for (let count = 0; count < faults; count += 1) {
     await inject(world, random, budget, say);
-    await world.run(random.chance(0.4) ? random.between(0, 2_000) : random.between(0, 90_000));
+    await world.run(random.chance(0.4) ? random.between(0, 2_000) : random.between(0, 30_000));
     if (isWhole(world)) budget.lost = 0;
   }
   say('calm');
@@ -129,7 +133,7 @@ function planCrash(world: World, random: RandomStream, say: (text: string) => vo
     kind,
     nth: kind === 'any' ? random.integer(1, 60) : random.integer(1, 3),
     when: random.pick(['before', 'sent', 'after'] as const),
-    downMs: random.chance(0.8) ? random.between(10, 2_000) : random.between(2_000, 120_000),
+    downMs: random.chance(0.8) ? random.between(10, 2_000) : random.between(2_000, 40_000),
   };
   say(`the scheduler will be killed ${plan.when} its call ${plan.nth} of kind ${kind}`);
   world.planCrash(plan);
@@ -192,13 +196,13 @@ async function inject(
     case 'agent out of sight':
       say(`the master does not reach the agent on ${host} for longer than the timeout`);
       world.cutFromMaster(host);
-      await world.run(world.unreachableTimeoutMs + random.between(5_000, 60_000));
+      await world.run(world.unreachableTimeoutMs + random.between(2_000, 20_000));
       world.network.heal(host);
       return;
     case 'host cut off':
       say(`nobody reaches ${host} for longer than the timeout`);
       world.network.isolate(host);
-      await world.run(world.unreachableTimeoutMs + random.between(5_000, 60_000));
+      await world.run(world.unreachableTimeoutMs + random.between(2_000, 20_000));
       world.network.heal(host);
       return;
     case 'host cut off shortly':
@@ -214,7 +218,7 @@ async function inject(
       world.startAgent(host);
       return;
     case 'scheduler killed': {
-      const downMs = random.between(10, 90_000);
+      const downMs = random.between(10, 40_000);
       say(`the scheduler is killed for ${Math.round(downMs / 1000)} s`);
       world.killScheduler('by the scenario', downMs);
       return;
@@ -222,7 +226,7 @@ async function inject(
     case 'scheduler cut off':
       say('the scheduler reaches nobody');
       world.network.isolate(world.schedulerHost);
-      await world.run(random.between(100, 60_000));
+      await world.run(random.between(100, 30_000));
       world.network.heal(world.schedulerHost);
   }
 }

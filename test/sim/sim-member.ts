@@ -24,6 +24,8 @@ export interface SimMember extends TaskProcess {
   order(order: SignedOrder): Promise<Receipt>;
   /** SIGKILL of the supervisor alone. Its etcd dies with it, unless it is `orphaned`. */
   kill(options: { readonly orphan: boolean }): void;
+  /** Called when it ends. */
+  readonly onExit: Set<() => void>;
 }
 
 export interface SimMemberOptions {
@@ -105,6 +107,7 @@ export function startSimMember(options: SimMemberOptions): SimMember {
   const end = (result: ProcessExit) => {
     listening = false;
     mortal.kill();
+    for (const listener of self.onExit) listener();
     ended(result);
   };
 
@@ -161,6 +164,7 @@ export function startSimMember(options: SimMemberOptions): SimMember {
     host,
     launch,
     exit,
+    onExit: new Set(),
     get alive() {
       return mortal.alive;
     },

@@ -175,7 +175,7 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
     const ended = new AbortController();
     return {
       transport: createMemoryTransport(({ gone, ...given }) => request(fromHost, given, gone, ended.signal)),
-      end: () => ended.abort(),
+      end: () => ended.abort('ended'),
     };
   };
 
@@ -218,7 +218,7 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
     const carryOutForAgent = (output: AgentOutput) => {
       switch (output.kind) {
         case 'persist':
-          checkpoint = structuredClone(output.checkpoint);
+          checkpoint = output.checkpoint;
           return;
         case 'send':
           sendToMaster(output.message);
@@ -374,7 +374,7 @@ function createTick(clock: VirtualClock, nextWakeMs: () => number | null, wake: 
   const schedule = () => {
     const next = nextWakeMs();
     if (next === dueMs) return;
-    waiting.abort();
+    waiting.abort('done');
     dueMs = next;
     if (next === null) return;
     const mine = new AbortController();
@@ -389,7 +389,7 @@ function createTick(clock: VirtualClock, nextWakeMs: () => number | null, wake: 
   return {
     schedule,
     cancel: () => {
-      waiting.abort();
+      waiting.abort('done');
       dueMs = null;
     },
   };

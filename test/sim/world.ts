@@ -98,7 +98,7 @@ export interface Canary {
 
 const SCHEDULER_HOST = '10.0.2.1';
 const CLIENT_HOST = '10.0.3.1';
-const UNREACHABLE_TIMEOUT_MS = 60_000;
+const UNREACHABLE_TIMEOUT_MS = 20_000;
 /** Conditions over everything are looked at this often, not after every timer. */
 const LOOK_MS = 250;
 /** Steps at one instant: more means that something goes round without time passing. */
@@ -283,21 +283,29 @@ export function createWorld(options: WorldOptions): World {
     };
     /** An answer arrives only over a network that is there, from a process that lives to the end of it. */
     const answered = async <T>(member: SimMember, answer: Promise<T>, signal: AbortSignal): Promise<T> => {
-      const aborted = abortOf(signal);
-      const value = await Promise.race([
-        answer,
-        aborted,
-        member.exit.then((): never => {
-          throw new MembersError('unreachable', 'the connection broke');
-        }),
-      ]);
-      await clock.sleep(network.latencyMs(member.host, fromHost));
-      return network.reachable(fromHost, member.host) ? value : await aborted;
+      const { promise, resolve, reject } = Promise.withResolvers<T>();
+      const giveUp = () => reject(new MembersError('aborted', 'the question was given up'));
+      const breakOff = () => reject(new MembersError('unreachable', 'the connection broke'));
+      if (signal.aborted) giveUp();
+      signal.addEventListener('abort', giveUp);
+      member.onExit.add(breakOff);
+      const arrive = async (): Promise<void> => {
+        const value = await answer;
+        await clock.sleep(network.latencyMs(member.host, fromHost));
+        if (network.reachable(fromHost, member.host)) resolve(value);
+      };
+      arrive().catch(reject);
+      try {
+        return await promise;
+      } finally {
+        signal.removeEventListener('abort', giveUp);
+        member.onExit.delete(breakOff);
+      }
     };
     return {
       status: async (url, wait, signal) => {
         const member = await reach(url);
-        return structuredClone(await answered(member, member.status(wait, signal), signal));
+        return await answered(member, member.status(wait, signal), signal);
       },
       order: async (url, order, signal) => {
         const member = await reach(url);
@@ -479,15 +487,6 @@ interface RunningScheduler {
   readonly stop: AbortController;
 }
 
-function abortOf(signal: AbortSignal): Promise<never> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const abort = () => reject(new MembersError('aborted', 'the question was given up'));
-  if (signal.aborted) abort();
-  else signal.addEventListener('abort', abort, { once: true });
-  promise.catch(() => {});
-  return promise;
-}
-
 /** The observer, and a line in the story for what people want to see of it. */
 function told(observer: EtcdObserver, story: Story): EtcdObserver {
   const name = (process: EtcdProcess) => `etcd ${process.host.split('.').at(-1)}`;
@@ -547,8 +546,8 @@ function configOf(size: number): SchedulerConfig {
       size,
       bootstrapWindowMs: 5_000,
       unreachableTimeoutMs: UNREACHABLE_TIMEOUT_MS,
-      volumeTimeoutMs: 120_000,
-      launchTimeoutMs: 120_000,
+      volumeTimeoutMs: 60_000,
+      launchTimeoutMs: 60_000,
       killGraceMs: 10_000,
       artifact: 'simulated',
       etcd: etcdOptions.parse({}),
