@@ -1,12 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve as resolvePath } from 'node:path';
 import type { Clock, HttpTransport, Ids, Random } from '../base/ports.ts';
 import { readAgentCheckpoint } from './agent-process.ts';
 import { EXECUTOR_JOURNAL } from './executor.ts';
 import { createJournalReader } from './journal.ts';
 import { LocalMesosError } from './local-error.ts';
-import { claimPortRange, findFreePort, type PortRange } from './port-range.ts';
+import { claimPortRange, claimPorts, findFreePort, isPortFree, type PortRange } from './port-range.ts';
 import {
   endAll,
   identify,
@@ -39,7 +39,10 @@ export interface LocalAgentOptions {
 }
 
 export interface LocalClusterOptions {
-  /** Made where it is not there; `master/` and `agents/<hostname>/` in it are the cluster's. */
+  /**
+   * Made where it is not there; `master/` and `agents/` in it are the cluster's. A cluster that was here before
+   * comes back: its agents with their ids, ports, reservations and volumes, its tasks as failed.
+   */
   readonly directory: string;
   readonly agents: readonly LocalAgentOptions[];
   /** Default: a free one. */
@@ -151,12 +154,7 @@ export async function startLocalCluster(
   }
 
   async function describeHost(agent: LocalAgentOptions, index: number): Promise<Host> {
-    let ports = agent.ports;
-    if (ports === undefined) {
-      const range = await claimPortRange(PORTS_DEFAULT, world.random);
-      claimed.push(range);
-      ports = [range.begin, range.end];
-    }
+    const ports = agent.ports ?? (await choosePorts(agent.hostname));
     return {
       agent: {
         hostname: agent.hostname,
@@ -172,7 +170,29 @@ export async function startLocalCluster(
     };
   }
 
+  /** An agent that was here before has promised its ports to tasks: it keeps them. */
+  async function choosePorts(hostname: string): Promise<readonly [number, number]> {
+    const path = join(directory, 'agents', `${hostname}.ports`);
+    const earlier = readPorts(path);
+    const range =
+      earlier === null ? await claimPortRange(PORTS_DEFAULT, world.random) : await claimPorts(...earlier);
+    if (range === null) {
+      const message = `the ports ${earlier?.join('-')} of the earlier agent ${hostname} are in use`;
+      const hint = 'end what listens there, or take another directory';
+      throw new LocalMesosError('no-free-ports', message, { hint });
+    }
+    claimed.push(range);
+    mkdirSync(join(directory, 'agents'), { recursive: true });
+    writeFileSync(path, JSON.stringify([range.begin, range.end]));
+    return [range.begin, range.end];
+  }
+
   async function startMaster(): Promise<void> {
+    // Asked before, because whoever is there may well answer like a master that is up.
+    if (!(await isPortFree(masterPort))) {
+      const message = `port ${masterPort} of 127.0.0.1 is in use`;
+      throw new LocalMesosError('port-in-use', message, { hint: 'choose another port for the master' });
+    }
     const args = ['local', 'master', '--port', String(masterPort)];
     if (options.agentPingTimeoutMs !== undefined) {
       args.push('--agent-ping-timeout', `${options.agentPingTimeoutMs}ms`);
@@ -432,6 +452,14 @@ function readTasks(directory: string): readonly LocalTask[] {
       sandbox: join(directory, 'sandboxes', task.task_id.value, containerId),
     };
   });
+}
+
+function readPorts(path: string): readonly [number, number] | null {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as [number, number];
+  } catch {
+    return null;
+  }
 }
 
 async function awaitEnd(identity: ProcessIdentity | null, clock: Clock): Promise<void> {

@@ -24,26 +24,30 @@ export interface PortRange {
  * Rejects with {@link LocalMesosError} `no-free-ports`.
  */
 export async function claimPortRange(count: number, random: Random): Promise<PortRange> {
-  const claims = join(tmpdir(), 'etcd-mesos-local-ports');
-  mkdirSync(claims, { recursive: true, mode: 0o777 });
   const places = Math.floor((LAST_PORT - FIRST_PORT + 1) / count);
   for (let attempt = 0; attempt < TRIES_MAX; attempt += 1) {
     const begin = FIRST_PORT + Math.floor(random.next() * places) * count;
-    const end = begin + count - 1;
-    // Ranges of different widths overlap: what is claimed is every hundred that the range touches.
-    const hundreds = range(Math.floor(begin / 100), Math.floor(end / 100)).map(String);
-    const claimed: string[] = [];
-    const release = () => {
-      for (const path of claimed) rmSync(path, { force: true });
-    };
-    const isOurs = hundreds.every(
-      (name) => claim(join(claims, name)) && claimed.push(join(claims, name)) > 0,
-    );
-    if (isOurs && (await areFree(range(begin, end)))) return { begin, end, release };
-    release();
+    const found = await claimPorts(begin, begin + count - 1);
+    if (found !== null) return found;
   }
   const message = `no ${count} free ports in a row between ${FIRST_PORT} and ${LAST_PORT} after ${TRIES_MAX} tries`;
   throw new LocalMesosError('no-free-ports', message, { hint: 'end what listens there, or name the ports' });
+}
+
+/** Just these ports; `null` when somebody listens on one or another cluster has them. */
+export async function claimPorts(begin: number, end: number): Promise<PortRange | null> {
+  const claims = join(tmpdir(), 'etcd-mesos-local-ports');
+  mkdirSync(claims, { recursive: true, mode: 0o777 });
+  // Ranges of different widths overlap: what is claimed is every hundred that the range touches.
+  const hundreds = range(Math.floor(begin / 100), Math.floor(end / 100)).map(String);
+  const claimed: string[] = [];
+  const release = () => {
+    for (const path of claimed) rmSync(path, { force: true });
+  };
+  const isOurs = hundreds.every((name) => claim(join(claims, name)) && claimed.push(join(claims, name)) > 0);
+  if (isOurs && (await areFree(range(begin, end)))) return { begin, end, release };
+  release();
+  return null;
 }
 
 /** A port that nobody listens on at this moment. */
@@ -59,12 +63,13 @@ export function findFreePort(): Promise<number> {
   });
 }
 
-export async function areFree(ports: readonly number[]): Promise<boolean> {
-  for (const port of ports) if (!(await isFree(port))) return false;
+async function areFree(ports: readonly number[]): Promise<boolean> {
+  for (const port of ports) if (!(await isPortFree(port))) return false;
   return true;
 }
 
-function isFree(port: number): Promise<boolean> {
+/** Whether nobody listens on it at this moment. */
+export function isPortFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', () => resolve(false));

@@ -114,7 +114,7 @@ test('children run on when the first process of a task is killed from outside', 
   process.kill(main, 'SIGKILL');
   const exited = await first('c1', 'exited');
   expect(exited).toMatchObject({ code: null, signal: 'SIGKILL', killed: false });
-  expect(exited.atMs - killedMs).toBeLessThan(1000);
+  expect(exited.atMs - killedMs).toBeLessThan(5000);
   await until('the executor is gone', () => !existsSync(join(world.directory, 'containers', 'c1')));
   expect(child !== null && isAlive(child)).toBe(true);
 });
@@ -127,7 +127,7 @@ test('a killed executor is noticed at once and its task runs on', async () => {
   const killedMs = clock.monotonicMs();
   process.kill(executorPid, 'SIGKILL');
   const told = await first('c1', 'executor-terminated');
-  expect(told.atMs - killedMs).toBeLessThan(1000);
+  expect(told.atMs - killedMs).toBeLessThan(5000);
   expect(kinds('c1')).toEqual(['starting', 'running', 'executor-terminated']);
   expect(main !== null && isAlive(main)).toBe(true);
 });

@@ -2,15 +2,12 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { LocalCluster } from '../../src/local/local-cluster.ts';
-import { identify, isAlive, type ProcessIdentity } from '../../src/local/process-table.ts';
+import { identify, isAlive, type ProcessIdentity, readProcessTable } from '../../src/local/process-table.ts';
 import { startLocalCluster } from '../../src/runtime/local.ts';
-import { clock, until } from './container-world.ts';
-import { startScheduler } from './scheduler-client.ts';
-
-// A cluster is a handful of Node processes: on a busy machine their start alone takes a while.
-vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 });
+import { clock, until } from '../local/container-world.ts';
+import { startScheduler } from '../local/scheduler-client.ts';
 
 let directory = '';
 let cluster: LocalCluster;
@@ -192,3 +189,42 @@ test('a master that is restarted gets agents, framework and task back', async ()
   await scheduler.awaitUpdate('t1', { state: 'TASK_RUNNING', reason: 'REASON_RECONCILIATION' }, sinceMs);
   expect(isAlive(identity)).toBe(true);
 });
+
+test('a cluster on the directory of an earlier one has its ports, agents and volumes', async () => {
+  await start();
+  const agents = cluster.agents;
+  const ids = [cluster.agentId(0), cluster.agentId(1)];
+  await scheduler.launch('t1', 'a.example', SLEEP);
+  await scheduler.awaitUpdate('t1', { state: 'TASK_RUNNING' });
+  await scheduler.close();
+  await cluster.close();
+  await start();
+  expect(cluster.agents).toEqual(agents);
+  expect([cluster.agentId(0), cluster.agentId(1)]).toEqual(ids);
+  expect(cluster.tasks(0)).toMatchObject([{ taskId: 't1', state: 'TASK_FAILED' }]);
+});
+
+test('a port that is taken is named, and nothing is left of the start', async () => {
+  await start();
+  const port = Number(new URL(cluster.masterUrl).port);
+  const other = join(directory, 'other');
+  const attempt = startLocalCluster({
+    directory: other,
+    masterPort: port,
+    agents: [{ hostname: 'a.example', ...size }],
+  });
+  await expect(attempt).rejects.toMatchObject({
+    code: 'port-in-use',
+    message: `port ${port} of 127.0.0.1 is in use`,
+  });
+  const left = [...readProcessTable().keys()].filter((pid) => commandOf(pid).includes(other));
+  expect(left).toEqual([]);
+});
+
+function commandOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { identify, isAlive, readProcessTable } from '../../src/local/process-table.ts';
-import { until } from './container-world.ts';
+import { until } from '../local/container-world.ts';
 
 let directory = '';
 beforeEach(() => {
@@ -28,7 +28,7 @@ test('a cluster ends with its owner, even one that is killed while an agent is p
   const owner = spawn(process.execPath, [join(import.meta.dirname, 'cluster-owner.ts'), directory], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const [words] = (await once(owner.stdout, 'data')) as [Buffer];
+  const [words] = (await Promise.race([once(owner.stdout, 'data'), once(owner, 'exit')])) as [Buffer];
   const { taskPid } = JSON.parse(words.toString()) as { taskPid: number };
   const task = identify(taskPid);
   const reapers = [...readProcessTable().values()].filter(({ parentPid }) => parentPid === owner.pid);

@@ -1,5 +1,5 @@
 import { startLocalCluster } from '../../src/runtime/local.ts';
-import { startScheduler } from './scheduler-client.ts';
+import { startScheduler } from '../local/scheduler-client.ts';
 
 // A process that owns a local cluster with a running task, for a test that kills it.
 const [directory = ''] = process.argv.slice(2);
