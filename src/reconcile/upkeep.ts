@@ -113,9 +113,11 @@ function mayServe(pass: Pass, membership: Membership | null, seat: DraftSeat): b
   const others = pass.record.seats.filter((other) => other.id !== seat.id && other.data?.started === true);
   const lists = ({ probe }: Witness) =>
     probe.leaderId === null && probe.localMembers.some((member) => member.id === seat.data?.memberId);
+  const witnesses = witnessesOf(pass).filter((witness) => witness.seat.id !== seat.id);
   return (
     others.every((other) => (freshStatus(pass, other)?.phase ?? 'running') === 'running') &&
-    witnessesOf(pass).every((witness) => witness.seat.id === seat.id || lists(witness))
+    witnesses.length > 0 &&
+    witnesses.every(lists)
   );
 }
 
