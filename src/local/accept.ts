@@ -6,6 +6,7 @@ import {
   type Framework,
   forgetOffer,
   type Master,
+  OPERATIONS_MAX,
   type OutstandingOffer,
   pidOfAgent,
   sendToAgent,
@@ -151,6 +152,10 @@ function launch(master: Master, acceptance: Acceptance, asked: TaskInfo): void {
 function operate(master: Master, acceptance: Acceptance, asked: ResourceOperation): void {
   const { framework, agent, role } = acceptance;
   const operation = withResources(asked, allocated(resourcesOf(asked), role));
+  if (master.operations.size >= OPERATIONS_MAX) {
+    tellOfFailure(master, framework, operation, `${OPERATIONS_MAX} operations were not acknowledged`);
+    return;
+  }
   const problem = operationProblem(operation, {
     role,
     total: agent.total,

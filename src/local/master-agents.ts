@@ -148,6 +148,7 @@ function reregisterAgent(master: Master, link: string, message: Message<'reregis
   master.links.set(link, agentId);
   agent.total = mergeResources(message.totalResources);
   agent.reregisteredWallMs = master.now.wallMs;
+  agent.pingTimeouts = 0;
   for (const framework of message.frameworks) recoverFramework(master, framework);
   const unknownTasks = takeTasks(master, agent, message.tasks);
   takeOperations(master, agent, message.operations);

@@ -150,7 +150,10 @@ function withJson(
   return next(value);
 }
 
-/** In the words of the parser that Mesos uses: the line, and what is left of it from the first wrong character. */
+/**
+ * In the words of the parser that Mesos uses: the line, and what is left of it from the first wrong character.
+ * Where our parser does not tell the position, the end of the body stands for it.
+ */
 function syntaxErrorOf(body: string, problem: string): string {
   const position = Number(/at position (\d+)/.exec(problem)?.[1] ?? body.length);
   const line = body.slice(0, position).split('\n').length;

@@ -129,6 +129,8 @@ export const TASKS_REMEMBERED_MAX = 1000;
 export const AGENTS_REMEMBERED_MAX = 10_000;
 /** Frameworks at a time: more is a client gone wild. */
 export const FRAMEWORKS_MAX = 1000;
+/** Operations that were not acknowledged; beyond it new ones fail. */
+export const OPERATIONS_MAX = 10_000;
 /** Refusals of one framework for one agent and role that are kept; the oldest go. */
 export const FILTERS_MAX = 100;
 
