@@ -52,23 +52,24 @@ function redrawing(terminal: Terminal, paint: Paint): LiveScreen {
   };
   return {
     note: (line) => {
-      terminal.write(`${line}\n`);
+      // Whatever the keyboard left on the line goes.
+      terminal.write(`\r\u001b[K${line}\n`);
       drawn = [];
     },
     ready: (lines) => {
       footer = ['', ...lines];
     },
     show: (view) => {
-      const story = view.story.slice(-STORY_LINES).map((line) => renderStoryLine(line, paint));
-      const lines = [...renderStatus(view, paint).trimEnd().split('\n'), '', ...story, ...footer];
-      draw(clip(lines, terminal));
+      const { columns = 80, rows = 24 } = terminal;
+      const table = renderStatus(view, paint, { brief: true }).trimEnd().split('\n');
+      // A table that scrolls would be redrawn at the wrong place: the story gets the lines that are left.
+      const left = Math.max(0, Math.min(STORY_LINES, rows - 2 - table.length - footer.length));
+      const story =
+        left === 0 ? [] : ['', ...view.story.slice(-left).map((line) => renderStoryLine(line, paint))];
+      const lines = [...table, ...story, ...footer].slice(0, Math.max(1, rows - 1));
+      draw(lines.map((line) => cut(line, columns)));
     },
   };
-}
-
-/** A line that wraps or a table that scrolls would be redrawn at the wrong place. */
-function clip(lines: readonly string[], { columns = 80, rows = 24 }: Terminal): readonly string[] {
-  return lines.slice(0, Math.max(1, rows - 1)).map((line) => cut(line, columns));
 }
 
 /** Cuts a line to a width, colours not counted. */

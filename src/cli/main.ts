@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { BUILD_ID, VERSION } from '../base/build.ts';
 import { COMMANDS, type CommandEntry } from './commands.ts';
 
+process.on('uncaughtException', (error) => void fail(error));
 await main(process.argv, COMMANDS);
 
 async function main(argv: readonly string[], entries: readonly CommandEntry[]): Promise<void> {
@@ -19,6 +20,12 @@ async function main(argv: readonly string[], entries: readonly CommandEntry[]): 
   } catch (error) {
     // What is wrong with the command line was printed by its parser: 0 after help, 2 after a complaint.
     if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : 2;
-    else process.exitCode = await (await import('./failure.ts')).reportFailure(error);
+    else await fail(error);
   }
+}
+
+/** Ends the process even where something still waits for its turn: what failed must not linger. */
+async function fail(error: unknown): Promise<never> {
+  const { reportFailure } = await import('./failure.ts');
+  process.exit(await reportFailure(error));
 }

@@ -2,13 +2,17 @@ import { formatDuration } from '../base/duration.ts';
 import type { PublishedMember, PublishedView, StoryLine } from '../protocol/view.ts';
 import type { Colour, Paint } from './style.ts';
 
-/** What `etcd-mesos status` prints: a line on the whole, the members, and what is in progress or in the way. */
-export function renderStatus(view: PublishedView, paint: Paint): string {
+/**
+ * What `etcd-mesos status` prints: a line on the whole, the members, and what is in progress or in the way.
+ * @param options.brief warnings are counted instead of listed. Default false.
+ */
+export function renderStatus(view: PublishedView, paint: Paint, options: { brief?: boolean } = {}): string {
   const lines = [
     ...summary(view, paint),
     '',
     ...table(view.members.map(memberRow), paint),
     ...problems(view, paint),
+    ...warnings(view, options.brief === true),
     ...progress(view),
     '',
     ...endpoints(view),
@@ -106,13 +110,20 @@ function problems(view: PublishedView, paint: Paint): readonly string[] {
     ...(member.problem === null ? [] : [`  ${member.slot}  ${paint(member.problem, 'red')}`]),
     ...(member.restarts === 0 ? [] : [`  ${member.slot}  etcd was started again ${member.restarts} times`]),
   ]);
-  const warnings = new Map<string, string[]>();
+  return titled('problems', lines);
+}
+
+/** Known defects of an etcd are the same for all that run it: each is said once. */
+function warnings(view: PublishedView, isBrief: boolean): readonly string[] {
+  const slotsOf = new Map<string, Set<string>>();
   for (const member of view.members) {
-    for (const warning of member.warnings)
-      warnings.set(warning, [...(warnings.get(warning) ?? []), member.slot]);
+    for (const warning of member.warnings) {
+      slotsOf.set(warning, (slotsOf.get(warning) ?? new Set()).add(member.slot));
+    }
   }
-  const shared = [...warnings].map(([warning, slots]) => `  ${[...new Set(slots)].join(', ')}  ${warning}`);
-  return [...titled('problems', lines), ...titled('warnings', shared)];
+  if (isBrief && slotsOf.size > 0) return ['', `${slotsOf.size} warnings, which status lists`];
+  const lines = [...slotsOf].map(([warning, slots]) => `  ${[...slots].join(', ')}  ${warning}`);
+  return titled('warnings', lines);
 }
 
 function progress(view: PublishedView): readonly string[] {

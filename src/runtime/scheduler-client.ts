@@ -10,6 +10,7 @@ export interface SchedulerClient {
 }
 
 /** Why the scheduler's API did not answer a command as it should. */
+/** What asking a scheduler from a shell can end in. `refused`: it answers, and says why not. */
 export class SchedulerClientError extends CodedError<'unreachable' | 'not-a-scheduler' | 'refused'> {}
 
 /** Milliseconds for a whole answer. */
