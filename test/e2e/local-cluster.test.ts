@@ -12,6 +12,8 @@ import { startScheduler } from '../local/scheduler-client.ts';
 let directory = '';
 let cluster: LocalCluster;
 let scheduler: ReturnType<typeof startScheduler>;
+/** What the test has started, the last first. */
+let ends: (() => Promise<void>)[] = [];
 
 const size = { cpus: 2, memMb: 1024, diskMb: 2048 };
 /** @param silenceMs how long an agent may be silent: short to see it unreachable, long to restart it before. */
@@ -26,14 +28,16 @@ async function start(silenceMs = 15_000): Promise<void> {
     agentPingTimeoutsMax: 3,
     allocationIntervalMs: 50,
   });
+  ends.unshift(cluster.close);
   scheduler = startScheduler(cluster.masterUrl);
+  ends.unshift(scheduler.close);
 }
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'etcd-mesos-cluster-'));
 });
 afterEach(async () => {
-  await scheduler.close();
-  await cluster.close();
+  for (const end of ends) await end();
+  ends = [];
   rmSync(directory, { recursive: true, force: true });
 });
 
@@ -196,8 +200,7 @@ test('a cluster on the directory of an earlier one has its ports, agents and vol
   const ids = [cluster.agentId(0), cluster.agentId(1)];
   await scheduler.launch('t1', 'a.example', SLEEP);
   await scheduler.awaitUpdate('t1', { state: 'TASK_RUNNING' });
-  await scheduler.close();
-  await cluster.close();
+  for (const end of ends.splice(0)) await end();
   await start();
   expect(cluster.agents).toEqual(agents);
   expect([cluster.agentId(0), cluster.agentId(1)]).toEqual(ids);
