@@ -55,8 +55,10 @@ export function startScheduler(masterUrl: string, frameworkId: string | null = n
     if (event.type === 'FAILURE') failures.push(event.failure.agent_id?.value ?? '');
     if (event.type !== 'UPDATE') return;
     const { status } = event.update;
-    updates.push({ ...status, atMs: clock.monotonicMs() });
     const { uuid, agent_id } = status;
+    // An update that was not acknowledged when its agent died comes again, under the same name.
+    const isAgain = uuid !== undefined && updates.some((earlier) => earlier.uuid === uuid);
+    if (!isAgain) updates.push({ ...status, atMs: clock.monotonicMs() });
     if (uuid === undefined || agent_id === undefined) return;
     // One that is lost is asked for again by the same update.
     connection
