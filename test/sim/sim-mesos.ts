@@ -147,6 +147,8 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
     exchangeCount += 1;
     const name = `exchange-${exchangeCount}`;
     const { promise, resolve, reject } = Promise.withResolvers<MemoryResponse>();
+    // It may break while the request is still on its way, before anybody waits for the answer.
+    promise.catch(() => {});
     const stream = createByteStream();
     const channel = network.channel(MASTER_HOST, fromHost);
     exchanges.set(name, { fromHost, stream, channel, answer: resolve, fail: reject });
