@@ -28,6 +28,8 @@ const WAIT_MS = 1_000;
 /** What an answer may take beyond that. */
 const ANSWER_MS = 2_000;
 const RETRY_FIRST_MS = 100;
+/** For this long nothing but {@link RETRY_FIRST_MS} lies between two tries: it may be about to come up. */
+const EAGER_MS = 10_000;
 /** The longest wait between two tries while a launch is awaited, and after that. */
 const RETRY_AWAITED_MS = 1_000;
 const RETRY_LAST_MS = 5_000;
@@ -85,9 +87,7 @@ export function createMemberWatch(options: {
         if (first) onChange();
         watch.retry = new AbortController();
         await clock.sleep(retryMs, AbortSignal.any([watch.ended.signal, watch.retry.signal]));
-        retryMs = watch.retry.signal.aborted
-          ? RETRY_FIRST_MS
-          : Math.min(retryMs * 1.5, watch.status === null ? RETRY_AWAITED_MS : RETRY_LAST_MS);
+        retryMs = nextRetryMs(watch, retryMs, clock.monotonicMs());
       }
     }
   };
@@ -134,6 +134,12 @@ export function createMemberWatch(options: {
 
 /** The least time between two questions to one supervisor. */
 const ANSWERS_APART_MS = 20;
+
+function nextRetryMs(watch: Watch, retryMs: number, nowMs: number): number {
+  const eager = nowMs - (watch.failingSinceMs ?? nowMs) < EAGER_MS;
+  if (eager || watch.retry.signal.aborted) return RETRY_FIRST_MS;
+  return Math.min(retryMs * 1.5, watch.status === null ? RETRY_AWAITED_MS : RETRY_LAST_MS);
+}
 
 function isEnded(watch: Watch): boolean {
   return watch.ended.signal.aborted;

@@ -43,6 +43,8 @@ export interface OrderResult {
   readonly action: OrderAction;
   readonly outcome: Receipt['outcome'] | 'unanswered';
   readonly message: string;
+  /** The same order came to the same the last time. */
+  readonly repeated: boolean;
 }
 
 /** Orders that change the cluster: never two under way. */
@@ -60,20 +62,27 @@ const START_MS = 20_000;
 const SETTLE_MS = 1_000;
 const RETRY_FIRST_MS = 250;
 const RETRY_LAST_MS = 10_000;
+/** What etcd refuses only for the moment is asked for again this soon: there is no other way to learn. */
+const RETRY_GATE_MS = 100;
+const GATES: ReadonlySet<Receipt['problem']> = new Set<Receipt['problem']>([
+  'unhealthy-cluster',
+  'learner-not-ready',
+]);
 /** Orders that are remembered for the sake of waiting: far more than there are seats. */
 const TRIES_MAX = 256;
 
 interface Try {
-  failures: number;
+  readonly failures: number;
+  readonly message: string;
   /** Monotonic. */
-  notBeforeMs: number;
-  /** The supervisor's sequence when the order was carried out; `null` after a failure. */
-  settledAt: number | null;
+  readonly notBeforeMs: number;
+  /** Who carried it out, and the sequence of its status then; `null` after a failure. */
+  readonly settled: { readonly seat: string; readonly sequence: number | null } | null;
 }
 
 export function createOrderDesk(options: OrderDeskOptions): OrderDesk {
   const { clock } = options;
-  const underWay = new Map<string, OrderKind>();
+  const underWay = new Map<string, OrderBody>();
   const tries = new Map<string, Try>();
   const problems = new Map<string, OrderProblemView>();
   const counts: Record<string, number> = {};
@@ -82,40 +91,33 @@ export function createOrderDesk(options: OrderDeskOptions): OrderDesk {
 
   const mustWait = (action: OrderAction, key: string): boolean => {
     if (stopped.signal.aborted || underWay.has(action.seat.id)) return true;
-    if (
-      CLUSTER_CHANGES.has(action.body.kind) &&
-      [...underWay.values()].some((kind) => CLUSTER_CHANGES.has(kind))
-    )
+    if (isClusterChange(action.body) && [...underWay.values()].some((body) => isClusterChange(body)))
       return true;
     const before = tries.get(key);
     if (before === undefined || clock.monotonicMs() >= before.notBeforeMs) return false;
-    return before.settledAt === null || before.settledAt === options.sequenceOf(action.seat.id);
+    const { settled } = before;
+    return settled === null || settled.sequence === options.sequenceOf(settled.seat);
   };
 
-  const finish = (
-    action: OrderAction,
-    key: string,
-    outcome: OrderResult['outcome'],
-    message: string,
-  ): void => {
-    underWay.delete(action.seat.id);
+  const finish = (action: OrderAction, key: string, ending: Ending): void => {
+    const { outcome, message } = ending;
+    const { id, slot } = action.seat;
+    underWay.delete(id);
     counts[outcome] = (counts[outcome] ?? 0) + 1;
-    const failures = outcome === 'done' ? 0 : (tries.get(key)?.failures ?? 0) + 1;
-    const waitMs =
-      outcome === 'done' ? SETTLE_MS : Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** (failures - 1));
+    const before = tries.get(key);
+    const failures = outcome === 'done' ? 0 : (before?.failures ?? 0) + 1;
     tries.delete(key);
     tries.set(key, {
       failures,
-      notBeforeMs: clock.monotonicMs() + waitMs,
-      settledAt: outcome === 'done' ? options.sequenceOf(action.seat.id) : null,
+      message,
+      notBeforeMs: clock.monotonicMs() + waitMsAfter(ending, failures),
+      settled: outcome === 'done' ? { seat: id, sequence: options.sequenceOf(id) } : null,
     });
     for (const oldest of tries.keys()) if (tries.size > TRIES_MAX) tries.delete(oldest);
-    if (outcome === 'done') problems.delete(action.seat.id);
-    else {
-      const { slot } = action.seat;
-      problems.set(action.seat.id, { slot, kind: action.body.kind, outcome, message });
-    }
-    options.onResult({ action, outcome, message });
+    if (outcome === 'done') problems.delete(id);
+    else problems.set(id, { slot, kind: action.body.kind, outcome, message });
+    const repeated = failures > 1 && before?.message === message;
+    options.onResult({ action, outcome, message, repeated });
   };
 
   const carryOut = async (action: OrderAction, order: Order): Promise<Receipt> => {
@@ -128,7 +130,7 @@ export function createOrderDesk(options: OrderDeskOptions): OrderDesk {
 
   return {
     give(action, by) {
-      const key = `${action.seat.task} ${JSON.stringify(action.body)}`;
+      const key = keyOf(action);
       if (mustWait(action, key)) return false;
       counter += 1;
       const order: Order = {
@@ -141,11 +143,12 @@ export function createOrderDesk(options: OrderDeskOptions): OrderDesk {
         counter,
         ...action.body,
       };
-      underWay.set(action.seat.id, action.body.kind);
+      underWay.set(action.seat.id, action.body);
       carryOut(action, order).then(
-        (receipt) => finish(action, key, receipt.outcome, describeReceipt(receipt)),
+        (receipt) => finish(action, key, { ...receipt, message: describeReceipt(receipt) }),
         (error: unknown) => {
-          if (!stopped.signal.aborted) finish(action, key, 'unanswered', describeError(error));
+          if (stopped.signal.aborted) return;
+          finish(action, key, { outcome: 'unanswered', problem: null, message: describeError(error) });
         },
       );
       return true;
@@ -154,6 +157,28 @@ export function createOrderDesk(options: OrderDeskOptions): OrderDesk {
     counts: () => counts,
     stop: () => stopped.abort(new Error('the scheduler stops')),
   };
+}
+
+interface Ending {
+  readonly outcome: OrderResult['outcome'];
+  readonly problem: Receipt['problem'];
+  readonly message: string;
+}
+
+function waitMsAfter({ outcome, problem }: Ending, failures: number): number {
+  if (outcome === 'done') return SETTLE_MS;
+  if (GATES.has(problem)) return RETRY_GATE_MS;
+  return Math.min(RETRY_LAST_MS, RETRY_FIRST_MS * 2 ** Math.min(failures - 1, 16));
+}
+
+function isClusterChange(body: OrderBody): boolean {
+  return CLUSTER_CHANGES.has(body.kind);
+}
+
+/** A change to the cluster is the same one, whichever member is asked for it. */
+function keyOf(action: OrderAction): string {
+  const what = JSON.stringify(action.body);
+  return isClusterChange(action.body) ? what : `${action.seat.task} ${what}`;
 }
 
 function deadlineMs(body: OrderBody): number {

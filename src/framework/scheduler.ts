@@ -131,20 +131,16 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     wake.mark();
   };
 
-  const noteResult = ({ action, outcome, message }: OrderResult): void => {
-    const what = describeOrder(action.body);
-    const fields = {
-      slot: action.seat.slot,
-      order: action.body.kind,
-      outcome,
-      message,
-      reason: action.reason,
-    };
+  const noteResult = ({ action, outcome, message, repeated }: OrderResult): void => {
+    const { body, reason } = action;
+    const { slot } = action.seat;
+    const fields = { slot, order: body.kind, outcome, message, reason };
     if (outcome === 'done') log.info('order carried out', fields);
+    else if (repeated) log.debug('order not carried out again', fields);
     else log.warn('order not carried out', fields);
-    const text = outcome === 'done' ? what : `${what}: ${outcome}: ${message}`;
-    if (action.body.kind !== 'fence' || outcome !== 'done') {
-      chronicle.tell({ slot: action.seat.slot, text, reason: action.reason });
+    if (!repeated && (body.kind !== 'fence' || outcome !== 'done')) {
+      const what = describeOrder(body);
+      chronicle.tell({ slot, text: outcome === 'done' ? what : `${what}: ${outcome}: ${message}`, reason });
     }
     wake.mark();
   };

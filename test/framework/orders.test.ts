@@ -95,6 +95,28 @@ describe('the order desk', () => {
     expect(members.orders).toHaveLength(3);
   });
 
+  it('asks soon again for what etcd refuses only for the moment, whoever is asked, and says so once', async () => {
+    const { clock, members, orders, results } = desk();
+    members.respond = (order) =>
+      Promise.resolve({ ...done(order), outcome: 'failed', problem: 'unhealthy-cluster', message: 'no' });
+    for (let tick = 0; tick < 100; tick += 1) {
+      orders.give(action(tick % 2, remove), BY);
+      await clock.advance(10);
+    }
+    expect(members.orders).toHaveLength(10);
+    expect(results.map(({ repeated }) => repeated)).toEqual([false, ...Array<boolean>(9).fill(true)]);
+  });
+
+  it('does not ask another member for a change that one has just made', async () => {
+    const { clock, members, orders } = desk();
+    orders.give(action(0, remove), BY);
+    await clock.settle();
+    expect(orders.give(action(1, remove), BY)).toBe(false);
+    expect(orders.give(action(1, promote), BY)).toBe(true);
+    await clock.settle();
+    expect(members.orders.map(({ order }) => order.kind)).toEqual(['member-remove', 'member-promote']);
+  });
+
   it('does not keep one order waiting for the failure of another', async () => {
     const { clock, members, orders } = desk();
     members.respond = (order) =>
