@@ -1,11 +1,11 @@
 import type { Call, Filters, Operation, TaskInfo } from '../mesos/wire.ts';
 import { launchProblem } from './launch-validation.ts';
-import { newTask } from './master-agents.ts';
 import {
   type Agent,
   type Framework,
   forgetOffer,
   type Master,
+  newTask,
   OPERATIONS_MAX,
   type OutstandingOffer,
   pidOfAgent,

@@ -226,7 +226,7 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
     registered = false;
     registerDueMs = now.monotonicMs + REGISTER_RETRY_MS;
     if (agentId === null) {
-      send({ kind: 'register', agent: description });
+      send({ kind: 'register', agent: description, totalResources: total });
       return;
     }
     send({

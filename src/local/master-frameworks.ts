@@ -1,9 +1,9 @@
 import type { FrameworkInfo } from '../mesos/wire.ts';
-import { emptyFramework } from './master-agents.ts';
 import {
   allocateSoon,
   COMPLETED_FRAMEWORKS_MAX,
   completeTask,
+  emptyFramework,
   FRAMEWORKS_MAX,
   type Framework,
   forgetOffer,

@@ -1,7 +1,8 @@
 import type { Ids } from '../base/ports.ts';
 import type { DomainInfo, HealthCheck } from '../mesos/wire.ts';
+import { loseLink } from './agent-loss.ts';
 import type { Instant } from './instant.ts';
-import { loseLink, pingAgents, takeAgentMessage } from './master-agents.ts';
+import { pingAgents, takeAgentMessage } from './master-agents.ts';
 import { loseStream, tickFrameworks } from './master-frameworks.ts';
 import { answerRequest } from './master-http.ts';
 import type { MasterInput, MasterOutput } from './master-io.ts';

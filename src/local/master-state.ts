@@ -9,7 +9,7 @@ import type {
 } from '../mesos/wire.ts';
 import type { Instant } from './instant.ts';
 import type { MasterOutput } from './master-io.ts';
-import type { AgentDescription, AgentOperation, MasterToAgent } from './messages.ts';
+import type { AgentDescription, AgentOperation, AgentTask, MasterToAgent } from './messages.ts';
 import type { ResourceOperation } from './operations.ts';
 import { addResources, type Resources, subtractResources, withoutAllocation } from './resources.ts';
 import { isTerminal } from './task-status.ts';
@@ -231,4 +231,42 @@ export function keepNewest<Key>(entries: Map<Key, unknown> | Set<Key>, max: numb
     if (entries.size <= max) return;
     entries.delete(key);
   }
+}
+
+/** A task as its agent tells of it. */
+export function toTask(agentId: string, { frameworkId, role, task, status, state }: AgentTask): Task {
+  return {
+    frameworkId,
+    agentId,
+    role,
+    info: task,
+    state,
+    updateState: status?.state ?? null,
+    updateUuid: status?.uuid ?? null,
+    statuses: status === null ? [] : [status],
+  };
+}
+
+/** A task that is launched now. */
+export function newTask(agentId: string, frameworkId: string, role: string, info: TaskInfo): Task {
+  return toTask(agentId, { frameworkId, role, task: info, status: null, state: 'TASK_STAGING' });
+}
+
+/** A framework of which nothing is known but its info. */
+export function emptyFramework(master: Master, id: string, info: FrameworkInfo): Framework {
+  return {
+    id,
+    info: { ...info, id: { value: id } },
+    stream: null,
+    recovered: false,
+    registeredWallMs: master.now.wallMs,
+    reregisteredWallMs: master.now.wallMs,
+    unregisteredWallMs: null,
+    failoverDueMs: null,
+    suppressed: new Set(),
+    filters: new Map(),
+    tasks: new Map(),
+    unreachableTasks: new Map(),
+    completedTasks: [],
+  };
 }

@@ -15,7 +15,12 @@ import type {
  */
 export type AgentToMaster =
   /** A new agent: it has no id yet. */
-  | { readonly kind: 'register'; readonly agent: AgentDescription }
+  | {
+      readonly kind: 'register';
+      readonly agent: AgentDescription;
+      /** An agent that was shut down for good leaves its reservations and volumes to the next one there. */
+      readonly totalResources: readonly Resource[];
+    }
   /** An agent that was registered before (its link or its process or the master was away). */
   | {
       readonly kind: 'reregister';

@@ -1,5 +1,5 @@
 import type { Offer } from '../mesos/wire.ts';
-import { markAgentGone } from './master-agents.ts';
+import { markAgentGone } from './agent-loss.ts';
 import {
   type Agent,
   type Framework,

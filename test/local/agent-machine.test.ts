@@ -210,7 +210,7 @@ describe('an agent', () => {
   it('that hears no pings for long enough registers again, every second until it is heard', () => {
     const machine = createAgentMachine({
       description: describeAgent(1),
-      workDirectory: '/work',
+      workDirectory: '/srv/agent',
       ids: { uuid: () => '00000000-0000-4000-8000-000000000001' },
       recovered: null,
     });
@@ -275,7 +275,7 @@ describe('reservations and volumes', () => {
       { operation_id: { value: 'op-1' }, state: 'OPERATION_FINISHED' },
       { operation_id: { value: 'op-2' }, state: 'OPERATION_FINISHED' },
     ]);
-    expect([...agent.volumes]).toEqual(['/work/volumes/roles/etcd/v1']);
+    expect([...agent.volumes]).toEqual(['/srv/agent/volumes/roles/etcd/v1']);
     machines.advance(300);
     expect(scheduler.offers().at(-1)?.resources).toContainEqual(volume);
     scheduler.drop();
@@ -292,7 +292,7 @@ describe('reservations and volumes', () => {
     agent.volumes.clear();
     agent.crash();
     agent.start();
-    expect([...agent.volumes]).toEqual(['/work/volumes/roles/etcd/v1']);
+    expect([...agent.volumes]).toEqual(['/srv/agent/volumes/roles/etcd/v1']);
     machines.restartMaster();
     const next = scheduler.failOver();
     const offer = next.offers().at(-1);
@@ -302,7 +302,7 @@ describe('reservations and volumes', () => {
       resources: [held(scalar('cpus', 1)), held(scalar('mem', 64)), volume],
     });
     expect(agent.launched.at(-1)?.volumes).toEqual([
-      { containerPath: 'data', hostPath: '/work/volumes/roles/etcd/v1' },
+      { containerPath: 'data', hostPath: '/srv/agent/volumes/roles/etcd/v1' },
     ]);
   });
 
@@ -347,6 +347,32 @@ describe('reservations and volumes', () => {
     }
     machines.advance(700_000);
     expect(scheduler.operations()).toHaveLength(4);
+  });
+
+  it('are still there when the agent was shut down for good and another starts in its place', () => {
+    const { machines, agent, scheduler } = reserved();
+    const former = agent.agentId();
+    agent.tell({ kind: 'shutdown' });
+    agent.start();
+    expect(agent.agentId()).not.toBe(former);
+    machines.advance(300);
+    expect(scheduler.offers().at(-1)?.resources).toContainEqual(volume);
+  });
+
+  it('that are on their way to an agent that registers again meanwhile are not dropped', () => {
+    const machines = createMachines();
+    const [agent] = machines.agents as [TestAgent];
+    const scheduler = machines.subscribe();
+    const [offer] = scheduler.offers();
+    if (offer === undefined) throw new Error('no offer');
+    agent.holding = true;
+    scheduler.accept(offer, [reserve]);
+    agent.tell({ kind: 'message', message: { kind: 'reregister-asked' } });
+    expect(scheduler.operations()).toEqual([]);
+    agent.holding = false;
+    expect(scheduler.operations()).toMatchObject([{ state: 'OPERATION_FINISHED' }]);
+    machines.advance(300);
+    expect(scheduler.offers().at(-1)?.resources).toContainEqual(held(scalar('cpus', 1)));
   });
 
   it('an operation that never reached the agent is dropped, and the resources are what they were', () => {

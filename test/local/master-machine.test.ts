@@ -303,7 +303,7 @@ describe('an operation that cannot be', () => {
     if (rest === undefined) throw new Error('no offer');
     scheduler.accept(rest, [{ type: 'DESTROY', id, destroy: { volumes: [volume('v')] } }]);
     expect(scheduler.operations()[0]?.message).toContain('Persistent volumes in use');
-    expect([...agent.volumes]).toEqual(['/work/volumes/roles/etcd/v']);
+    expect([...agent.volumes]).toEqual(['/srv/agent/volumes/roles/etcd/v']);
   });
 });
 

@@ -13,7 +13,7 @@ import {
   type MasterMachine,
   type MasterOutput,
 } from '../../src/local/master-machine.ts';
-import type { AgentDescription } from '../../src/local/messages.ts';
+import type { AgentDescription, MasterToAgent } from '../../src/local/messages.ts';
 import type {
   FrameworkInfo,
   Offer,
@@ -64,6 +64,8 @@ export interface TestAgent {
   readonly exited: string | null;
   /** SIGSTOP and SIGCONT. */
   paused: boolean;
+  /** What the master says is under way while this is set. */
+  holding: boolean;
 }
 
 export interface TestScheduler {
@@ -178,9 +180,7 @@ export function createMachines(descriptions: readonly AgentDescription[] = [desc
       const scheduler = schedulers.get(output.exchange);
       if (scheduler !== undefined) scheduler.ended = true;
     } else {
-      agents
-        .find((agent) => agent.linkName() === output.link)
-        ?.tell({ kind: 'message', message: output.message });
+      agents.find((agent) => agent.linkName() === output.link)?.receive(output.message);
     }
   }
 
@@ -301,7 +301,9 @@ export function createMachines(descriptions: readonly AgentDescription[] = [desc
     let checkpoint: AgentCheckpoint | null = null;
     let link: string | null = null;
     const waiting: AgentInput[] = [];
+    const underWay: MasterToAgent[] = [];
     let paused = false;
+    let holding = false;
     const agent = {
       description,
       launched: [] as ContainerSpec[],
@@ -316,6 +318,17 @@ export function createMachines(descriptions: readonly AgentDescription[] = [desc
       set paused(value: boolean) {
         paused = value;
         if (!paused) for (const input of waiting.splice(0)) agent.tell(input);
+      },
+      get holding() {
+        return holding;
+      },
+      set holding(value: boolean) {
+        holding = value;
+        if (!holding) for (const message of underWay.splice(0)) agent.receive(message);
+      },
+      receive: (message: MasterToAgent) => {
+        if (holding) underWay.push(message);
+        else agent.tell({ kind: 'message', message });
       },
       linkName: () => link,
       wakeMs: () => (paused ? null : (machine?.nextWakeMs() ?? null)),
@@ -349,7 +362,12 @@ export function createMachines(descriptions: readonly AgentDescription[] = [desc
         agent.unlink();
       },
       start: () => {
-        machine = createAgentMachine({ description, workDirectory: '/work', ids, recovered: checkpoint });
+        machine = createAgentMachine({
+          description,
+          workDirectory: '/srv/agent',
+          ids,
+          recovered: checkpoint,
+        });
         agent.link();
       },
       wipe: () => {
