@@ -12,6 +12,7 @@ import type { SchedulerConfig } from '../framework/config.ts';
 import { createMetrics, type Metrics } from '../framework/metrics.ts';
 import { publishedViewOf } from '../framework/publish.ts';
 import { createScheduler, type Scheduler } from '../framework/scheduler.ts';
+import { MesosError } from '../mesos/errors.ts';
 import { createFixedMasterSource } from '../mesos/master-source.ts';
 import { configFileOf, type ResolvedOptions, resolveOptions } from '../protocol/option-sources.ts';
 import type { SchedulerOptions } from '../protocol/options.ts';
@@ -59,10 +60,18 @@ export async function runScheduler(inputs: SchedulerInputs): Promise<void> {
   try {
     await runWith(options, log, stop.signal);
   } catch (error) {
-    log.error('scheduler ends', { error });
-    throw error;
+    if (!isStop(error, stop.signal)) {
+      log.error('scheduler ends', { error });
+      throw error;
+    }
   }
   log.info('scheduler stopped', { members: 'left running' });
+}
+
+/** What was being waited for when the signal came says that it was given up. */
+function isStop(error: unknown, signal: AbortSignal): boolean {
+  if (!signal.aborted) return false;
+  return error === signal.reason || (error instanceof MesosError && error.code === 'aborted');
 }
 
 async function runWith(options: SchedulerOptions, log: Logger, signal: AbortSignal): Promise<void> {

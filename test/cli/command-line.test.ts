@@ -240,4 +240,44 @@ describe('the scheduler ends before it does anything', () => {
       garbage.closeAllConnections();
     }
   });
+
+  test('with 6 where the master refuses it, after it has shown its secret', async () => {
+    const secret = path.join(directory, 'secret');
+    await writeFile(secret, 'hunter2\n');
+    const seen: (string | undefined)[] = [];
+    const master = createServer((request, response) => {
+      seen.push(request.headers.authorization);
+      response.writeHead(401, { 'www-authenticate': 'Basic realm="mesos"' }).end();
+    });
+    master.listen(0, '127.0.0.1');
+    await once(master, 'listening');
+    const { port } = master.address() as AddressInfo;
+    try {
+      const { code, stdout, stderr } = await runCli([
+        ...['scheduler', '--master', `127.0.0.1:${port}`, '--state-dir', path.join(directory, 'refused')],
+        ...['--artifact', 'checkout', '--etcd-binary', await program('etcd', 'etcd Version: 3.5.21')],
+        ...['--port', '0', '--principal', 'me', '--secret-file', secret],
+      ]);
+      expect([code, stderr]).toEqual([6, expect.stringContaining('401')]);
+      expect(seen[0]).toBe(`Basic ${Buffer.from('me:hunter2').toString('base64')}`);
+      expect(stdout + stderr).not.toContain('hunter2');
+    } finally {
+      master.close();
+      master.closeAllConnections();
+    }
+  });
+
+  test('with 9 where its tarball is not there', async () => {
+    const tarball = path.join(directory, 'nothing.tar.gz');
+    const { code, stderr } = await runCli([...base(), '--port', '0', '--artifact-file', tarball]);
+    expect([code, stderr]).toEqual([9, expect.stringContaining(tarball)]);
+  });
+
+  test('with 0 on SIGTERM, also while it looks for a master', async () => {
+    const etcd = await program('etcd', 'etcd Version: 3.5.21');
+    const args = [...base(), '--artifact', 'checkout', '--etcd-binary', etcd, '--port', '0'];
+    const { code, stdout } = await runCli(args, {}, { line: '"api listens"', signal: 'SIGTERM' });
+    expect(code).toBe(0);
+    expect(stdout).toContain('"scheduler stopped"');
+  });
 });

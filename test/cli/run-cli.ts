@@ -13,10 +13,14 @@ const ENTRY = path.resolve(import.meta.dirname, '../../src/cli/main.ts');
 /** Milliseconds for a command that ends by itself. */
 const ENDS_MS_MAX = 15_000;
 
-/** Runs the real command line as a child with an environment that holds nothing of this one but PATH. */
+/**
+ * Runs the real command line as a child with an environment that holds nothing of this one but PATH.
+ * @param once the signal it gets when that text is in its output.
+ */
 export async function runCli(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  once: { readonly line: string; readonly signal: NodeJS.Signals } | null = null,
 ): Promise<CliResult> {
   const child = spawn(process.execPath, [ENTRY, ...args], {
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', ...environment },
@@ -26,8 +30,10 @@ export async function runCli(
   });
   let stdout = '';
   let stderr = '';
+  let isSignalled = false;
   child.stdout.on('data', (chunk: Buffer) => {
     stdout += chunk.toString();
+    if (once !== null && !isSignalled && stdout.includes(once.line)) isSignalled = child.kill(once.signal);
   });
   child.stderr.on('data', (chunk: Buffer) => {
     stderr += chunk.toString();
