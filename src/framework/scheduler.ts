@@ -151,7 +151,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     } catch (error) {
       log.warn('call to mesos failed', { call: call.type, error: describeError(error) });
       // What was not launched must not be waited for: the master is asked about it.
-      if (call.type === 'ACCEPT') asking = NOT_ASKED;
+      if (call.type === 'ACCEPT') {
+        for (const task of launchedBy(call)) launchedAtMs.delete(task);
+        asking = NOT_ASKED;
+      }
       wake.mark();
     }
   };
@@ -245,7 +248,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       freshId: ids.uuid(),
     });
     const decision = decide(config.spec, settled.record, seen);
-    lookForStrangers(offers, settled.record);
+    const trustMs = lookForStrangers(offers, settled.record);
     const match = matchOffers({
       wants: view.subscribed && trusted ? decision.wants : [],
       record: decision.record,
@@ -261,7 +264,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     releases = settled.state;
     watch.follow(targetsOf(match.record));
     act(decision, match, acks);
-    const wakes = [decision.wakeMs, settleOffers(seen, match, offers), askMaster(match.record)];
+    const wakes = [decision.wakeMs, settleOffers(seen, match, offers), askMaster(match.record), trustMs];
     chronicle.passed({
       before,
       seen,
@@ -275,14 +278,16 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     return Math.min(...wakes);
   };
 
-  const lookForStrangers = (offers: readonly AgentOffer[], record: ClusterRecord): void => {
+  /** Milliseconds until the look around is over. */
+  const lookForStrangers = (offers: readonly AgentOffer[], record: ClusterRecord): number => {
     const { foreign } = straysOf(offers, record);
     chronicle.strangers(foreign);
-    if (trusted || !view.subscribed) return;
+    if (trusted || !view.subscribed) return Number.POSITIVE_INFINITY;
     const [stranger] = foreign;
     if (stranger !== undefined) throw strangerError(config.framework.name, stranger.cluster, stranger.slot);
-    trusted = clock.monotonicMs() - view.subscribedAtMs >= LOOK_FOR_STRANGERS_MS;
-    if (!trusted) wake.mark();
+    const leftMs = view.subscribedAtMs + LOOK_FOR_STRANGERS_MS - clock.monotonicMs();
+    trusted = leftMs <= 0;
+    return trusted ? Number.POSITIVE_INFINITY : leftMs;
   };
 
   const loop = async (signal: AbortSignal): Promise<void> => {
@@ -478,6 +483,12 @@ function killCall(action: Action & { kind: 'kill' }): Call {
       kill_policy: { grace_period: { nanoseconds: action.graceMs * 1_000_000 } },
     },
   };
+}
+
+function launchedBy(call: Call & { type: 'ACCEPT' }): readonly string[] {
+  return call.accept.operations.flatMap((operation) =>
+    operation.type === 'LAUNCH' ? operation.launch.task_infos.map((task) => task.task_id.value) : [],
+  );
 }
 
 /** Remembers the newest; the oldest is forgotten when there are too many. */

@@ -42,7 +42,8 @@ export function nextAsking(
       nextOpenMs: nowMs + ASK_OPEN_FIRST_MS,
       openWaitMs: ASK_OPEN_FIRST_MS,
     };
-    const explicit = seats.length === 0 ? [] : [reconcileCall(seats)];
+    const known = seats.filter((seat) => !isOnItsWay(seat, input));
+    const explicit = known.length === 0 ? [] : [reconcileCall(known)];
     return { state, calls: [reconcileCall([]), ...explicit], wakeMs: ASK_OPEN_FIRST_MS };
   }
   const open = seats.filter((seat) => isOpen(seat, input));
@@ -51,6 +52,16 @@ export function nextAsking(
   const openWaitMs = Math.min(ASK_OPEN_LAST_MS, before.openWaitMs * 2);
   const state = { ...before, nextOpenMs: nowMs + openWaitMs, openWaitMs };
   return { state, calls: [reconcileCall(open)], wakeMs: openWaitMs };
+}
+
+/** Asked about a task whose launch has yet to arrive, a master says that it is gone. */
+function isOnItsWay(
+  seat: Seat,
+  input: { view: MesosView; nowMs: number; launchedAtMs: ReadonlyMap<string, number> },
+): boolean {
+  const launchedAtMs = input.launchedAtMs.get(seat.task);
+  if (launchedAtMs === undefined || input.view.tasks.has(seat.task)) return false;
+  return input.nowMs - launchedAtMs < SILENT_LAUNCH_MS;
 }
 
 /** An answer is owed: nothing was said in this subscription, or nothing at all since the launch. */
