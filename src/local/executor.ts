@@ -16,7 +16,6 @@ export const EXECUTOR_IDENTITY = 'executor.json';
 /** What an executor writes to its stdout once it can be talked to. */
 export const EXECUTOR_READY = 'ready\n';
 
-
 /** What an agent says to an executor, a JSON line each; the executor answers with an empty line per event. */
 export type ExecutorOrder =
   | {

@@ -13,7 +13,10 @@ export async function runLocalCheck(
   const transport = createHttpTransport();
   try {
     note('waits for a whole cluster');
-    await trial.follow(({ health, size }) => health.state === 'healthy' && health.healthyVoters === size, signal);
+    await trial.follow(
+      ({ health, size }) => health.state === 'healthy' && health.healthyVoters === size,
+      signal,
+    );
     signal.throwIfAborted();
     return await checkLocal(
       {

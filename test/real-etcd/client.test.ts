@@ -104,7 +104,7 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
         return true;
       });
       // 0, or 2 where etcd trips over its own end.
-    expect((await joined.process.exit).code).toBeOneOf([0, 2]);
+      expect((await joined.process.exit).code).toBeOneOf([0, 2]);
       expect(joined.lines.join('\n')).toContain('the member has been permanently removed from the cluster');
       expect(await codeOf(at(0).client.memberRemove(memberId, within(3000)))).toBe('member-not-found');
       // A follower of an old etcd asks its leader until it is late.

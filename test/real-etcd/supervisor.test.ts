@@ -279,7 +279,7 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
         });
         const removed = await other.statusWhere('it has ended', ({ phase }) => phase === 'removed');
         // 0, or 2 where etcd trips over its own end; either way its log said so before.
-      expect(removed.etcd?.lastExit?.code).toBeOneOf([0, 2]);
+        expect(removed.etcd?.lastExit?.code).toBeOneOf([0, 2]);
         expect(await other.order(resume())).toMatchObject({ outcome: 'refused', problem: 'removed' });
         other.signal('SIGTERM');
         await other.ended;
