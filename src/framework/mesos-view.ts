@@ -127,7 +127,7 @@ type StreamEvent = Exclude<SchedulerEvent, { type: 'SUBSCRIBED' | 'HEARTBEAT' }>
 function reduceEvent(view: MesosView, event: StreamEvent, now: ViewTime): MesosView {
   switch (event.type) {
     case 'OFFERS':
-      return event.offers.offers.reduce(withOffer, view);
+      return withOffers(view, event.offers.offers);
     case 'RESCIND':
       return withoutOffers(view, [event.rescind.offer_id.value]);
     case 'UPDATE':
@@ -145,17 +145,17 @@ function reduceEvent(view: MesosView, event: StreamEvent, now: ViewTime): MesosV
   }
 }
 
-function withOffer(view: MesosView, offer: Offer): MesosView {
+function withOffers(view: MesosView, arrived: readonly Offer[]): MesosView {
   const agents = new Map(view.agents);
-  agents.delete(offer.agent_id.value);
-  agents.set(offer.agent_id.value, agentOf(offer));
+  const offers = new Map(view.offers);
+  for (const offer of arrived) {
+    agents.delete(offer.agent_id.value);
+    agents.set(offer.agent_id.value, agentOf(offer));
+    offers.set(offer.id.value, offer);
+  }
   dropOldest(agents, AGENTS_MAX);
-  return {
-    ...view,
-    agents,
-    offers: new Map(view.offers).set(offer.id.value, offer),
-    counts: { ...view.counts, offersReceived: view.counts.offersReceived + 1 },
-  };
+  const offersReceived = view.counts.offersReceived + arrived.length;
+  return { ...view, agents, offers, counts: { ...view.counts, offersReceived } };
 }
 
 /** Where an offer's agent is. */

@@ -207,7 +207,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       subscription: view.subscriptions,
       wanted: wantedKeys(match, seen, trusted),
       unused: match.unused.filter((id) => view.offers.has(id)),
-      kept: keptOffers(seen, match.record, offers),
+      kept: trusted ? keptOffers(seen, match.record, offers) : new Set(match.unused),
       random: ports.random.next(),
     });
     interest = next.state;

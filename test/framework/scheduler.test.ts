@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Logger } from '../../src/base/ports.ts';
 import type { SchedulerConfig } from '../../src/framework/config.ts';
+import { ownershipOf, reservationLabels } from '../../src/framework/labels.ts';
 import { createScheduler, type Scheduler } from '../../src/framework/scheduler.ts';
 import { createFixedMasterSource } from '../../src/mesos/master-source.ts';
 import type { Call, Offer, TaskStatus } from '../../src/mesos/wire.ts';
@@ -133,6 +134,37 @@ describe('a first start', () => {
       host: '10.0.0.1',
       ports: placed?.ports,
     });
+  });
+
+  it('looks at offers first where the operator API is closed, and places then', async () => {
+    const { clock, master, start } = world();
+    master.answer('GET_FRAMEWORKS', 403);
+    const { scheduler } = start();
+    await clock.runUntil(isSubscribed(scheduler), 1_000);
+    master.say(offersEvent(offers(3)));
+    await clock.advance(2_500);
+    expect(operationsOf(master)).toEqual([]);
+    await clock.advance(1_000);
+    expect(launchesOf(master)).toHaveLength(3);
+  });
+
+  it('stops where offers show the reservations of another cluster under its name', async () => {
+    const { clock, master, start } = world();
+    master.answer('GET_FRAMEWORKS', 403);
+    const { scheduler, run } = start();
+    await clock.runUntil(isSubscribed(scheduler), 1_000);
+    const labels = reservationLabels(
+      ownershipOf(seat(), { framework: 'etcd', cluster: 'another-cluster', epoch: 1 }),
+    );
+    const reservations = [{ type: 'DYNAMIC', role: CONFIG.framework.role, labels }] as const;
+    const theirs = { name: 'cpus', type: 'SCALAR', scalar: { value: 1 }, reservations } as const;
+    master.say(offersEvent([offer({ more: [theirs] })]));
+    await clock.runUntil(() => run.ended, 1_000);
+    expect(run.error).toMatchObject({
+      code: 'not-a-first-start',
+      message: expect.stringContaining('another-cluster') as string,
+    });
+    expect(operationsOf(master)).toEqual([]);
   });
 
   it('says what is missing when no agent is large enough', async () => {
