@@ -32,6 +32,7 @@ export function registerUp(command: Command): void {
     .option('--json', 'with --check: tell it as JSON')
     .argument('[options...]', 'options of the scheduler, after --')
     .action(async (schedulerArgs: readonly string[], flags: UpFlags) => {
+      if (flags.json === true && flags.check !== true) command.error('error: --json is for --check');
       process.exitCode = await up(schedulerArgs, flags);
     });
 }

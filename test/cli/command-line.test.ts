@@ -41,6 +41,7 @@ describe('a wrong command line ends with 2 and one message', () => {
     [['status', 'now'], 'too many arguments'],
     [['local', 'up', '--size', '4'], 'It must be 1, 3, 5 or 7'],
     [['local', 'up', '--agents', 'many'], 'It must be a whole number'],
+    [['local', 'up', '--json'], '--json is for --check'],
     [['scheduler'], '--master is missing'],
     [['scheduler', '--master', 'm', '--cluster-sise', '3'], 'Did you mean --cluster-size?'],
     [
