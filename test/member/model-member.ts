@@ -1,0 +1,253 @@
+import type { LogFields, Logger } from '../../src/base/ports.ts';
+import { type EtcdClient, EtcdError, type EtcdStatus } from '../../src/etcd/port.ts';
+import { parseEtcdVersion } from '../../src/etcd/versions.ts';
+import type { SweepReport } from '../../src/member/orphan-port.ts';
+import { createSupervisor, type Supervisor } from '../../src/member/supervisor.ts';
+import type { Launch } from '../../src/protocol/launch.ts';
+import type { EtcdMember } from '../../src/protocol/member-status.ts';
+import type { OrderBody, Receipt } from '../../src/protocol/orders.ts';
+import { createOrderKey, parsePublicOrderKey, signOrder } from '../../src/protocol/signature.ts';
+import { createMemoryProcesses, type MemoryProcesses, type ProgramContext } from '../sim/memory-processes.ts';
+import { createMemoryDisk, type MemoryDisk } from '../sim/memory-volume.ts';
+import { createVirtualClock, type VirtualClock } from '../sim/virtual-clock.ts';
+
+export const peerUrl = 'http://10.0.0.1:2380';
+export const TOKEN = 'token-1';
+const key = createOrderKey().key;
+export const launch: Launch = {
+  protocol: 1,
+  framework: 'framework-1',
+  cluster: 'cluster-1',
+  slot: 'etcd-0',
+  seat: 'seat-1',
+  task: 'etcd-0__1',
+  schedulerKey: key.publicKey,
+  volume: { path: 'volume', id: 'volume-1' },
+  host: '10.0.0.1',
+  ports: { peer: 2380, client: 2379, supervisor: 2378 },
+  etcdBinary: 'etcd',
+  etcd: { heartbeatIntervalMs: 100, electionTimeoutMs: 1000, quotaBytes: 2 ** 31, snapshotCount: 10_000 },
+};
+
+/** The etcd of a world with one member: what it answers is set by the test, how it runs by its program. */
+export interface ModelMemberEtcd {
+  status: EtcdStatus;
+  members: readonly EtcdMember[];
+  quorum: boolean;
+  /** Answers at all. */
+  serves: boolean;
+  /** What its process does; the default writes a log and runs until a signal. */
+  program: (context: ProgramContext) => Promise<number>;
+  /** Calls that changed the cluster. */
+  readonly calls: string[];
+  /** Thrown by the next call that changes the cluster. */
+  refusal: EtcdError | null;
+}
+
+export interface ModelWorld {
+  readonly clock: VirtualClock;
+  readonly disk: MemoryDisk;
+  readonly processes: MemoryProcesses;
+  readonly etcd: ModelMemberEtcd;
+  readonly log: readonly (readonly [event: string, fields: LogFields])[];
+  sweep: SweepReport;
+  /** Starts a supervisor as a new task and lets it boot. */
+  start(changes?: Partial<Launch>): Promise<RunningSupervisor>;
+}
+export interface RunningSupervisor extends Supervisor {
+  readonly task: string;
+  /** SIGTERM. */
+  readonly stop: AbortController;
+  readonly ended: Promise<void>;
+  give(body: OrderBody, envelope?: Partial<Envelope>): Promise<Receipt>;
+  /** Prepares, bootstraps, and waits until it is known to serve. */
+  bootstrap(): Promise<void>;
+}
+export interface Envelope {
+  readonly id: string;
+  readonly cluster: string;
+  readonly task: string;
+  readonly epoch: number;
+  readonly attempt: number;
+  readonly generation: number;
+  readonly counter: number;
+}
+
+export const own: EtcdMember = {
+  id: 'f1',
+  name: 'etcd-0',
+  peerUrls: [peerUrl],
+  clientUrls: ['http://10.0.0.1:2379'],
+  isLearner: false,
+};
+
+export const starts = (
+  mode: 'bootstrap' | 'join' | 'resume',
+  changes: Partial<(OrderBody & { kind: 'start' })['args']> = {},
+): OrderBody => ({
+  kind: 'start',
+  args: {
+    mode,
+    token: TOKEN,
+    initialCluster: [{ name: 'etcd-0', peerUrl }],
+    clusterId: null,
+    memberId: null,
+    floor: null,
+    ...changes,
+  },
+});
+export const prepare: OrderBody = { kind: 'prepare', args: { token: TOKEN } };
+
+export function createModelWorld(): ModelWorld {
+  const clock = createVirtualClock({ settleTurns: 3 });
+  const disk = createMemoryDisk();
+  const log: (readonly [string, LogFields])[] = [];
+  const etcd: ModelMemberEtcd = {
+    status: {
+      version: '3.5.30',
+      clusterId: 'abc',
+      memberId: 'f1',
+      leaderId: 'f1',
+      isLearner: false,
+      raftTerm: '2',
+      raftIndex: '10',
+      raftAppliedIndex: '10',
+      revision: '1',
+      dbSizeBytes: 1000,
+      dbSizeInUseBytes: 900,
+      errors: [],
+    },
+    members: [own],
+    quorum: true,
+    serves: true,
+    program: async (context) => {
+      disk.setData(1, 'present');
+      return await untilEnded(context);
+    },
+    calls: [],
+    refusal: null,
+  };
+  const processes = createMemoryProcesses({
+    clock,
+    programs: { setpriv: async (context) => await etcd.program(context) },
+  });
+  let tasks = 0;
+  let counter = 0;
+  const world: ModelWorld = {
+    clock,
+    disk,
+    processes,
+    etcd,
+    log,
+    sweep: { killed: [], foreign: [] },
+    async start(changes = {}) {
+      tasks += 1;
+      const mine = { ...launch, task: `etcd-0__${tasks}`, ...changes };
+      const stop = new AbortController();
+      const supervisor = createSupervisor({
+        launch: mine,
+        schedulerKey: parsePublicOrderKey(mine.schedulerKey),
+        clock,
+        processes,
+        volume: disk.connect(),
+        orphans: { sweep: async () => world.sweep },
+        etcd: () => clientOf(world),
+        log: recorder(log),
+        etcdLog: () => {},
+        build: 'test',
+        etcdVersion: parseEtcdVersion('etcd Version: 3.5.30'),
+        warnings: [],
+        listenHosts: ['10.0.0.1', '127.0.0.1'],
+        workDirectory: '/sandbox',
+        environment: {},
+      });
+      const ended = supervisor.run(stop.signal);
+      const give: RunningSupervisor['give'] = async (body, envelope = {}) => {
+        counter += 1;
+        const order = {
+          id: `order-${counter}`,
+          cluster: 'cluster-1',
+          task: mine.task,
+          epoch: 1,
+          attempt: 1,
+          generation: 1,
+          counter,
+          ...envelope,
+          ...body,
+        };
+        return await settle(clock, supervisor.order(signOrder(order, key)));
+      };
+      await clock.settle();
+      await supervisor.ready;
+      return {
+        ...supervisor,
+        task: mine.task,
+        stop,
+        ended,
+        give,
+        async bootstrap() {
+          await give(prepare);
+          await give(starts('bootstrap'));
+          await clock.runUntil(() => supervisor.status().identity?.clusterId === 'abc', 5000);
+        },
+      };
+    },
+  };
+  return world;
+}
+
+/** Lets virtual time pass until the promise is settled. */
+export async function settle<T>(clock: VirtualClock, promise: Promise<T>): Promise<T> {
+  let settled = false;
+  const note = () => {
+    settled = true;
+  };
+  void promise.then(note, note);
+  await clock.runUntil(() => settled, 3_600_000);
+  return await promise;
+}
+
+export function untilEnded(context: ProgramContext): Promise<number> {
+  return new Promise((resolve) => context.ended.addEventListener('abort', () => resolve(0)));
+}
+
+function clientOf(world: ModelWorld): EtcdClient {
+  const { etcd, processes } = world;
+  const answer = async <T>(value: () => T): Promise<T> => {
+    if (!etcd.serves || processes.running().length === 0) throw new EtcdError('unavailable', 'no connection');
+    return value();
+  };
+  const change = async (name: string): Promise<void> => {
+    const { refusal } = etcd;
+    etcd.refusal = null;
+    if (refusal !== null) throw refusal;
+    etcd.calls.push(name);
+  };
+  return {
+    status: async () => await answer(() => ({ ...etcd.status })),
+    members: async () => await answer(() => etcd.members),
+    confirmQuorum: async (signal) => {
+      await answer(() => null);
+      if (etcd.quorum) return;
+      await new Promise<never>((_resolve, reject) => {
+        signal.addEventListener('abort', () => reject(new EtcdError('aborted', 'aborted')));
+      });
+    },
+    alarms: async () => await answer(() => []),
+    memberAddLearner: async (url) => {
+      await change(`add ${url}`);
+      const added = { ...own, id: 'a1', name: '', peerUrls: [url], clientUrls: [], isLearner: true };
+      etcd.members = [...etcd.members, added];
+      return { memberId: added.id };
+    },
+    memberRemove: async (memberId) => await change(`remove ${memberId}`),
+    memberPromote: async (memberId) => await change(`promote ${memberId}`),
+    moveLeader: async (memberId) => await change(`move to ${memberId}`),
+    close: () => {},
+  };
+}
+
+function recorder(log: (readonly [string, LogFields])[]): Logger {
+  const add = (event: string, fields: LogFields = {}) => void log.push([event, fields]);
+  return { debug: add, info: add, warn: add, error: add, child: () => recorder(log) };
+}
