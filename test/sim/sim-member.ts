@@ -38,6 +38,8 @@ export interface SimMemberOptions {
   readonly log: Logger;
   /** The supervisors of all hosts. */
   readonly members: ReadonlySet<SimMember>;
+  /** Breaks the supervisor's processes on purpose. */
+  readonly wrapProcesses?: (processes: Processes) => Processes;
   /** This etcd is about to be ended by its supervisor's or the scheduler's will. */
   readonly stopping: (process: EtcdProcess, why: string) => void;
 }
@@ -125,7 +127,7 @@ export function startSimMember(options: SimMemberOptions): SimMember {
       launch,
       schedulerKey: parsePublicOrderKey(launch.schedulerKey),
       clock: mortal.port(clock, ['wallMs', 'monotonicMs']),
-      processes: mortal.port(processes),
+      processes: mortal.port(options.wrapProcesses?.(processes) ?? processes),
       volume: mortal.port(options.disk.open(host, volumePath)),
       orphans: mortal.port(orphans),
       etcd: (url) => mortal.port(etcd.connect(host, url)),

@@ -1,6 +1,6 @@
 import { assert } from '../../src/base/assert.ts';
 import { describeError } from '../../src/base/errors.ts';
-import type { StateStore } from '../../src/base/ports.ts';
+import type { Processes, StateStore } from '../../src/base/ports.ts';
 import type { SchedulerConfig } from '../../src/framework/config.ts';
 import { ownerOf } from '../../src/framework/labels.ts';
 import { createScheduler, type Scheduler } from '../../src/framework/scheduler.ts';
@@ -94,6 +94,7 @@ export interface WorldOptions {
 export interface Canary {
   readonly store?: (store: StateStore) => StateStore;
   readonly members?: (members: Members) => Members;
+  readonly processes?: (processes: Processes) => Processes;
 }
 
 const SCHEDULER_HOST = '10.0.2.1';
@@ -172,6 +173,7 @@ export function createWorld(options: WorldOptions): World {
       etcd,
       disk,
       members,
+      ...(options.canary?.processes === undefined ? {} : { wrapProcesses: options.canary.processes }),
       log: story.logger(`member ${host.split('.').at(-1)}`),
       stopping: invariants.stopping,
     });

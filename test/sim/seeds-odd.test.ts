@@ -1,0 +1,8 @@
+import { describe, test } from 'vitest';
+import { batches, SEEDS_A_TEST, surviveEverySecond } from './seeds.ts';
+
+describe('a simulated cluster survives its faults and is whole again', () => {
+  test.each(batches())('odd seeds from %i on', async (first) => {
+    await surviveEverySecond(first, first + SEEDS_A_TEST);
+  });
+});
