@@ -72,7 +72,12 @@ function kindOf(pid: number, words: readonly string[], options: ProcOrphansOptio
     environment.find((entry) => entry.startsWith(`${name}=`))?.slice(name.length + 1);
   if (variable(MEMBER_VARIABLE) === memberMark(options)) return 'etcd';
   if (words.includes('run-member') && isLaunchOf(variable(LAUNCH_VARIABLE), options)) return 'supervisor';
-  return holdsLog(pid, options.volumePath) ? 'etcd' : 'other';
+  return looksLikeEtcd(words) && holdsLog(pid, options.volumePath) ? 'etcd' : 'other';
+}
+
+/** Spares a look at every open file of every process of the machine. */
+function looksLikeEtcd(words: readonly string[]): boolean {
+  return words[0]?.includes('etcd') === true || words.some((word) => /^--?data-dir\b/.test(word));
 }
 
 function isLaunchOf(text: string | undefined, options: ProcOrphansOptions): boolean {
@@ -130,7 +135,8 @@ function portHolders(options: ProcOrphansOptions): readonly PortHolder[] {
       }
     }
   }
-  return [...holders.values()];
+  // Our own server's port is ours.
+  return [...holders.values()].filter((holder) => holder.process?.pid !== options.ownPid);
 }
 
 function end(process: Seen, options: ProcOrphansOptions): void {

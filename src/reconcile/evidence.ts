@@ -115,7 +115,7 @@ function dataProblem(pass: Pass, seat: DraftSeat): DraftSeat['lost'] {
     return { cause: 'data', message: 'etcd says that this member was removed from its cluster' };
   }
   // S5: what was started once is never prepared again, so a blank volume is a lost member.
-  if (seat.data.started && status.identity === null) {
+  if (seat.data.started && status.phase === 'idle' && status.identity === null) {
     return { cause: 'data', message: 'its volume is blank, but etcd was started on it before' };
   }
   return null;
