@@ -253,7 +253,9 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       setDataTrouble({ dataProblem: 'data-missing', message: describeData('data-missing', identity) });
       return false;
     }
-    if (runner.lastExit?.line.includes('address already in use') === true) await sweep(NEVER);
+    if (runner.lastExit?.line.includes('address already in use') === true) {
+      await sweep(NEVER).catch((error: unknown) => log.error('sweep failed', { error }));
+    }
     return true;
   };
 
