@@ -1,3 +1,4 @@
+import { parseArgs } from 'node:util';
 import { type BenchResult, print, REPEATS_MIN } from './harness.ts';
 
 /** `npm run bench -- NAME [--json] [--repeats N]` */
@@ -8,11 +9,15 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<Benchmark>>> = {
 /** Says what it is doing through `note`; `repeats` is at least {@link REPEATS_MIN}. */
 export type Benchmark = (repeats: number, note: (line: string) => void) => Promise<readonly BenchResult[]>;
 
-const words = process.argv.slice(2);
-const json = words.includes('--json');
-const name = words.find((word) => !word.startsWith('--') && word !== words[words.indexOf('--repeats') + 1]);
-const load = name === undefined ? undefined : BENCHMARKS[name];
-const repeats = words.includes('--repeats') ? Number(words[words.indexOf('--repeats') + 1]) : REPEATS_MIN;
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    json: { type: 'boolean', default: false },
+    repeats: { type: 'string', default: `${REPEATS_MIN}` },
+  },
+});
+const load = BENCHMARKS[positionals[0] ?? ''];
+const repeats = Number(values.repeats);
 if (load === undefined || !Number.isInteger(repeats) || repeats < REPEATS_MIN) {
   process.stderr.write(
     `usage: npm run bench -- NAME [--json] [--repeats N]\n` +
@@ -21,4 +26,4 @@ if (load === undefined || !Number.isInteger(repeats) || repeats < REPEATS_MIN) {
   process.exit(2);
 }
 const benchmark = await load();
-print(await benchmark(repeats, (line) => process.stderr.write(`${line}\n`)), json);
+print(await benchmark(repeats, (line) => process.stderr.write(`${line}\n`)), values.json);

@@ -41,6 +41,11 @@ export function saysRemoved(line: string): boolean {
   return line.includes('the member has been permanently removed from the cluster');
 }
 
+/** Whether etcd says that its peers can reach it now: 3.4 and 3.5 in the first words, 3.6 in the second. */
+export function saysServesPeers(line: string): boolean {
+  return line.includes('serving peer traffic') || line.includes('cmux::serve');
+}
+
 /** Keeps what is worth telling when a process has died: its first fatal line, else its last. */
 export interface LastWords {
   add(line: string): void;

@@ -6,7 +6,7 @@ import {
   type Processes,
   type RunningProcess,
 } from '../base/ports.ts';
-import { createLastWords, saysRemoved } from '../etcd/log-line.ts';
+import { createLastWords, saysRemoved, saysServesPeers } from '../etcd/log-line.ts';
 import { type ExitDecision, judgeExit } from './decide.ts';
 
 /** Holds one etcd up: starts it, starts it again when it ends (L0), and ends it when told. */
@@ -17,6 +17,8 @@ export interface Runner {
   /** Starts since the first, of this session. */
   readonly restarts: number;
   readonly lastExit: LastExit | null;
+  /** Its peers can reach the process that runs: it said so, or has had {@link PEERS_MS_MAX} to. */
+  readonly servesPeers: boolean;
   /** Resolves when the process runs. Rejects with a `ProcessError` when it could not; then it is tried again. */
   start(plan: StartPlan): Promise<void>;
   /** Cuts a pause before the next try short. No effect otherwise. */
@@ -57,6 +59,9 @@ export interface RunnerOptions {
 /** How long a process may take to vanish after SIGKILL; one that hangs in the kernel may never. */
 const KILL_MS_MAX = 10_000;
 
+/** An etcd whose log does not tell when peers can reach it is taken to serve them after this long. */
+export const PEERS_MS_MAX = 1_500;
+
 export class RunnerError extends Error {
   override readonly name = 'RunnerError';
 }
@@ -72,6 +77,8 @@ export function createRunner(options: RunnerOptions): Runner {
   let pause = new AbortController();
   let served = false;
   let servingSinceMs: number | null = null;
+  let startedAtMs = 0;
+  let saidServesPeers = false;
 
   const set = (next: Runner['state'], running: RunningProcess | null) => {
     state = next;
@@ -87,12 +94,18 @@ export function createRunner(options: RunnerOptions): Runner {
     const words = createLastWords();
     let removed = false;
     servingSinceMs = null;
+    startedAtMs = clock.monotonicMs();
+    saidServesPeers = false;
     const running = await options.processes.start({
       ...plan,
       args: served ? plan.laterArgs : plan.args,
       onLine: (line) => {
         words.add(line);
         removed ||= saysRemoved(line);
+        if (!saidServesPeers && saysServesPeers(line)) {
+          saidServesPeers = true;
+          options.onChange();
+        }
         options.onLine(line);
       },
     });
@@ -147,6 +160,10 @@ export function createRunner(options: RunnerOptions): Runner {
     },
     get lastExit() {
       return lastExit;
+    },
+    get servesPeers() {
+      if (state !== 'running') return false;
+      return saidServesPeers || clock.monotonicMs() - startedAtMs >= PEERS_MS_MAX;
     },
     async start(plan) {
       if (session !== null) throw new RunnerError('etcd is held up already');

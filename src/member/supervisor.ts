@@ -152,9 +152,9 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   /** `null` until one was started. */
   const etcdOf = (): MemberStatus['etcd'] => {
-    const { pid, restarts, lastExit } = runner;
+    const { pid, restarts, lastExit, servesPeers } = runner;
     if (runner.state === 'down' && lastExit === null) return null;
-    return { version: options.etcdVersion.text, pid, restarts, lastExit };
+    return { version: options.etcdVersion.text, pid, restarts, lastExit, servesPeers };
   };
 
   const publish = (): void => board.publish(draft());

@@ -99,6 +99,8 @@ export const memberStatusSchema = z.object({
       version: z.string(),
       pid: z.number().int(),
       restarts: z.number().int().min(0),
+      /** Peers can reach it; `false` until then, while it does not run, and from a supervisor that does not tell. */
+      servesPeers: z.boolean().default(false),
       lastExit: z
         .object({ code: z.number().nullable(), signal: z.string().nullable(), line: z.string() })
         .nullable(),

@@ -107,7 +107,7 @@ export const epochSchema = z.strictObject({
   /** S5: `go` is stored before the first start order; `formed` when a quorum reported one cluster id. */
   phase: z.enum(['preparing', 'go', 'formed']),
   openedAtMs: wallMs,
-  /** Milliseconds for which a quorum of the target was prepared and the rest was waited for. */
+  /** Milliseconds for which a quorum of the target was prepared and the rest was waited for; after `go`, since it. */
   waitedMs: z.number().min(0),
   /** Who starts together; fixed by `go`. */
   members: z.array(z.strictObject({ slot: slotName, seat: z.string(), peerUrl: z.string() })),

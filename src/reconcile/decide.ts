@@ -16,16 +16,10 @@ import { upkeep } from './upkeep.ts';
 export function decide(spec: Spec, record: ClusterRecord, seen: Observation): Decision {
   const pass = startPass(spec, record, seen);
   foldEvidence(pass);
+  const forming = pass.record.epoch.phase !== 'formed';
+  if (forming) form(pass);
   const membership = membershipOf(pass);
-  if (pass.record.epoch.phase !== 'formed') form(pass);
-  else if (membership !== null) repair(pass, membership);
-  else
-    block(
-      pass,
-      'no-quorum',
-      null,
-      'no member completes a linearizable read: the membership is left as it is',
-    );
+  if (!forming) mend(pass, membership);
   upkeep(pass, membership);
   return {
     record: pass.record,
@@ -35,6 +29,15 @@ export function decide(spec: Spec, record: ClusterRecord, seen: Observation): De
     health: healthOf(pass, membership),
     wakeMs: pass.wakeMs,
   };
+}
+
+function mend(pass: Pass, membership: Membership | null): void {
+  if (membership !== null) {
+    repair(pass, membership);
+    return;
+  }
+  const message = 'no member completes a linearizable read: the membership is left as it is';
+  block(pass, 'no-quorum', null, message);
 }
 
 function membershipOf(pass: Pass): Membership | null {

@@ -53,6 +53,7 @@ function prepare(pass: Pass): void {
     return;
   }
   epoch.phase = 'go';
+  epoch.waitedMs = 0;
   epoch.members = ready.map((seat) => ({ slot: seat.slot, seat: seat.id, peerUrl: peerUrlOf(seat) }));
   for (const seat of ready) if (seat.data !== null) seat.data.started = true;
   bringUp(pass);
@@ -70,6 +71,7 @@ export function askToPrepare(pass: Pass, seat: DraftSeat, what: string): void {
 function bringUp(pass: Pass): void {
   const { epoch } = pass.record;
   if (noteFormed(pass)) return;
+  epoch.waitedMs += pass.seen.elapsedMs;
   const founders = epoch.members.map((member) => seatById(pass, member.seat));
   const alive = founders.filter((seat) => seat !== undefined && seat.lost === null);
   if (alive.length < quorumOf(epoch.members.length)) {

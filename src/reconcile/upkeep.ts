@@ -9,6 +9,7 @@ import {
   freshStatus,
   order,
   type Pass,
+  seatById,
   seatsOf,
   slotsOf,
   wakeWithin,
@@ -145,7 +146,7 @@ function resume(pass: Pass, seat: DraftSeat): void {
 function startFounder(pass: Pass, seat: DraftSeat): void {
   const { epoch } = pass.record;
   if (epoch.phase === 'preparing' || !epoch.members.some((member) => member.seat === seat.id)) return;
-  if (seat.data?.attempt !== epoch.attempt) return;
+  if (seat.data?.attempt !== epoch.attempt || !isDoorOpen(pass, seat)) return;
   order(
     pass,
     seat,
@@ -163,6 +164,24 @@ function startFounder(pass: Pass, seat: DraftSeat): void {
     `start with ${epoch.members.length} founding members`,
   );
 }
+
+/**
+ * A founder asks the others, in the order of their URLs, whether the cluster runs already, and waits a second for
+ * each that listens and does not serve yet. So the first in that order starts alone, and once peers can reach it
+ * all others start together: they ask it, and nobody else.
+ */
+function isDoorOpen(pass: Pass, seat: DraftSeat): boolean {
+  const { epoch } = pass.record;
+  const [first] = epoch.members.toSorted((left, right) => (left.peerUrl < right.peerUrl ? -1 : 1));
+  const opener = first === undefined || first.seat === seat.id ? undefined : seatById(pass, first.seat);
+  if (opener === undefined || opener.lost !== null || opener.taskEnd !== null) return true;
+  const status = freshStatus(pass, opener);
+  if (status === null || epoch.phase === 'formed' || epoch.waitedMs >= DOOR_MS_MAX) return true;
+  return status.phase === 'running' ? status.etcd?.servesPeers === true : status.phase !== 'prepared';
+}
+
+/** The others do not wait longer for the first founder. */
+const DOOR_MS_MAX = 3_000;
 
 /** Tasks of leaving seats are killed, what they reserved is given back when it is offered. */
 function letGo(pass: Pass): void {

@@ -26,6 +26,7 @@ export interface SmallMember {
   memberId: string | null;
   applied: bigint;
   dataProblem: MemberStatus['dataProblem'];
+  servesPeers: boolean;
 }
 
 export const SPEC: Spec = {
@@ -71,6 +72,8 @@ export class SmallWorld {
   /** Members as etcd lists them. */
   listed: EtcdMember[] = [];
   applied = 100n;
+  /** What an etcd that starts says of its peers. */
+  servePeers = true;
   /** Offers for new seats come. */
   offersFit = true;
   readonly members = new Map<string, SmallMember>();
@@ -186,7 +189,13 @@ export class SmallWorld {
       fence: member.fence,
       identity: member.identity,
       floor: null,
-      etcd: null,
+      etcd: {
+        version: '3.4.23',
+        pid: 1,
+        restarts: 0,
+        lastExit: null,
+        servesPeers: member.servesPeers,
+      },
       probe: member.phase === 'running' ? this.probe(member) : null,
       warnings: [],
     };
@@ -276,6 +285,7 @@ export class SmallWorld {
       memberId: null,
       applied: 0n,
       dataProblem: null,
+      servesPeers: this.servePeers,
     });
     this.tasks.set(seat.task, { kind: 'alive', state: 'TASK_RUNNING', agentId: seat.agentId, healthy: null });
   }

@@ -210,6 +210,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
       observer.started(current);
       await clock.sleep(random.between(10, 150));
       if (ending) return;
+      spec.onLine?.('serving peer traffic', 'stderr');
       run(current, spec, end);
     };
     void boot();
