@@ -96,7 +96,9 @@ export function createOrderDesk(options: OrderDeskOptions): OrderDesk {
     const before = tries.get(key);
     if (before === undefined || clock.monotonicMs() >= before.notBeforeMs) return false;
     const { settled } = before;
-    return settled === null || settled.sequence === options.sequenceOf(settled.seat);
+    // A change to the cluster shows at one member before it shows at the others, whose older list may be read.
+    if (settled === null || isClusterChange(action.body)) return true;
+    return settled.sequence === options.sequenceOf(settled.seat);
   };
 
   const finish = (action: OrderAction, key: string, ending: Ending): void => {

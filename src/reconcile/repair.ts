@@ -253,8 +253,9 @@ function nurse(
   }
   const dead = removing !== undefined && !membership.set.healthy.has(removing.id);
   if (!isLevelWithLeader(membership, addSeat) && !dead) return;
-  // The only voter cannot go first: its successor votes beside it for a moment.
-  if (removing !== undefined && membership.set.voters.size > 1) {
+  // An only voter cannot go first, nor one that is needed while another is dead: then, for a moment, its
+  // successor votes beside it.
+  if (removing !== undefined && objectionToRemoval(membership.set, removing.id) === null) {
     remove(pass, membership, intent, removing, intent.reason);
     return;
   }

@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import type { RunningProcess } from '../../src/base/ports.ts';
 import type { ClusterRecord } from '../../src/protocol/record.ts';
 import { createInvariants, type Invariants } from './invariants.ts';
+import type { Acknowledgement } from './ledger.ts';
 import { createModelEtcd, type EtcdProcess, type ModelEtcd } from './model-etcd.ts';
 import { createChance } from './prng.ts';
 import { createVirtualClock, type VirtualClock } from './virtual-clock.ts';
@@ -13,7 +14,7 @@ let clock: VirtualClock;
 let etcd: ModelEtcd;
 let invariants: Invariants;
 let record: ClusterRecord;
-let acknowledged: Map<string, string>;
+let acknowledged: Map<string, Acknowledgement>;
 
 beforeEach(() => {
   clock = createVirtualClock();
@@ -187,7 +188,7 @@ describe('the checkers', () => {
 
   test('S5: a second cluster is founded beside one that has acknowledged writes', async () => {
     await formed([1, 2, 3]);
-    acknowledged.set('key-1', processAt(1).data.clusterId);
+    acknowledged.set('key-1', { clusterId: processAt(1).data.clusterId, atMs: 0 });
     record = recordOf({ token: 'two', phase: 'go' });
     await start(4, [4], 'new', 'two');
     await pass(200);
@@ -214,7 +215,7 @@ describe('the checkers', () => {
 
   test('durability: an acknowledged write that a member lacks', async () => {
     await formed([1, 2, 3]);
-    acknowledged.set('key-1', processAt(1).data.clusterId);
+    acknowledged.set('key-1', { clusterId: processAt(1).data.clusterId, atMs: 0 });
     expect(invariants.atRest().join()).toContain('lacks the acknowledged write key-1');
     const { node } = processAt(1);
     if (node !== null) invariants.observer.elected(node);

@@ -1,5 +1,6 @@
 import type { Clock } from '../../src/base/ports.ts';
 import type { ClusterRecord } from '../../src/protocol/record.ts';
+import type { Acknowledgement } from './ledger.ts';
 import type { EtcdObserver, EtcdProcess, ModelEtcd } from './model-etcd.ts';
 import {
   applyPayload,
@@ -25,6 +26,8 @@ export interface Invariants {
   removingVolume(host: string, path: string): void;
   /** Somebody who acts for the system is about to end this etcd. */
   stopping(process: EtcdProcess, why: string): void;
+  /** Whether a quorum would be left if that host were lost now. */
+  canLose(host: string): boolean;
   /** What the world knows when it is calm: empty when all is well. */
   atRest(): readonly string[];
   readonly violations: readonly Violation[];
@@ -38,12 +41,12 @@ export interface Violation {
 export interface InvariantsOptions {
   readonly clock: Clock;
   readonly etcd: () => ModelEtcd;
-  /** Target number of voters. The successor of an only voter votes beside it before that is removed. */
+  /** Target number of voters. */
   readonly size: number;
   /** The record as it is stored now. */
   readonly record: () => ClusterRecord | null;
-  /** Key → cluster, of every write that was acknowledged. */
-  readonly acknowledged: () => ReadonlyMap<string, string>;
+  /** By key, every write that was acknowledged. */
+  readonly acknowledged: () => ReadonlyMap<string, Acknowledgement>;
   /** A supervisor runs for that seat. */
   readonly supervised: (seatId: string) => boolean;
 }
@@ -54,6 +57,7 @@ export interface InvariantsOptions {
  */
 const HINDSIGHT_MS = 5_000;
 
+const APPLIED_WITHIN_MS = 2_000;
 /** Health is sampled this often at most. */
 const LOOK_MS = 20;
 
@@ -138,7 +142,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
       `${nameOf(process)} starts attempt ${token}, the stored record says ${epochText(record)}`);
     require(record?.epoch.phase !== 'formed' || sharesToken(process), 'S5', () =>
       `${nameOf(process)} founds a cluster while the record has a formed one`);
-    for (const [key, clusterId] of options.acknowledged()) {
+    for (const [key, { clusterId }] of options.acknowledged()) {
       if (clusterId === process.data.clusterId) break;
       violate(
         'S5',
@@ -178,8 +182,15 @@ export function createInvariants(options: InvariantsOptions): Invariants {
       `${change.kind} ${change.memberId} without a healthy quorum of the ${before.length} voters before it`);
     require(healthyAmong(clusterId, after) >= quorumOf(after.length), 'S1', () =>
       `${change.kind} ${change.memberId} leaves ${healthyAmong(clusterId, after)} of ${after.length} voters healthy`);
-    require(after.length <= Math.max(options.size, 2), 'target', () =>
+    require(after.length <= options.size || mustOverlap(clusterId, before), 'target', () =>
       `${after.length} voters after ${change.kind} ${change.memberId}, ${options.size} are asked for`);
+  };
+
+  /** The voter that is replaced could not go before its successor votes. */
+  const mustOverlap = (clusterId: string, before: readonly string[]): boolean => {
+    const leaving = options.record()?.intent?.remove?.memberId;
+    const without = before.filter((id) => id !== leaving);
+    return without.length < before.length && healthyAmong(clusterId, without) < quorumOf(without.length);
   };
 
   const checkIntent = (change: ConfigurationChange, peerUrl: string | null) => {
@@ -227,7 +238,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     const held = new Set(
       leader.data.log.flatMap(({ payload }) => (payload.kind === 'put' ? [payload.key] : [])),
     );
-    for (const [key, clusterId] of options.acknowledged()) {
+    for (const [key, { clusterId }] of options.acknowledged()) {
       if (clusterId !== leader.data.clusterId || held.has(key)) continue;
       violate('durability', `the new leader ${leader.data.memberId} lacks the acknowledged write ${key}`);
       return;
@@ -263,6 +274,18 @@ export function createInvariants(options: InvariantsOptions): Invariants {
       `${nameOf(process)} is stopped (${why}) while the others are no quorum`);
   };
 
+  const canLose = (host: string): boolean => {
+    const clusterId = options.record()?.epoch.clusterId ?? null;
+    const state = clusterId === null ? undefined : clusters.get(clusterId);
+    if (clusterId === null || state === undefined) return true;
+    const there = new Set(
+      [...options.etcd().running].filter((one) => one.host === host).map((one) => one.data.memberId),
+    );
+    const voters = votersOf(state);
+    const left = voters.filter((id) => !there.has(id) && isHealthy(clusterId, id));
+    return left.length >= quorumOf(voters.length);
+  };
+
   const atRest = (): readonly string[] => {
     const record = options.record();
     const clusterId = record?.epoch.clusterId ?? null;
@@ -289,9 +312,11 @@ export function createInvariants(options: InvariantsOptions): Invariants {
   };
 
   const missingWrites = (process: EtcdProcess): readonly string[] => {
-    for (const [key, clusterId] of options.acknowledged()) {
+    for (const [key, { clusterId, atMs }] of options.acknowledged()) {
       if (clusterId !== process.data.clusterId)
         return [`${key} was acknowledged by another cluster, ${clusterId}`];
+      // A follower applies a moment after the leader has acknowledged.
+      if (clock.monotonicMs() - atMs < APPLIED_WITHIN_MS) continue;
       if (!process.data.values.has(key)) return [`${nameOf(process)} lacks the acknowledged write ${key}`];
     }
     return [];
@@ -309,6 +334,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     step,
     removingVolume,
     stopping,
+    canLose,
     atRest,
     violations,
   };

@@ -4,11 +4,17 @@ import type { RandomStream } from './prng.ts';
 
 /** A client that writes all the time and remembers what was acknowledged. */
 export interface Ledger {
-  /** Keys whose write was acknowledged, with the cluster that did. */
-  readonly acknowledged: ReadonlyMap<string, string>;
+  /** By key. */
+  readonly acknowledged: ReadonlyMap<string, Acknowledgement>;
   /** The longest time between two acknowledgements so far. */
   readonly longestPauseMs: number;
   stop(): void;
+}
+
+export interface Acknowledgement {
+  readonly clusterId: string;
+  /** Monotonic. */
+  readonly atMs: number;
 }
 
 export interface LedgerOptions {
@@ -24,7 +30,7 @@ export interface LedgerOptions {
 
 export function startLedger(options: LedgerOptions): Ledger {
   const { clock, random, etcd } = options;
-  const acknowledged = new Map<string, string>();
+  const acknowledged = new Map<string, Acknowledgement>();
   const stopped = new AbortController();
   let lastMs: number | null = null;
   let longestPauseMs = 0;
@@ -36,8 +42,8 @@ export function startLedger(options: LedgerOptions): Ledger {
     try {
       await client.put(key, key, stopped.signal);
       const { clusterId } = await client.status(stopped.signal);
-      acknowledged.set(key, clusterId);
       const nowMs = clock.monotonicMs();
+      acknowledged.set(key, { clusterId, atMs: nowMs });
       if (lastMs !== null) longestPauseMs = Math.max(longestPauseMs, nowMs - lastMs);
       lastMs = nowMs;
     } catch {

@@ -373,7 +373,8 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
     };
 
     /** One timer and one listener on each signal: there are many calls. */
-    const call = <T>(signal: AbortSignal, work: (node: RaftNode) => Promise<T>): Promise<T> => {
+    const call = <T>(signal: AbortSignal, work: (node: RaftNode, asked: Asked) => Promise<T>): Promise<T> => {
+      const asked: Asked = { over: false };
       const { promise, resolve, reject } = Promise.withResolvers<T>();
       const timer = new AbortController();
       let process: EtcdProcess | null = null;
@@ -384,7 +385,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
         process = serverOf();
         process.onExit.add(breakOff);
         assert(process.node !== null, 'a member that serves runs raft');
-        return await work(process.node);
+        return await work(process.node, asked);
       };
       if (signal.aborted || closed.signal.aborted) {
         giveUp();
@@ -398,6 +399,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
       });
       answer().then(resolve, reject);
       return promise.finally(() => {
+        asked.over = true;
         timer.abort(DONE);
         signal.removeEventListener('abort', giveUp);
         closed.signal.removeEventListener('abort', giveUp);
@@ -407,11 +409,11 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
 
     return {
       status: (signal) => call(signal, async (node) => statusOf(node)),
-      confirmQuorum: (signal) => call(signal, async (node) => confirm(refuseLearner(node))),
+      confirmQuorum: (signal) => call(signal, async (node, asked) => confirm(refuseLearner(node), asked)),
       members: (signal) => call(signal, async (node) => membersOf(refuseLearner(node))),
       alarms: (signal) =>
-        call(signal, async (node) => {
-          await confirm(refuseLearner(node));
+        call(signal, async (node, asked) => {
+          await confirm(refuseLearner(node), asked);
           return [];
         }),
       memberAddLearner: (peerUrl, signal) => call(signal, (node) => addLearner(refuseLearner(node), peerUrl)),
@@ -469,13 +471,13 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
     return node;
   };
 
-  const confirm = async (node: RaftNode): Promise<void> => {
-    for (;;) {
+  /** Asks again and again until the caller has given up. */
+  const confirm = async (node: RaftNode, asked: Asked): Promise<void> => {
+    while (!asked.over) {
       const index = await raft.readIndex(node);
-      while (index !== null && !node.stopped && node.data.applied < index) await clock.sleep(1);
+      while (index !== null && !asked.over && node.data.applied < index) await clock.sleep(1);
       if (index !== null) return;
       await clock.sleep(100);
-      if (node.stopped) await new Promise<never>(() => {});
     }
   };
 
@@ -551,6 +553,11 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
       return leaders.toSorted((left, right) => right.data.term - left.data.term)[0] ?? null;
     },
   };
+}
+
+/** A question to a server: its asker may have given up. */
+interface Asked {
+  over: boolean;
 }
 
 function bootstrapEntry(member: { readonly id: string; readonly url: string }, position: number): Entry {

@@ -157,6 +157,7 @@ async function inject(
   const host = random.pick(seats.length === 0 ? world.hosts : seats);
   const mayLose =
     budget.lost < Math.floor((world.size - 1) / 2) &&
+    world.canLose(host) &&
     world.hosts.filter((other) => !world.isGone(other)).length > world.size;
   const fault = random.pick(mayLose ? [...HARMLESS, ...HARMLESS, ...FINAL, ...FINAL] : HARMLESS);
   if (random.chance(0.5)) planCrash(world, random, say);

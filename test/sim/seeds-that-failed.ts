@@ -6,4 +6,8 @@ export const SEEDS_THAT_FAILED: readonly { readonly seed: number; readonly showe
   { seed: 6, showed: 'the only voter of a cluster of one could not be replaced while it served' },
   { seed: 36, showed: 'a member list from before a promotion had the new voter removed' },
   { seed: 63, showed: 'an only voter that died before its removal was not fetched back' },
+  {
+    seed: 165,
+    showed: 'a serving voter whose successor was ready could not go while another voter was dead',
+  },
 ];

@@ -152,14 +152,17 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
     const stream = createByteStream();
     const channel = network.channel(MASTER_HOST, fromHost);
     exchanges.set(name, { fromHost, stream, channel, answer: resolve, fail: reject });
+    let arrived = false;
+    // What was sent arrives, whatever becomes of its sender; then the master finds nobody there.
     const left = () => {
-      if (!exchanges.delete(name)) return;
+      if (!arrived || !exchanges.delete(name)) return;
       channel.close();
       tellMaster({ kind: 'stream-closed', exchange: name });
     };
     gone.addEventListener('abort', left, { once: true });
     ended.addEventListener('abort', left, { once: true });
     await clock.sleep(network.latencyMs(fromHost, MASTER_HOST));
+    arrived = true;
     if (!exchanges.has(name))
       throw new HttpTransportError('connection-lost', `${url}: the connection was reset`);
     tellMaster({
@@ -170,6 +173,7 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
       headers,
       body: body ?? '',
     });
+    if (gone.aborted || ended.aborted) left();
     return await promise;
   };
 

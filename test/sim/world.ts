@@ -70,6 +70,8 @@ export interface World {
   rebuild(host: string): void;
   markGone(agentId: string | null): Promise<void>;
   isGone(host: string): boolean;
+  /** Whether a quorum would be left without that host. */
+  canLose(host: string): boolean;
 
   /** Passes time, checking after every step. Throws at the first violation. */
   run(durationMs: number): Promise<void>;
@@ -454,6 +456,7 @@ export function createWorld(options: WorldOptions): World {
       assert(status === 200 || status === 202, `MARK_AGENT_GONE answered ${status}`);
     },
     isGone: (host) => gone.has(host),
+    canLose: invariants.canLose,
     run: async (durationMs) => {
       const untilMs = clock.monotonicMs() + durationMs;
       while (clock.monotonicMs() < untilMs) await step();
