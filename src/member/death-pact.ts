@@ -9,11 +9,15 @@ export function underDeathPact(program: string, args: readonly string[]): readon
   return ['--pdeathsig', 'KILL', '--', program, ...args];
 }
 
-/** Marks every etcd of ours in its environment, with the member it belongs to as its value. */
+/** Marks every etcd of ours in its environment, with the seat it runs on as its value. */
 export const MEMBER_VARIABLE = 'MEMBER_OF_ETCD_MESOS';
 
-export const memberMark = (launch: { readonly cluster: string; readonly slot: string }): string =>
-  `${launch.cluster}/${launch.slot}`;
+/**
+ * The seat and not the slot: a slot's old member serves until its successor votes, and on a machine with several
+ * agents both may be there.
+ */
+export const memberMark = (launch: { readonly cluster: string; readonly seat: string }): string =>
+  `${launch.cluster}/${launch.seat}`;
 
 /** What etcd needs of ours: its own variables (`ETCD_NAME` …) would override what it is told, proxies its peers. */
 const PASSED_ON = ['TZ', 'GOMAXPROCS', 'GOGC', 'GOMEMLIMIT', 'ETCD_UNSUPPORTED_ARCH'];
@@ -22,7 +26,7 @@ const PASSED_ON = ['TZ', 'GOMAXPROCS', 'GOGC', 'GOMEMLIMIT', 'ETCD_UNSUPPORTED_A
 const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 export function etcdEnvironment(
-  launch: { readonly cluster: string; readonly slot: string },
+  launch: { readonly cluster: string; readonly seat: string },
   environment: Readonly<Record<string, string | undefined>>,
 ): Readonly<Record<string, string>> {
   const passed = PASSED_ON.flatMap((name) => {

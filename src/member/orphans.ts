@@ -8,7 +8,7 @@ import { type FoundProcess, OrphanError, type Orphans, type PortHolder } from '.
 export interface ProcOrphansOptions {
   readonly clock: Clock;
   readonly cluster: string;
-  readonly slot: string;
+  readonly seat: string;
   /** Of this member, absolute. */
   readonly volumePath: string;
   readonly ports: readonly number[];
@@ -81,8 +81,8 @@ function looksLikeEtcd(words: readonly string[]): boolean {
 }
 
 function isLaunchOf(text: string | undefined, options: ProcOrphansOptions): boolean {
-  const launch = attempt(() => JSON.parse(text ?? '') as { cluster?: unknown; slot?: unknown } | null);
-  return launch?.cluster === options.cluster && launch.slot === options.slot;
+  const launch = attempt(() => JSON.parse(text ?? '') as { cluster?: unknown; seat?: unknown } | null);
+  return launch?.cluster === options.cluster && launch.seat === options.seat;
 }
 
 /**

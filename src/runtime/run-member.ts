@@ -112,11 +112,11 @@ async function serve(
 }
 
 function orphansOf(launch: Launch, volumePath: string, clock: Clock) {
-  const { cluster, slot, ports } = launch;
+  const { cluster, seat, ports } = launch;
   return createProcOrphans({
     clock,
     cluster,
-    slot,
+    seat,
     volumePath,
     ports: [ports.supervisor, ports.client, ports.peer],
     ownPid: process.pid,

@@ -14,7 +14,7 @@ test('etcd runs under setpriv, its arguments untouched', () => {
 
 test('etcd gets its mark and nothing that could override what it is told', () => {
   const environment = etcdEnvironment(
-    { cluster: 'cluster-1', slot: 'etcd-0' },
+    { cluster: 'cluster-1', seat: 'seat-1' },
     {
       PATH: '/bin',
       ETCD_NAME: 'x',
@@ -28,7 +28,7 @@ test('etcd gets its mark and nothing that could override what it is told', () =>
     PATH: '/bin',
     GOMAXPROCS: '2',
     ETCD_UNSUPPORTED_ARCH: 'arm64',
-    MEMBER_OF_ETCD_MESOS: 'cluster-1/etcd-0',
+    MEMBER_OF_ETCD_MESOS: 'cluster-1/seat-1',
   });
-  expect(etcdEnvironment({ cluster: 'c', slot: 's' }, {})['PATH']).toContain('/usr/bin');
+  expect(etcdEnvironment({ cluster: 'c', seat: 's' }, {})['PATH']).toContain('/usr/bin');
 });

@@ -21,6 +21,13 @@ const resume = (changes: Partial<(OrderBody & { kind: 'start' })['args']> = {}):
   },
 });
 
+/** Another place, as far as a launch says. */
+const ELSEWHERE = {
+  slot: 'etcd-1',
+  seat: 'seat-2',
+  volume: { path: 'volume', id: 'volume-2' },
+} as const;
+
 describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as const))(
   'etcd %s',
   ([, binary]) => {
@@ -237,12 +244,29 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
       expect(after).toMatchObject({ dataProblem: 'data-missing', probe: null });
     });
 
+    test('a successor on the same machine lets the old member of its slot live', async () => {
+      await member.start();
+      const before = await member.bootstrap();
+      const successor = await createSupervisedMember(binary.path);
+      try {
+        await successor.start({ launch: { ...ELSEWHERE, slot: member.launch.slot } });
+        await successor.order({ kind: 'prepare', args: { token: TOKEN } });
+        expect((await successor.status()).phase).toBe('prepared');
+        expect(await member.status()).toMatchObject({
+          phase: 'running',
+          etcd: { pid: before.etcd?.pid, restarts: 0 },
+        });
+      } finally {
+        await successor.close();
+      }
+    });
+
     test('a member that the cluster removed is never started again', async () => {
       await member.start();
       const { identity } = await member.bootstrap();
       const other = await createSupervisedMember(binary.path);
       try {
-        await other.start({ launch: { slot: 'etcd-1', volume: { path: 'volume', id: 'volume-2' } } });
+        await other.start({ launch: ELSEWHERE });
         const peerUrl = `http://127.0.0.1:${other.launch.ports.peer}`;
         const added = await waitFor('the learner is added', 20_000, async () => {
           const receipt = await member.order({ kind: 'member-add', args: { peerUrl } });
@@ -283,7 +307,7 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
         expect(await other.order(resume())).toMatchObject({ outcome: 'refused', problem: 'removed' });
         other.signal('SIGTERM');
         await other.ended;
-        await other.start({ launch: { slot: 'etcd-1', volume: { path: 'volume', id: 'volume-2' } } });
+        await other.start({ launch: ELSEWHERE });
         expect((await other.status()).phase).toBe('removed');
         expect(await other.order(resume())).toMatchObject({ problem: 'removed' });
         expect(await member.order({ kind: 'member-remove', args: { memberId } })).toMatchObject({
