@@ -11,7 +11,7 @@ import type { ServedArtifact } from '../framework/api-artifact.ts';
 import type { SchedulerConfig } from '../framework/config.ts';
 import { createMetrics, type Metrics } from '../framework/metrics.ts';
 import { publishedViewOf } from '../framework/publish.ts';
-import { createScheduler, type Scheduler } from '../framework/scheduler.ts';
+import { createScheduler, type Scheduler, type SchedulerPorts } from '../framework/scheduler.ts';
 import { MesosError } from '../mesos/errors.ts';
 import { createFixedMasterSource } from '../mesos/master-source.ts';
 import { configFileOf, type ResolvedOptions, resolveOptions } from '../protocol/option-sources.ts';
@@ -35,6 +35,8 @@ export interface SchedulerInputs {
   /** What follows the command's name. */
   readonly argv: readonly string[];
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Stands between the scheduler and the world: a trial's way to watch, or to end, it at a call. Default: none. */
+  readonly wrapPorts?: (ports: SchedulerPorts) => SchedulerPorts;
 }
 
 /** Bytes of a token or secret file. */
@@ -58,7 +60,7 @@ export async function runScheduler(inputs: SchedulerInputs): Promise<void> {
   for (const warning of warnings) log.warn('option', { warning });
 
   try {
-    await runWith(options, log, stop.signal);
+    await runWith(options, { log, wrapPorts: inputs.wrapPorts ?? ((ports) => ports) }, stop.signal);
   } catch (error) {
     if (!isStop(error, stop.signal)) {
       log.error('scheduler ends', { error });
@@ -74,7 +76,11 @@ function isStop(error: unknown, signal: AbortSignal): boolean {
   return error === signal.reason || (error instanceof MesosError && error.code === 'aborted');
 }
 
-async function runWith(options: SchedulerOptions, log: Logger, signal: AbortSignal): Promise<void> {
+async function runWith(
+  options: SchedulerOptions,
+  { log, wrapPorts }: Pick<Parts, 'log' | 'wrapPorts'>,
+  signal: AbortSignal,
+): Promise<void> {
   const etcd = await etcdOf(options);
   if (etcd !== null) {
     const { path, version, warnings } = etcd;
@@ -87,7 +93,7 @@ async function runWith(options: SchedulerOptions, log: Logger, signal: AbortSign
   const store = await openFileStateStore(options.stateDir);
   try {
     const orderKey = await openOrderKey(options.orderKeyFile, { mayCreate: (await store.load()) === null });
-    await serve({ options, log, token, secret, store, orderKey }, etcd, signal);
+    await serve({ options, log, wrapPorts, token, secret, store, orderKey }, etcd, signal);
   } finally {
     await store.close();
   }
@@ -96,6 +102,7 @@ async function runWith(options: SchedulerOptions, log: Logger, signal: AbortSign
 interface Parts {
   readonly options: SchedulerOptions;
   readonly log: Logger;
+  readonly wrapPorts: NonNullable<SchedulerInputs['wrapPorts']>;
   readonly token: string | null;
   readonly secret: string | null;
   readonly store: FileStateStore;
@@ -143,13 +150,13 @@ async function runOn(
   onCreated: (scheduler: Scheduler) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { options, log, store, orderKey, secret } = parts;
+  const { options, log, store, orderKey, secret, wrapPorts } = parts;
   const transport = createHttpTransport();
   const clock = createSystemClock();
   try {
     const scheduler = createScheduler({
       config,
-      ports: {
+      ports: wrapPorts({
         transport,
         masters: createFixedMasterSource(options.masterUrls.join(',')),
         ...(secret === null ? {} : { masterHeaders: basicAuthentication(options.principal, secret) }),
@@ -160,7 +167,7 @@ async function runOn(
         store,
         members: createMembersHttp(transport),
         orderKey,
-      },
+      }),
       onStory: ({ slot, text, reason }) => log.info('story', { slot, text, reason }),
     });
     onCreated(scheduler);
