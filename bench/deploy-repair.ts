@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseEtcdVersion } from '../src/etcd/versions.ts';
 import type { LocalCluster } from '../src/local/local-cluster.ts';
+import { identify, isAlive } from '../src/local/process-table.ts';
 import { type MemberStatus, memberStatusSchema } from '../src/protocol/member-status.ts';
 import { type PublishedMember, type PublishedView, publishedViewSchema } from '../src/protocol/view.ts';
 import { findEtcdProgram } from '../src/runtime/etcd-program.ts';
@@ -94,9 +95,14 @@ async function byScheduler(): Promise<Record<Part, number>> {
       return async () => untilServes(clientUrl(member));
     });
     await settle();
-    const supervisor = await repair(api, async (member) => {
+    const supervisor = await repair(api, async (member, status) => {
+      const etcd = identify(status.etcd?.pid ?? 0);
       process.kill(supervisorPid(mesos, member), 'SIGKILL');
-      return async () => untilServes(clientUrl(member));
+      return async () => {
+        // Its etcd dies with it, a moment later: until then it would be taken for the new one.
+        await until(async () => etcd === null || !isAlive(etcd));
+        await untilServes(clientUrl(member));
+      };
     });
     await settle();
     const agent = await repair(api, async (member) => {
