@@ -27,6 +27,7 @@ beforeEach(() => {
     record: () => record,
     acknowledged: () => acknowledged,
     supervised: () => false,
+    watched: () => true,
   });
   etcd = createModelEtcd({
     clock,

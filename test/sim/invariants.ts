@@ -49,6 +49,8 @@ export interface InvariantsOptions {
   readonly acknowledged: () => ReadonlyMap<string, Acknowledgement>;
   /** A supervisor runs for that seat. */
   readonly supervised: (seatId: string) => boolean;
+  /** The scheduler can have heard of that host's etcd: a supervisor has been there for a while. */
+  readonly watched: (host: string) => boolean;
 }
 
 /**
@@ -75,6 +77,8 @@ export function createInvariants(options: InvariantsOptions): Invariants {
   const tokens = new Map<string, string>();
   /** Cluster/member → what its health was and since when. */
   const health = new Map<string, Health>();
+  /** Cluster/member → how long its log was when it ended. */
+  const lengths = new Map<string, number>();
   /** Data directories whose member has ended because it was removed. */
   const retired = new Set<DataDirectory>();
   /** Promotions granted but not committed: what the leader had applied before. */
@@ -131,8 +135,9 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     }
     require(!retired.has(data), 'S4', () =>
       `${nameOf(process)} was removed and is started again on its old data`);
-    require(process.mode !== 'resume' || data.log.length > 0 || data.term === 0, 'S4', () =>
-      `${nameOf(process)} is resumed on a log that is gone`);
+    const key = `${data.clusterId}/${data.memberId}`;
+    require(data.log.length >= (lengths.get(key) ?? 0), 'S4', () =>
+      `${nameOf(process)} starts on a log of ${data.log.length} entries and had ${lengths.get(key)}`);
   };
 
   const checkBootstrap = (process: EtcdProcess) => {
@@ -186,11 +191,23 @@ export function createInvariants(options: InvariantsOptions): Invariants {
       `${after.length} voters after ${change.kind} ${change.memberId}, ${options.size} are asked for`);
   };
 
-  /** The voter that is replaced could not go before its successor votes. */
+  /** As far as the scheduler could see, the voter that is replaced could not go before its successor votes. */
   const mustOverlap = (clusterId: string, before: readonly string[]): boolean => {
     const leaving = options.record()?.intent?.remove?.memberId;
     const without = before.filter((id) => id !== leaving);
-    return without.length < before.length && healthyAmong(clusterId, without) < quorumOf(without.length);
+    const sound = without.filter((id) => {
+      const known = health.get(`${clusterId}/${id}`);
+      const host = hostOf(clusterId, id);
+      if (known?.healthy !== true || host === null || !options.watched(host)) return false;
+      return clock.monotonicMs() - known.sinceMs >= HINDSIGHT_MS;
+    });
+    return without.length < before.length && sound.length < quorumOf(without.length);
+  };
+  const hostOf = (clusterId: string, memberId: string): string | null => {
+    for (const { data, host } of options.etcd().running) {
+      if (data.clusterId === clusterId && data.memberId === memberId) return host;
+    }
+    return null;
   };
 
   const checkIntent = (change: ConfigurationChange, peerUrl: string | null) => {
@@ -325,7 +342,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
   return {
     observer: {
       started,
-      exited: () => {},
+      exited: ({ data }) => lengths.set(`${data.clusterId}/${data.memberId}`, data.log.length),
       removed: (process) => retired.add(process.data),
       committed,
       elected,

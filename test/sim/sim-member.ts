@@ -17,6 +17,8 @@ import type { SimDisk } from './sim-disk.ts';
 export interface SimMember extends TaskProcess {
   readonly host: string;
   readonly launch: Launch;
+  /** Monotonic. */
+  readonly startedAtMs: number;
   readonly alive: boolean;
   /** It answers on its port. */
   readonly listening: boolean;
@@ -165,6 +167,7 @@ export function startSimMember(options: SimMemberOptions): SimMember {
   const self: SimMember = {
     host,
     launch,
+    startedAtMs: clock.monotonicMs(),
     exit,
     onExit: new Set(),
     get alive() {

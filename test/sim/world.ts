@@ -106,6 +106,8 @@ const UNREACHABLE_TIMEOUT_MS = 20_000;
 const LOOK_MS = 250;
 /** Steps at one instant: more means that something goes round without time passing. */
 const STEPS_AT_ONCE_MAX = 20_000;
+/** A supervisor that runs for this long is known to the scheduler, and so is its etcd. */
+const SETTLED_MS = 5_000;
 const ORDER_KEY = createOrderKey().key;
 
 export function createWorld(options: WorldOptions): World {
@@ -134,6 +136,11 @@ export function createWorld(options: WorldOptions): World {
     size: options.size,
     record: () => record,
     acknowledged: () => ledger?.acknowledged ?? new Map(),
+    watched: (host) =>
+      network.reachable(SCHEDULER_HOST, host) &&
+      [...members].some(
+        (member) => member.host === host && clock.monotonicMs() - member.startedAtMs > SETTLED_MS,
+      ),
     supervised: (seatId) => [...members].some((member) => member.alive && member.launch.seat === seatId),
   });
   const etcd = createModelEtcd({
