@@ -72,10 +72,12 @@ export function offeredSeat(
 ): { readonly found: OfferedSeat; readonly task: readonly Resource[]; readonly rest: AgentOffer } | null {
   const labelled = labelledFor(offer.resources, seat);
   if (labelled.length === 0) return null;
-  const volume = labelled.some((resource) => resource.disk?.persistence?.id === seat.volumeId);
+  const held = labelled.some((resource) => resource.disk?.persistence?.id === seat.volumeId);
+  // Only its disk, reserved and without the volume on it, shows that the volume is gone.
+  const volume = held || !labelled.some((resource) => resource.name === 'disk');
   const filled = fill(labelled, seat, offer.pools, role);
   return {
-    found: { volume, complete: filled !== null && volume },
+    found: { volume, complete: filled !== null && held },
     task: filled?.task ?? labelled,
     rest: { ...offer, pools: filled?.pools ?? offer.pools },
   };

@@ -42,8 +42,8 @@ function foldTask(pass: Pass, seat: DraftSeat): void {
         seat.taskEnd = evidence.end;
         raiseFloor(pass, seat, 0n);
       }
-      // A volume on offer is not absent: it only waits for its relaunch.
-      seat.absentMs = mesos.offered.has(seat.id) ? 0 : seat.absentMs + elapsedMs;
+      // A place that is on offer whole is not absent: it only waits for its relaunch.
+      seat.absentMs = mesos.offered.get(seat.id)?.complete === true ? 0 : seat.absentMs + elapsedMs;
       if (seat.lost?.cause === 'unreachable' && mesos.offered.get(seat.id)?.volume === true) {
         if (!isBeingReplaced(pass, seat)) seat.lost = null;
       }

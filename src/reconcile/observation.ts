@@ -34,7 +34,7 @@ export type TaskEvidence =
 
 /** A reservation of a recorded seat that is on offer now. */
 export interface OfferedSeat {
-  /** The volume is on offer with it. `false` means: the reservation is free and its volume is not there. */
+  /** `false`: its disk is on offer and the volume is not on it any more. */
   readonly volume: boolean;
   /** cpus, memory, disk and all three ports are there. */
   readonly complete: boolean;

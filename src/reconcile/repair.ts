@@ -308,12 +308,38 @@ function remove(
     block(pass, 'unsafe', intent.slot, `member ${member.id} is not removed: ${objection}`);
     return;
   }
+  const heir = heirOf(pass, membership, intent, member);
+  if (heir !== undefined) {
+    const body = { kind: 'move-leader', args: { memberId: heir } } as const;
+    order(pass, membership.speaker.seat, body, `the leader is about to be removed: ${reason}`);
+    return;
+  }
   const speaker =
     membership.speaker.probe.memberId === member.id ? otherSpeaker(membership, member) : membership.speaker;
   if (speaker === undefined) return;
   intent.committed = true;
   order(pass, speaker.seat, { kind: 'member-remove', args: { memberId: member.id } }, reason);
 }
+
+/**
+ * To whom a leader that still serves hands over before it is removed: else the others wait an election timeout
+ * for nothing. Not insisted on for ever.
+ */
+function heirOf(
+  pass: Pass,
+  membership: Membership,
+  intent: Draft<Intent>,
+  member: EtcdMember,
+): string | undefined {
+  const { voters, healthy } = membership.set;
+  const leads = membership.speaker.probe.memberId === member.id && membership.leaderId === member.id;
+  if (!leads || !healthy.has(member.id)) return undefined;
+  if (pass.seen.wallMs - intent.openedAtMs > HANDOVER_MS_MAX) return undefined;
+  return [...voters].find((id) => id !== member.id && healthy.has(id));
+}
+
+/** A leader that could not hand over this long after the change was begun is removed as it is. */
+const HANDOVER_MS_MAX = 600_000;
 
 function otherSpeaker(membership: Membership, member: EtcdMember): Membership['speaker'] | undefined {
   return membership.witnesses.find(

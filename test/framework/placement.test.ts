@@ -1,6 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { explainUnplaced, type Match, matchOffers, withCapacity } from '../../src/framework/offers.ts';
+import {
+  explainUnplaced,
+  type Match,
+  matchOffers,
+  offeredSeats,
+  withCapacity,
+} from '../../src/framework/offers.ts';
 import { agentOffersOf } from '../../src/framework/placement.ts';
 import { poolsOf } from '../../src/framework/resources.ts';
 import type { Offer, Operation, Resource } from '../../src/mesos/wire.ts';
@@ -224,6 +230,19 @@ describe('a placed seat', () => {
     expect(result.unmatched).toEqual([want]);
     expect(result.unused).toEqual(['O2']);
     expect(result.record).toEqual(placed.record);
+  });
+
+  it('has lost its volume only where its disk is on offer without it', () => {
+    const whole = reservedBy(placed);
+    const bare = whole.map(({ disk: _, ...rest }) => rest);
+    const seen = (more: readonly Resource[]) =>
+      offeredSeats(agentOffersOf([offer({ id: 'O2', cpus: 0, more })], ROLE), placed.record, ROLE).get(
+        seatId,
+      );
+    expect(seen(whole)).toEqual({ volume: true, complete: true });
+    expect(seen(bare)).toEqual({ volume: false, complete: false });
+    expect(seen(whole.filter(({ name }) => name !== 'disk'))).toEqual({ volume: true, complete: false });
+    expect(seen([])).toBeUndefined();
   });
 
   it('is launched again from offers that come in pieces', () => {

@@ -318,6 +318,17 @@ describe('an agent out of sight', () => {
     expect(world.story.slice(-2)).toEqual([`kill ${old.seat.task}`, `release ${old.seat.id}`]);
   });
 
+  it('hands leadership over before the leader is removed, if it still serves', () => {
+    const world = wholeWorld();
+    world.leader = world.member('etcd-2').memberId;
+    unreachable(world, 'etcd-2');
+    world.until(() => world.story.some((line) => line.startsWith('member-promote')), 200, 1_000);
+    const changes = world.story
+      .filter((line) => /^(member|move)-/.test(line))
+      .map((line) => line.split(' ')[0]);
+    expect(changes).toEqual(['member-add', 'move-leader', 'member-remove', 'member-promote']);
+  });
+
   it('is kept when it returns before the membership was touched; the successor goes', () => {
     const world = wholeWorld();
     unreachable(world, 'etcd-2');

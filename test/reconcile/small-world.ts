@@ -72,6 +72,8 @@ export class SmallWorld {
   /** Members as etcd lists them. */
   listed: EtcdMember[] = [];
   applied = 100n;
+  /** Who leads, if it votes and runs; else the first that does. */
+  leader: string | null = null;
   /** What an etcd that starts says of its peers. */
   servePeers = true;
   /** Offers for new seats come. */
@@ -207,7 +209,9 @@ export class SmallWorld {
     const running = [...this.members.values()].filter((one) => one.up && one.phase === 'running');
     const voting = running.filter((one) => voters.some((voter) => voter.id === one.memberId));
     const quorum = voting.length > voters.length / 2;
-    const leader = quorum ? (voting.map((one) => one.memberId ?? '').sort()[0] ?? null) : null;
+    const candidates = voting.map((one) => one.memberId ?? '').sort();
+    const chosen = candidates.find((id) => id === this.leader) ?? candidates[0] ?? null;
+    const leader = quorum ? chosen : null;
     return {
       ageMs: 0,
       version: '3.4.23',
@@ -353,7 +357,9 @@ export class SmallWorld {
         return;
       case 'fence':
       case 'stop':
+        return;
       case 'move-leader':
+        this.leader = body.args.memberId;
         return;
     }
   }
