@@ -15,7 +15,7 @@ export interface Ledger {
   lastAckAtMs(): number;
   /** The longest time without an acknowledgement that ended, or still lasts, after `sinceMs` (monotonic). */
   longestGapMs(sinceMs: number): number;
-  /** Reads every acknowledged entry back through one member and returns what is missing or altered. */
+  /** Reads every entry that is acknowledged by now back through one member and returns what is missing or altered. */
   missingFrom(client: KvClient, signal: AbortSignal): Promise<readonly string[]>;
 }
 
@@ -89,8 +89,10 @@ export function createLedger(options: LedgerOptions): Ledger {
       return Math.max(0, clock.monotonicMs() - lastAckAtMs, ...ended);
     },
     missingFrom: async (client, signal) => {
+      // What is acknowledged while it reads need not be in what it has read.
+      const entries = [...acknowledged];
       const found = await readAll(client, prefix, signal);
-      return [...acknowledged].filter(([key, value]) => found.get(key) !== value).map(([key]) => key);
+      return entries.filter(([key, value]) => found.get(key) !== value).map(([key]) => key);
     },
   };
 }
