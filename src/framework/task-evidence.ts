@@ -52,7 +52,7 @@ export function evidenceOf(status: TaskStatus, heardAtMs: number): TaskEvidence 
     case 'asserted':
     case 'never-ran': {
       const atMs = status.timestamp === undefined ? heardAtMs : Math.round(status.timestamp * 1000);
-      const message = status.message ?? '';
+      const message = withWords(status.message ?? '');
       return {
         kind: 'over',
         end: { standing, state: status.state, source, reason, message, atMs },
@@ -60,6 +60,20 @@ export function evidenceOf(status: TaskStatus, heardAtMs: number): TaskEvidence 
       };
     }
   }
+}
+
+/** What a member's task means by its exit code; see `docs/exit-codes.md`. */
+const EXIT_WORDS: ReadonlyMap<string, string> = new Map([
+  ['2', 'its launch is not one that it understands'],
+  ['4', 'a port that was reserved for it is in use'],
+  ['7', 'etcd or setpriv is missing there, does not run, or is of a version that is refused'],
+  ['9', 'the archive that it was to run from is not the one that was meant'],
+]);
+
+/** Mesos tells of a command no more than its exit code. */
+function withWords(message: string): string {
+  const words = EXIT_WORDS.get(/^Command exited with status (\d+)$/.exec(message)?.[1] ?? '');
+  return words === undefined ? message : `${message}: ${words}; the task’s stderr says more`;
 }
 
 /**

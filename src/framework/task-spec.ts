@@ -90,7 +90,7 @@ function commandOf(input: TaskSpecInput): CommandInfo {
     // Fetched as it is: an archive is unpacked only after its bytes were found to be the ones that were meant.
     uris: [{ value: artifact.uri, extract: false, cache: false, output_file: ARCHIVE }],
     value: [
-      `echo '${artifact.sha256}  ${ARCHIVE}' | sha256sum -c - >&2`,
+      `{ echo '${artifact.sha256}  ${ARCHIVE}' | sha256sum -c - >&2 || exit ${EXIT_ARTIFACT}; }`,
       `tar -xf ${ARCHIVE}`,
       `rm -f ${ARCHIVE}`,
       'exec ./etcd-mesos/bin/node ./etcd-mesos/lib/etcd-mesos.js run-member',
@@ -99,6 +99,8 @@ function commandOf(input: TaskSpecInput): CommandInfo {
 }
 
 const ARCHIVE = 'etcd-mesos.tar.gz';
+/** With which a task ends whose archive is another than the one that was meant. */
+const EXIT_ARTIFACT = 9;
 
 /** One word for `sh`. */
 function quote(word: string): string {

@@ -38,6 +38,21 @@ const status = (state: TaskState, more: Partial<TaskStatus> = {}): TaskStatus =>
 });
 
 describe('evidence', () => {
+  it.each([
+    ['Command exited with status 7', 'etcd or setpriv is missing'],
+    ['Command exited with status 9', 'the archive that it was to run from is not the one that was meant'],
+  ])('says what a member means by "%s"', (message, words) => {
+    const said = evidenceOf(status('TASK_FAILED', { message }), 1);
+    expect(said.kind === 'over' && said.end.message).toMatch(`${message}: ${words}`);
+  });
+
+  it('leaves other words of Mesos as they are', () => {
+    for (const message of ['Command exited with status 1', 'Command terminated with signal Killed']) {
+      const said = evidenceOf(status('TASK_FAILED', { message }), 1);
+      expect(said).toMatchObject({ end: { message } });
+    }
+  });
+
   it('keeps who said it, why and when', () => {
     const said = status('TASK_FAILED', {
       source: 'SOURCE_AGENT',

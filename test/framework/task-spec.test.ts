@@ -81,7 +81,10 @@ describe('the command of an archive', () => {
   it('runs nothing of what has another one', async () => {
     await fetched();
     const wrong = createHash('sha256').update('another').digest('hex');
-    await expect(run('sh', ['-c', commandFor(wrong)], { cwd: sandbox })).rejects.toThrow('FAILED');
+    await expect(run('sh', ['-c', commandFor(wrong)], { cwd: sandbox })).rejects.toMatchObject({
+      code: 9,
+      stderr: expect.stringContaining('FAILED'),
+    });
     await expect(run('ls', ['etcd-mesos'], { cwd: sandbox })).rejects.toThrow();
   });
 });
