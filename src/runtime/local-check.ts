@@ -144,6 +144,7 @@ const STEPS: readonly Step[] = [
       return `the agent ${member.hostname} stopped past the unreachable timeout, resumed after the replacement`;
     },
     mend: async ({ cluster, clock }, { agent, supervisor, etcd, member }, signal) => {
+      if (!isAlive(supervisor)) throw new Error(`the task of ${member.slot} ended while it was out of sight`);
       cluster.resumeAgent(agent);
       await until(clock, signal, `the returned task of ${member.slot} to be stopped`, async () => {
         return !isAlive(supervisor) && !isAlive(etcd);
