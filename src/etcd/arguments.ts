@@ -1,5 +1,13 @@
-import type { EtcdOptions } from '../protocol/etcd-options.ts';
 import type { EtcdVersion } from './versions.ts';
+
+/** What of etcd's own settings is chosen; the same for every member of a cluster. */
+export interface EtcdTuning {
+  readonly heartbeatIntervalMs: number;
+  readonly electionTimeoutMs: number;
+  readonly quotaBytes: number;
+  /** Applied entries between two snapshots of the raft log. */
+  readonly snapshotCount: number;
+}
 
 /** All that decides how one etcd is started. Nothing in it is secret: a command line can be read by anyone. */
 export interface EtcdStart {
@@ -21,7 +29,7 @@ export interface EtcdStart {
   readonly state: 'new' | 'existing';
   readonly token: string;
   readonly initialCluster: readonly { readonly name: string; readonly peerUrl: string }[];
-  readonly options: EtcdOptions;
+  readonly options: EtcdTuning;
 }
 
 /** The command line, without the program. Pure; the same input gives the same text. */

@@ -1,5 +1,4 @@
-import type { EtcdMember } from '../protocol/member-status.ts';
-import type { EtcdStatus, KeyValue } from './port.ts';
+import type { EtcdMember, EtcdStatus, KeyValue } from './port.ts';
 import {
   bytesOf,
   decodeFields,

@@ -1,5 +1,4 @@
 import { CodedError } from '../base/errors.ts';
-import type { EtcdMember } from '../protocol/member-status.ts';
 
 /**
  * One etcd member, asked directly: one channel, a deadline on every call, nothing retried. Field meanings are
@@ -33,6 +32,16 @@ export interface KeyValue {
   readonly key: string;
   readonly value: string;
   readonly modRevision: string;
+}
+
+/** A member as etcd lists it. */
+export interface EtcdMember {
+  readonly id: string;
+  /** Empty until the member has started and published itself. */
+  readonly name: string;
+  readonly peerUrls: readonly string[];
+  readonly clientUrls: readonly string[];
+  readonly isLearner: boolean;
 }
 
 export interface EtcdStatus {

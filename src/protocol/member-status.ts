@@ -10,8 +10,8 @@ export const etcdMemberSchema = z.object({
   id: etcdId,
   /** Empty until the member has started and published itself. */
   name: z.string(),
-  peerUrls: z.array(z.string()),
-  clientUrls: z.array(z.string()),
+  peerUrls: z.array(z.string()).readonly(),
+  clientUrls: z.array(z.string()).readonly(),
   isLearner: z.boolean(),
 });
 export type EtcdMember = z.infer<typeof etcdMemberSchema>;
@@ -39,9 +39,9 @@ export const probeSchema = z.object({
    * The members as read after a linearizable read on the same connection was answered, so every committed
    * change is in it; `null` when that read was not answered in time (no quorum) or the member is a learner.
    */
-  confirmedMembers: z.array(etcdMemberSchema).nullable(),
+  confirmedMembers: z.array(etcdMemberSchema).readonly().nullable(),
   /** The members by local evidence alone. */
-  localMembers: z.array(etcdMemberSchema),
+  localMembers: z.array(etcdMemberSchema).readonly(),
 });
 export type Probe = z.infer<typeof probeSchema>;
 
