@@ -32,6 +32,7 @@ export interface ScenarioOptions {
 
 const WHOLE_WITHIN_MS = 15 * 60_000;
 const CALM_MS = 15_000;
+const HOUR_MS = 3_600_000;
 /** Scheduler passes in a virtual minute of calm, under a steady writer. */
 const PASSES_PER_MINUTE_MAX = 600;
 
@@ -54,7 +55,7 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
   // Thousands of errors are made in passing; the stack of the one that counts is wanted in a replay only.
   if (options.onLine === undefined) Error.stackTraceLimit = 0;
   try {
-    await live(world, random, plan);
+    await live(world, random, chance.stream('clock jumps'), plan);
   } catch (error) {
     failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
   } finally {
@@ -74,7 +75,7 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
   };
 }
 
-async function live(world: World, random: RandomStream, plan: string[]): Promise<void> {
+async function live(world: World, random: RandomStream, jumps: RandomStream, plan: string[]): Promise<void> {
   const say = (text: string) => {
     plan.push(text);
     world.story.tell('scenario', text);
@@ -88,6 +89,11 @@ async function live(world: World, random: RandomStream, plan: string[]): Promise
   const budget = { lost: 0 };
   const faults = random.integer(1, 4);
   for (let count = 0; count < faults; count += 1) {
+    if (jumps.chance(0.2)) {
+      const jumpMs = jumps.integer(-6 * HOUR_MS, 6 * HOUR_MS);
+      say(`the wall clocks jump by ${Math.round(jumpMs / 60_000)} minutes`);
+      world.clock.jumpWall(jumpMs);
+    }
     await inject(world, random, budget, say);
     await world.run(random.chance(0.4) ? random.between(0, 2_000) : random.between(0, 30_000));
     if (isWhole(world)) budget.lost = 0;
