@@ -38,14 +38,16 @@ export async function askEtcd({ clock, client, id }: Asked, work: ClusterWork): 
 async function change(client: EtcdClient, work: ClusterWork, signal: AbortSignal): Promise<string | null> {
   switch (work.kind) {
     case 'member-add':
-      return await add(client, work.peerUrl, signal);
-    case 'member-remove':
-      if ((await listed(client, work.memberId, signal)) !== undefined) {
-        await unless('member-not-found', async () => await client.memberRemove(work.memberId, signal));
-      }
+      return await add(client, work, signal);
+    case 'member-remove': {
+      const members = await confirmedMembers(client, signal);
+      if (!members.some((member) => member.id === work.memberId)) return null;
+      assertVoters(members, work.voters);
+      await unless('member-not-found', async () => await client.memberRemove(work.memberId, signal));
       return null;
+    }
     case 'member-promote':
-      await promote(client, work.memberId, signal);
+      await promote(client, work, signal);
       return null;
     case 'move-leader': {
       const { leaderId, memberId } = await client.status(signal);
@@ -64,33 +66,48 @@ async function confirmedMembers(client: EtcdClient, signal: AbortSignal): Promis
   return await client.members(signal);
 }
 
-async function listed(
-  client: EtcdClient,
-  memberId: string,
-  signal: AbortSignal,
-): Promise<EtcdMember | undefined> {
-  return (await confirmedMembers(client, signal)).find((member) => member.id === memberId);
+/** S1 was judged by these voters; another list asks for another judgement. */
+function assertVoters(members: readonly EtcdMember[], expected: readonly string[]): void {
+  const found = members.filter((member) => !member.isLearner).map((member) => member.id);
+  if (found.length === expected.length && found.every((id) => expected.includes(id))) return;
+  throw new VotersError(`the voters are ${found.join(', ')}, not ${expected.join(', ')}`);
+}
+
+class VotersError extends Error {
+  override readonly name = 'VotersError';
 }
 
 /** Looks first: a follower that is asked to promote a member that is not listed asks the leader until it is late. */
-async function promote(client: EtcdClient, memberId: string, signal: AbortSignal): Promise<void> {
-  const member = await listed(client, memberId, signal);
+async function promote(
+  client: EtcdClient,
+  { memberId, voters }: { readonly memberId: string; readonly voters: readonly string[] },
+  signal: AbortSignal,
+): Promise<void> {
+  const members = await confirmedMembers(client, signal);
+  const member = members.find((one) => one.id === memberId);
   if (member === undefined) throw new EtcdError('member-not-found', `member ${memberId} is not listed`);
-  if (member.isLearner)
-    await unless('not-a-learner', async () => await client.memberPromote(memberId, signal));
+  if (!member.isLearner) return;
+  assertVoters(members, voters);
+  await unless('not-a-learner', async () => await client.memberPromote(memberId, signal));
 }
 
 /** A retried add is recognised by its peer URL (S2). */
-async function add(client: EtcdClient, peerUrl: string, signal: AbortSignal): Promise<string> {
-  const atUrl = async () =>
-    (await confirmedMembers(client, signal)).find((member) => member.peerUrls.includes(peerUrl))?.id;
-  const known = await atUrl();
+async function add(
+  client: EtcdClient,
+  { peerUrl, voters }: { readonly peerUrl: string; readonly voters: readonly string[] },
+  signal: AbortSignal,
+): Promise<string> {
+  const atUrl = (members: readonly EtcdMember[]) =>
+    members.find((member) => member.peerUrls.includes(peerUrl))?.id;
+  const before = await confirmedMembers(client, signal);
+  const known = atUrl(before);
   if (known !== undefined) return known;
+  assertVoters(before, voters);
   try {
     return (await client.memberAddLearner(peerUrl, signal)).memberId;
   } catch (error) {
     if (!(error instanceof EtcdError) || error.code !== 'peer-url-exists') throw error;
-    const added = await atUrl();
+    const added = atUrl(await confirmedMembers(client, signal));
     if (added === undefined) throw error;
     return added;
   }
@@ -105,6 +122,7 @@ async function unless(code: EtcdError['code'], work: () => Promise<void>): Promi
 }
 
 function failed(id: string, work: ClusterWork, error: unknown): Receipt {
+  if (error instanceof VotersError) return receiptOf(id, 'failed', 'membership-changed', error.message);
   if (!(error instanceof EtcdError)) {
     return receiptOf(id, 'failed', 'timeout', `${work.kind}: no answer in ${CLUSTER_WORK_MS_MAX} ms`);
   }

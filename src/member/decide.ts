@@ -55,8 +55,13 @@ export type Work =
   /** It waits for its next try already: make it now. */
   | { readonly kind: 'retry-now' }
   | { readonly kind: 'stop'; readonly graceMs: number }
-  | { readonly kind: 'member-add'; readonly peerUrl: string }
-  | { readonly kind: 'member-remove' | 'member-promote' | 'move-leader'; readonly memberId: string };
+  | { readonly kind: 'member-add'; readonly peerUrl: string; readonly voters: readonly string[] }
+  | {
+      readonly kind: 'member-remove' | 'member-promote';
+      readonly memberId: string;
+      readonly voters: readonly string[];
+    }
+  | { readonly kind: 'move-leader'; readonly memberId: string };
 
 /** What an order that was admitted means for this member. */
 export function workFor(view: MemberView, order: Order): Work {
@@ -72,11 +77,12 @@ export function workFor(view: MemberView, order: Order): Work {
         ? { kind: 'nothing', message: 'etcd does not run' }
         : { kind: 'stop', graceMs: order.args.graceMs };
     case 'member-add':
-      return ask(view, order) ?? { kind: order.kind, peerUrl: order.args.peerUrl };
+      return ask(view, order) ?? { kind: order.kind, ...order.args };
     case 'member-remove':
     case 'member-promote':
+      return ask(view, order) ?? { kind: order.kind, ...order.args };
     case 'move-leader':
-      return ask(view, order) ?? { kind: order.kind, memberId: order.args.memberId };
+      return ask(view, order) ?? { kind: order.kind, ...order.args };
     default:
       return unreachable(order);
   }

@@ -7,6 +7,11 @@ import { etcdId, uint64Text } from './identifiers.ts';
  */
 
 const url = z.string().regex(/^https?:\/\//, 'must be a URL');
+/**
+ * The voters by which the change was found safe (S1): where the list that a quorum confirms has others, it is not
+ * made. A list may be read late, or come from a member that has not applied the last change yet.
+ */
+const voters = z.array(etcdId).max(32).readonly();
 const position = z.strictObject({ term: uint64Text, index: uint64Text });
 
 const kinds = [
@@ -41,11 +46,11 @@ const kinds = [
     args: z.strictObject({ graceMs: z.number().int().min(0).max(600_000) }),
   }),
   /** Add a learner at this peer URL. A member that is listed at this URL already is the answer (S2). */
-  z.strictObject({ kind: z.literal('member-add'), args: z.strictObject({ peerUrl: url }) }),
+  z.strictObject({ kind: z.literal('member-add'), args: z.strictObject({ peerUrl: url, voters }) }),
   /** Remove a member. One that is not listed is removed already. */
-  z.strictObject({ kind: z.literal('member-remove'), args: z.strictObject({ memberId: etcdId }) }),
+  z.strictObject({ kind: z.literal('member-remove'), args: z.strictObject({ memberId: etcdId, voters }) }),
   /** Make a learner a voter. One that is a voter already is promoted. */
-  z.strictObject({ kind: z.literal('member-promote'), args: z.strictObject({ memberId: etcdId }) }),
+  z.strictObject({ kind: z.literal('member-promote'), args: z.strictObject({ memberId: etcdId, voters }) }),
   /** Hand leadership to that voter, if the member leads. */
   z.strictObject({ kind: z.literal('move-leader'), args: z.strictObject({ memberId: etcdId }) }),
 ] as const;
@@ -99,6 +104,7 @@ export const ORDER_PROBLEMS = [
   'etcd-refused',
   'not-running',
   'unhealthy-cluster',
+  'membership-changed',
   'learner-not-ready',
   'too-many-learners',
   'etcd-error',

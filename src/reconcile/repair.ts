@@ -262,7 +262,10 @@ function nurse(
   const objection = objectionToPromotion(membership.set, adding.id);
   if (objection !== null) block(pass, 'unsafe', intent.slot, `not promoted: ${objection}`);
   else {
-    const body = { kind: 'member-promote', args: { memberId: adding.id } } as const;
+    const body = {
+      kind: 'member-promote',
+      args: { memberId: adding.id, voters: votersOf(membership) },
+    } as const;
     order(pass, membership.speaker.seat, body, `${intent.slot} has caught up with the leader`);
   }
 }
@@ -318,7 +321,12 @@ function remove(
     membership.speaker.probe.memberId === member.id ? otherSpeaker(membership, member) : membership.speaker;
   if (speaker === undefined) return;
   intent.committed = true;
-  order(pass, speaker.seat, { kind: 'member-remove', args: { memberId: member.id } }, reason);
+  order(
+    pass,
+    speaker.seat,
+    { kind: 'member-remove', args: { memberId: member.id, voters: votersOf(membership) } },
+    reason,
+  );
 }
 
 /**
@@ -353,8 +361,16 @@ function add(pass: Pass, membership: Membership, intent: Draft<Intent>, seat: Dr
     return;
   }
   intent.committed = true;
-  const body = { kind: 'member-add', args: { peerUrl: peerUrlOf(seat) } } as const;
+  const body = {
+    kind: 'member-add',
+    args: { peerUrl: peerUrlOf(seat), voters: votersOf(membership) },
+  } as const;
   order(pass, membership.speaker.seat, body, `${intent.slot}: ${intent.reason}`);
+}
+
+/** By whom S1 was judged: the supervisor makes the change only if they are still the voters. */
+function votersOf(membership: Membership): string[] {
+  return [...membership.set.voters].sort();
 }
 
 /** S8: what a slot held before goes when its member is off the list and the new one votes and has applied. */

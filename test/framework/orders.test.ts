@@ -39,8 +39,8 @@ const action = (slot: number, body: OrderBody): OrderAction => ({
   reason: 'a test',
 });
 const prepare: OrderBody = { kind: 'prepare', args: { token: 't' } };
-const remove: OrderBody = { kind: 'member-remove', args: { memberId: 'a1' } };
-const promote: OrderBody = { kind: 'member-promote', args: { memberId: 'b2' } };
+const remove: OrderBody = { kind: 'member-remove', args: { memberId: 'a1', voters: ['a1'] } };
+const promote: OrderBody = { kind: 'member-promote', args: { memberId: 'b2', voters: ['a1'] } };
 
 describe('the order desk', () => {
   it('never has two orders under way that change the cluster, at whichever supervisors', async () => {

@@ -208,15 +208,15 @@ const orders: Readonly<Record<string, { order: Order; expected: Row }>> = {
     expected: rowOf('nothing', { running: 'stop', 'backing off': 'stop' }),
   },
   'member-add': {
-    order: ordered({ kind: 'member-add', args: { peerUrl: 'http://10.0.0.3:2380' } }),
+    order: ordered({ kind: 'member-add', args: { peerUrl: 'http://10.0.0.3:2380', voters: ['f1'] } }),
     expected: rowOf('not-running', { running: 'member-add' }),
   },
   'member-remove': {
-    order: ordered({ kind: 'member-remove', args: { memberId: 'f2' } }),
+    order: ordered({ kind: 'member-remove', args: { memberId: 'f2', voters: ['f1'] } }),
     expected: rowOf('not-running', { running: 'member-remove' }),
   },
   'member-promote': {
-    order: ordered({ kind: 'member-promote', args: { memberId: 'f2' } }),
+    order: ordered({ kind: 'member-promote', args: { memberId: 'f2', voters: ['f1'] } }),
     expected: rowOf('not-running', { running: 'member-promote' }),
   },
   'move-leader': {
@@ -224,7 +224,7 @@ const orders: Readonly<Record<string, { order: Order; expected: Row }>> = {
     expected: rowOf('not-running', { running: 'move-leader' }),
   },
   'member-remove of another epoch': {
-    order: ordered({ kind: 'member-remove', args: { memberId: 'f2' } }, 3, 1),
+    order: ordered({ kind: 'member-remove', args: { memberId: 'f2', voters: ['f1'] } }, 3, 1),
     expected: rowOf('not-running', { running: 'wrong-epoch' }),
   },
 };

@@ -269,7 +269,7 @@ describe('orders', () => {
   test('an order asked twice is carried out once, while it is under way and after', async () => {
     const supervisor = await world.start();
     await supervisor.bootstrap();
-    const add = { kind: 'member-add', args: { peerUrl: 'http://10.0.0.2:2380' } } as const;
+    const add = { kind: 'member-add', args: { peerUrl: 'http://10.0.0.2:2380', voters: ['f1'] } } as const;
     const envelope = { id: 'add', counter: 100 };
     const [first, second] = await Promise.all([
       supervisor.give(add, envelope),
@@ -285,15 +285,17 @@ describe('orders', () => {
   test('what is so already is done: a listed peer URL, a gone member, a voter, another leader', async () => {
     const supervisor = await world.start();
     await supervisor.bootstrap();
-    const give = async (kind: 'member-remove' | 'member-promote' | 'move-leader', memberId: string) =>
-      await supervisor.give({ kind, args: { memberId } });
-    expect(await supervisor.give({ kind: 'member-add', args: { peerUrl } })).toMatchObject({
+    const give = async (kind: 'member-remove' | 'member-promote', memberId: string) =>
+      await supervisor.give({ kind, args: { memberId, voters: ['f9'] } });
+    expect(await supervisor.give({ kind: 'member-add', args: { peerUrl, voters: ['f9'] } })).toMatchObject({
       memberId: 'f1',
     });
     expect(await give('member-remove', 'dead')).toMatchObject({ outcome: 'done' });
     expect(await give('member-promote', 'f1')).toMatchObject({ outcome: 'done' });
     world.etcd.status = { ...world.etcd.status, leaderId: 'f2' };
-    expect(await give('move-leader', 'f3')).toMatchObject({ outcome: 'done' });
+    expect(await supervisor.give({ kind: 'move-leader', args: { memberId: 'f3' } })).toMatchObject({
+      outcome: 'done',
+    });
     expect(world.etcd.calls).toEqual([]);
     expect(await give('member-promote', 'dead')).toMatchObject({ outcome: 'failed', problem: 'etcd-error' });
   });
@@ -308,9 +310,29 @@ describe('orders', () => {
     const supervisor = await world.start();
     await supervisor.bootstrap();
     world.etcd.refusal = new EtcdError(code, 'etcdserver: no');
-    const add = { kind: 'member-add', args: { peerUrl: 'http://10.0.0.2:2380' } } as const;
+    const add = { kind: 'member-add', args: { peerUrl: 'http://10.0.0.2:2380', voters: ['f1'] } } as const;
     expect(await supervisor.give(add)).toMatchObject({ outcome: 'failed', problem });
     expect(await supervisor.give(add)).toMatchObject({ outcome: 'done' });
+  });
+
+  test('a change that was judged by other voters than a quorum lists is not made', async () => {
+    const supervisor = await world.start();
+    await supervisor.bootstrap();
+    const add = {
+      kind: 'member-add',
+      args: { peerUrl: 'http://10.0.0.2:2380', voters: ['f1', 'f2'] },
+    } as const;
+    expect(await supervisor.give(add)).toMatchObject({
+      outcome: 'failed',
+      problem: 'membership-changed',
+      message: 'the voters are f1, not f1, f2',
+    });
+    expect(
+      await supervisor.give({ kind: 'member-remove', args: { memberId: 'f1', voters: [] } }),
+    ).toMatchObject({
+      problem: 'membership-changed',
+    });
+    expect(world.etcd.calls).toEqual([]);
   });
 
   test('without a quorum a change is given up in time', async () => {
@@ -318,7 +340,9 @@ describe('orders', () => {
     await supervisor.bootstrap();
     world.etcd.quorum = false;
     const beforeMs = world.clock.monotonicMs();
-    expect(await supervisor.give({ kind: 'member-remove', args: { memberId: 'f2' } })).toMatchObject({
+    expect(
+      await supervisor.give({ kind: 'member-remove', args: { memberId: 'f2', voters: ['f1'] } }),
+    ).toMatchObject({
       outcome: 'failed',
       problem: 'timeout',
     });
@@ -331,7 +355,7 @@ describe('orders', () => {
     world.etcd.quorum = false;
     const many = Array.from(
       { length: 20 },
-      async () => await supervisor.give({ kind: 'member-remove', args: { memberId: 'f2' } }),
+      async () => await supervisor.give({ kind: 'member-remove', args: { memberId: 'f2', voters: ['f1'] } }),
     );
     const receipts = await Promise.all(many);
     expect(receipts.filter(({ message }) => message.includes('wait already'))).toHaveLength(4);
@@ -366,7 +390,7 @@ describe('what it tells', () => {
     await world.clock.runUntil(() => supervisor.status().probe?.confirmedMembers === null, 3000);
     world.etcd.quorum = true;
     await world.clock.runUntil(() => supervisor.status().probe?.confirmedMembers !== null, 3000);
-    await supervisor.give({ kind: 'member-add', args: { peerUrl: 'http://10.0.0.2:2380' } });
+    await supervisor.give({ kind: 'member-add', args: { peerUrl: 'http://10.0.0.2:2380', voters: ['f1'] } });
     await world.clock.runUntil(() => supervisor.status().probe?.confirmedMembers !== null, 3000);
     expect(supervisor.status().probe?.confirmedMembers?.map(({ id }) => id)).toEqual(['f1', 'a1']);
   });

@@ -264,15 +264,18 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
     test('a member that the cluster removed is never started again', async () => {
       await member.start();
       const { identity } = await member.bootstrap();
+      const founders = [identity?.memberId ?? ''];
       const other = await createSupervisedMember(binary.path);
       try {
         await other.start({ launch: ELSEWHERE });
         const peerUrl = `http://127.0.0.1:${other.launch.ports.peer}`;
         const added = await waitFor('the learner is added', 20_000, async () => {
-          const receipt = await member.order({ kind: 'member-add', args: { peerUrl } });
+          const receipt = await member.order({ kind: 'member-add', args: { peerUrl, voters: founders } });
           return receipt.outcome === 'done' ? receipt : null;
         });
-        expect((await member.order({ kind: 'member-add', args: { peerUrl } })).memberId).toBe(added.memberId);
+        expect(
+          (await member.order({ kind: 'member-add', args: { peerUrl, voters: founders } })).memberId,
+        ).toBe(added.memberId);
         const memberId = added.memberId ?? '';
         await other.order({ kind: 'prepare', args: { token: TOKEN } });
         const joined = await other.order({
@@ -290,15 +293,23 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
         const learner = await other.statusWhere('the learner serves', ({ probe }) => probe !== null, 20_000);
         expect(learner.probe).toMatchObject({ isLearner: true, memberId, confirmedMembers: null });
         await waitFor('it is promoted', 20_000, async () => {
-          const receipt = await member.order({ kind: 'member-promote', args: { memberId } });
+          const receipt = await member.order({
+            kind: 'member-promote',
+            args: { memberId, voters: founders },
+          });
           return receipt.outcome === 'done';
         });
-        expect(await member.order({ kind: 'member-promote', args: { memberId } })).toMatchObject({
+        expect(
+          await member.order({ kind: 'member-promote', args: { memberId, voters: founders } }),
+        ).toMatchObject({
           outcome: 'done',
         });
         await other.statusWhere('it is a voter', ({ probe }) => probe?.isLearner === false);
         await waitFor('it is removed', 20_000, async () => {
-          const receipt = await member.order({ kind: 'member-remove', args: { memberId } });
+          const receipt = await member.order({
+            kind: 'member-remove',
+            args: { memberId, voters: [...founders, memberId] },
+          });
           return receipt.outcome === 'done';
         });
         const removed = await other.statusWhere('it has ended', ({ phase }) => phase === 'removed');
@@ -310,7 +321,9 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
         await other.start({ launch: ELSEWHERE });
         expect((await other.status()).phase).toBe('removed');
         expect(await other.order(resume())).toMatchObject({ problem: 'removed' });
-        expect(await member.order({ kind: 'member-remove', args: { memberId } })).toMatchObject({
+        expect(
+          await member.order({ kind: 'member-remove', args: { memberId, voters: [...founders, memberId] } }),
+        ).toMatchObject({
           outcome: 'done',
         });
       } finally {
