@@ -119,7 +119,7 @@ export interface ProcessExit {
 
 /** `malformed`: what answered does not speak HTTP. */
 export class HttpTransportError extends CodedError<
-  'connect-failed' | 'connection-lost' | 'malformed' | 'aborted' | 'timeout'
+  'connect-failed' | 'connection-lost' | 'malformed' | 'aborted'
 > {}
 /** What keeping the record can end in. `conflict`: somebody else has written since. */
 export class StateStoreError extends CodedError<

@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import * as z from 'zod';
 import { CodedError, describeError } from '../base/errors.ts';
 import type { Logger } from '../base/ports.ts';
+import { STATUS_WAIT_MS_MAX } from '../protocol/members-port.ts';
 import { signedOrderSchema } from '../protocol/orders.ts';
 import type { Supervisor } from './supervisor.ts';
 
@@ -11,8 +12,6 @@ export interface MemberServer {
 /** Why a supervisor cannot be asked: its port. */
 export class MemberServerError extends CodedError<'port-in-use' | 'not-listening'> {}
 
-/** Longest wait for a change that a question may ask for. */
-export const WAIT_MS_MAX = 30_000;
 /** A signed order is below 64 KiB; JSON may double what it escapes. */
 export const BODY_BYTES_MAX = 128 * 1024;
 /** Questions that wait at a time; one more is answered at once. */
@@ -113,8 +112,8 @@ function waitOf(query: URLSearchParams): { after: number | null; waitMs: number 
   if (after === null) return { after: null, waitMs: 0 };
   const waitMs = query.get('waitMs') ?? '0';
   if (!/^\d{1,15}$/.test(after)) return { error: `after=${after} is not a sequence number` };
-  if (!/^\d{1,5}$/.test(waitMs) || Number(waitMs) > WAIT_MS_MAX) {
-    return { error: `waitMs=${waitMs} is not a number of milliseconds of 0 to ${WAIT_MS_MAX}` };
+  if (!/^\d{1,5}$/.test(waitMs) || Number(waitMs) > STATUS_WAIT_MS_MAX) {
+    return { error: `waitMs=${waitMs} is not a number of milliseconds of 0 to ${STATUS_WAIT_MS_MAX}` };
   }
   return { after: Number(after), waitMs: Number(waitMs) };
 }

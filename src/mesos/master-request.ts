@@ -132,7 +132,6 @@ const TRANSPORT_CODES: Readonly<Record<HttpTransportError['code'], MesosError['c
   'connection-lost': 'connection-lost',
   malformed: 'not-mesos',
   aborted: 'aborted',
-  timeout: 'timeout',
 };
 
 async function requestOnce(

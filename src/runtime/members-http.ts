@@ -69,10 +69,15 @@ function membersErrorOf(request: HttpRequest, error: unknown): MembersError {
   if (!(error instanceof HttpTransportError)) {
     return new MembersError('unreachable', `${request.url}: ${describeError(error)}`, { cause: error });
   }
-  const codes = { aborted: 'aborted', timeout: 'timeout', malformed: 'malformed' } as const;
-  const known: Partial<Record<string, MembersError['code']>> = codes;
-  return new MembersError(known[error.code] ?? 'unreachable', describeError(error), { cause: error });
+  return new MembersError(CODES[error.code], describeError(error), { cause: error });
 }
+
+const CODES: Readonly<Record<HttpTransportError['code'], MembersError['code']>> = {
+  'connect-failed': 'unreachable',
+  'connection-lost': 'unreachable',
+  malformed: 'malformed',
+  aborted: 'aborted',
+};
 
 function jsonOf(text: string): unknown {
   try {

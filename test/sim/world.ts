@@ -9,7 +9,7 @@ import type { AgentDescription } from '../../src/local/messages.ts';
 import { createFixedMasterSource } from '../../src/mesos/master-source.ts';
 import type { Resource } from '../../src/mesos/wire.ts';
 import { etcdOptions } from '../../src/protocol/etcd-options.ts';
-import { type Members, MembersError } from '../../src/protocol/members-port.ts';
+import type { Members } from '../../src/protocol/members-port.ts';
 import { type ClusterRecord, parseRecord } from '../../src/protocol/record.ts';
 import { createOrderKey } from '../../src/protocol/signature.ts';
 import { type CrashPlan, type CrashPoint, createCrashPoint } from './crash-point.ts';
@@ -23,6 +23,7 @@ import { createChance } from './prng.ts';
 import { createSimContainers, type SimContainers } from './sim-containers.ts';
 import { createSimDisk } from './sim-disk.ts';
 import { type SimMember, startSimMember } from './sim-member.ts';
+import { createSimMembers } from './sim-members.ts';
 import { createSimMesos, MASTER_HOST, MASTER_URL, workDirectoryOf } from './sim-mesos.ts';
 import { createStory, type Story } from './story.ts';
 import { createVirtualClock, type VirtualClock } from './virtual-clock.ts';
@@ -239,7 +240,7 @@ export function createWorld(options: WorldOptions): World {
     const link = mesos.transport(SCHEDULER_HOST);
     mortal.death.addEventListener('abort', link.end);
     const stop = new AbortController();
-    const membersPort = membersFrom(SCHEDULER_HOST);
+    const membersPort = createSimMembers({ clock, network, members, fromHost: SCHEDULER_HOST });
     const instance = createScheduler({
       config: configOf(options.size),
       ports: {
@@ -280,49 +281,6 @@ export function createWorld(options: WorldOptions): World {
     void clock.sleep(downMs).then(() => {
       if (scheduler === null && !ended) startScheduler();
     });
-  };
-
-  const membersFrom = (fromHost: string): Members => {
-    const reach = async (url: string): Promise<SimMember> => {
-      const { hostname, port } = new URL(url);
-      await clock.sleep(network.latencyMs(fromHost, hostname));
-      for (const member of members) {
-        const there = member.host === hostname && String(member.launch.ports.supervisor) === port;
-        if (there && member.listening && network.reachable(fromHost, hostname)) return member;
-      }
-      throw new MembersError('unreachable', `${url}: connection refused`);
-    };
-    /** An answer arrives only over a network that is there, from a process that lives to the end of it. */
-    const answered = async <T>(member: SimMember, answer: Promise<T>, signal: AbortSignal): Promise<T> => {
-      const { promise, resolve, reject } = Promise.withResolvers<T>();
-      const giveUp = () => reject(new MembersError('aborted', 'the question was given up'));
-      const breakOff = () => reject(new MembersError('unreachable', 'the connection broke'));
-      if (signal.aborted) giveUp();
-      signal.addEventListener('abort', giveUp);
-      member.onExit.add(breakOff);
-      const arrive = async (): Promise<void> => {
-        const value = await answer;
-        await clock.sleep(network.latencyMs(member.host, fromHost));
-        if (network.reachable(fromHost, member.host)) resolve(value);
-      };
-      arrive().catch(reject);
-      try {
-        return await promise;
-      } finally {
-        signal.removeEventListener('abort', giveUp);
-        member.onExit.delete(breakOff);
-      }
-    };
-    return {
-      status: async (url, wait, signal) => {
-        const member = await reach(url);
-        return await answered(member, member.status(wait, signal), signal);
-      },
-      order: async (url, order, signal) => {
-        const member = await reach(url);
-        return await answered(member, member.order(order), signal);
-      },
-    };
   };
 
   const etcdOn = (host: string): EtcdProcess[] =>
