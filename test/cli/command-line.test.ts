@@ -170,7 +170,9 @@ describe('the scheduler ends before it does anything', () => {
       expect.stringContaining('/nowhere/etcd is not there'),
     ]);
     for (const [version, message] of [
+      ['2.3.8', 'is not supported'],
       ['3.3.27', 'is not supported'],
+      ['3.5.1', 'inconsistent'],
       ['3.5.2', 'inconsistent'],
     ] as const) {
       const old = await program(`etcd-${version}`, `etcd Version: ${version}`);

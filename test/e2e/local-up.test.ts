@@ -1,28 +1,38 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { LocalCheckReport } from '../../src/runtime/local-check.ts';
 import { createSchedulerClient } from '../../src/runtime/scheduler-client.ts';
 import { runCli } from '../cli/run-cli.ts';
+import { skipWithout } from './needs.ts';
+import { processesIn } from './processes.ts';
 
 const run = promisify(execFile);
-const ENTRY = path.resolve(import.meta.dirname, '../../src/cli/main.ts');
+const ROOT = path.resolve(import.meta.dirname, '../..');
+const SOURCE = path.join(ROOT, 'src/cli/main.ts');
+const BUILT = path.join(ROOT, 'dist/etcd-mesos.js');
 /** Milliseconds for a cluster to be whole, and for everything to end. */
 const WHOLE_MS_MAX = 60_000;
 const END_MS_MAX = 30_000;
 
+/** For the whole of a check, its start and its end included. */
+const CHECK_MS_MAX = 150_000;
+
 interface Trial {
   readonly child: ChildProcess;
   output(): string;
+  stdout(): string;
 }
 
 let directory = '';
 let trials: Trial[] = [];
-beforeEach(async () => {
+beforeEach(async (context) => {
+  skipWithout(context, 'etcd', 'setpriv');
   directory = await mkdtemp(path.join(tmpdir(), 'etcd-mesos-e2e-'));
   trials = [];
 });
@@ -31,18 +41,22 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-function up(...args: readonly string[]): Trial {
-  const child = spawn(process.execPath, [ENTRY, 'local', 'up', '--dir', directory, ...args], {
+const up = (...args: readonly string[]): Trial => upFrom(SOURCE, ...args);
+
+function upFrom(entry: string, ...args: readonly string[]): Trial {
+  const child = spawn(process.execPath, [entry, 'local', 'up', '--dir', directory, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, CLUSTER_SIZE: '5', ZK_PERSIST: 'zk://nowhere/etcd' },
   });
   let output = '';
+  let stdout = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on('data', (chunk: Buffer) => {
       output += chunk.toString();
+      if (stream === child.stdout) stdout += chunk.toString();
     });
   }
-  const trial = { child, output: () => output };
+  const trial = { child, output: () => output, stdout: () => stdout };
   trials.push(trial);
   return trial;
 }
@@ -69,22 +83,27 @@ const clientUrls = (text: string): string[] =>
   (/3 healthy members at (\S+)/.exec(text)?.[1] ?? '').split(',').filter(Boolean);
 const apiUrl = (text: string): string => /status --scheduler (\S+)/.exec(text)?.[1] ?? '';
 
-/** Processes of this machine that were started below a directory: their command lines or directories name it. */
-function processesBelow(folder: string): string[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
-    .flatMap((pid) => {
-      try {
-        const line = readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ');
-        return line.includes(folder) ? [`${pid} ${line}`] : [];
-      } catch {
-        return [];
-      }
-    });
-}
-
 describe('etcd-mesos local up', () => {
-  test('brings three healthy members, shows them, survives the scheduler, and leaves nothing running', async () => {
+  test('--check breaks what was built in four ways, reports each, and leaves nothing running', async () => {
+    await run(process.execPath, [path.join(ROOT, 'scripts/build.ts')]);
+    const trial = upFrom(BUILT, '--check', '--json');
+    await once(trial.child, 'close', { signal: AbortSignal.timeout(CHECK_MS_MAX) });
+    expect(trial.child.exitCode, trial.output()).toBe(0);
+    const report = JSON.parse(trial.stdout()) as LocalCheckReport;
+    expect(report).toMatchObject({ ok: true, missingWrites: [] });
+    expect(report.acknowledgedWrites).toBeGreaterThan(100);
+    expect(report.steps.map(({ name, problems }) => [name, problems])).toEqual([
+      ['etcd killed', []],
+      ['supervisor killed', []],
+      ['host lost', []],
+      ['agent out of sight, then back', []],
+    ]);
+    for (const { wholeAfterMs } of report.steps) expect(wholeAfterMs).toBeGreaterThan(0);
+    expect(processesIn(directory)).toEqual([]);
+  });
+
+  test('brings three healthy members, shows them, survives the scheduler, and leaves nothing running', async (context) => {
+    skipWithout(context, 'etcdctl');
     const trial = up();
     await waitFor('the cluster', trial, () => clientUrls(trial.output()).length === 3);
     const [first = '', , third = ''] = clientUrls(trial.output());
@@ -118,7 +137,7 @@ describe('etcd-mesos local up', () => {
     expect(identities(after)).toEqual(identities(before));
 
     expect(await end(trial.child)).toBe(0);
-    expect(processesBelow(directory)).toEqual([]);
+    expect(processesIn(directory)).toEqual([]);
     expect(existsSync(path.join(directory, 'scheduler.log'))).toBe(true);
   });
 
@@ -132,10 +151,10 @@ describe('etcd-mesos local up', () => {
     const api = `http://127.0.0.1:${apiPort()}`;
     await waitFor('the reason', trial, async () => {
       const { stdout } = await runCli(['status', '--scheduler', api]);
-      return /mem/.test(stdout) && /missing/.test(stdout);
+      return /memory: 65536 MB needed, at most 1024 MB on agent-\d, 64512 MB missing/.test(stdout);
     });
     expect(await end(trial.child)).toBe(0);
-    expect(processesBelow(directory)).toEqual([]);
+    expect(processesIn(directory)).toEqual([]);
   });
 
   test('tells in one message why the scheduler ended', async () => {
@@ -143,7 +162,7 @@ describe('etcd-mesos local up', () => {
     await once(trial.child, 'exit', { signal: AbortSignal.timeout(END_MS_MAX) });
     expect(trial.child.exitCode).toBe(1);
     expect(trial.output()).toContain('--heartbeat-interval is "9s"');
-    expect(processesBelow(directory)).toEqual([]);
+    expect(processesIn(directory)).toEqual([]);
   });
 });
 
