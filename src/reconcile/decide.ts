@@ -7,6 +7,7 @@ import type { Observation, Spec } from './observation.ts';
 import { block, freshStatus, order, type Pass, startPass } from './pass.ts';
 import { quorumOf } from './quorum.ts';
 import { repair } from './repair.ts';
+import { clearStrangers, unknownTasks } from './strangers.ts';
 import { upkeep } from './upkeep.ts';
 
 /**
@@ -17,10 +18,13 @@ export function decide(spec: Spec, record: ClusterRecord, seen: Observation): De
   const pass = startPass(spec, record, seen);
   foldEvidence(pass);
   const forming = pass.record.epoch.phase !== 'formed';
-  if (forming) form(pass);
+  // An old copy of the record may speak of a cluster to come where one runs: then nothing is begun.
+  const overtaken = forming && unknownTasks(pass).length > 0;
+  if (forming && !overtaken) form(pass);
   const membership = membershipOf(pass);
   if (!forming) mend(pass, membership);
-  upkeep(pass, membership);
+  if (!overtaken) upkeep(pass, membership);
+  clearStrangers(pass, membership);
   return {
     record: pass.record,
     wants: seen.mesos.subscribed && seen.mesos.reconciled ? pass.wants : [],

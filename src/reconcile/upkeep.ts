@@ -185,7 +185,7 @@ const DOOR_MS_MAX = 3_000;
 
 /** Tasks of leaving seats are killed, what they reserved is given back when it is offered. */
 function letGo(pass: Pass): void {
-  const { agentsGone, offered, strays } = pass.seen.mesos;
+  const { agentsGone, offered } = pass.seen.mesos;
   pass.record.leaving = pass.record.leaving.filter(({ seat }) => !agentsGone.has(seat.agentId));
   for (const { seat, reason } of pass.record.leaving) {
     const evidence = evidenceOf(pass, seat.task);
@@ -196,8 +196,5 @@ function letGo(pass: Pass): void {
     } else if (offered.has(seat.id)) {
       pass.wants.push({ kind: 'release', seat: seat.id, reason });
     }
-  }
-  for (const seat of strays) {
-    pass.wants.push({ kind: 'release', seat, reason: 'a reservation of ours that the record does not know' });
   }
 }

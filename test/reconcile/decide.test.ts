@@ -372,6 +372,52 @@ describe('what nothing explains', () => {
     expect(world.last?.blocked.map((one) => one.code)).toContain('foreign-member');
   });
 
+  const runs = { kind: 'alive', state: 'TASK_RUNNING', agentId: 'agent-9', healthy: null } as const;
+
+  it('kills a task that the record does not know, once every member is known to serve', () => {
+    const world = wholeWorld();
+    world.tasks.set('etcd-0__old', runs);
+    world.member('etcd-2').up = false;
+    world.step();
+    expect(world.story).toEqual([]);
+    expect(world.last?.blocked.map((one) => one.code)).toContain('unknown-tasks');
+    world.member('etcd-2').up = true;
+    world.step();
+    expect(world.story).toEqual(['kill etcd-0__old']);
+  });
+
+  it('begins no cluster while tasks run under its name that the record does not know', () => {
+    const world = new SmallWorld();
+    world.tasks.set('etcd-0__old', runs);
+    for (let step = 0; step < 20; step += 1) world.step();
+    expect(world.story).toEqual([]);
+    expect(world.record.seats).toEqual([]);
+    expect(world.last?.blocked.map((one) => one.code)).toContain('unknown-tasks');
+  });
+
+  it('keeps the volumes of members that an old copy of the record has forgotten', () => {
+    const world = wholeWorld();
+    const forgotten = world.seat('etcd-2');
+    world.record = {
+      ...world.record,
+      seats: world.record.seats.map((seat) =>
+        seat === forgotten ? { ...seat, id: 'seat-0', host: '10.0.0.99' } : seat,
+      ),
+    };
+    world.record = {
+      ...world.record,
+      seats: world.record.seats.map((seat) =>
+        seat.id === 'seat-0' && seat.data !== null
+          ? { ...seat, data: { ...seat.data, memberId: 'bad' } }
+          : seat,
+      ),
+    };
+    world.strays.push(forgotten.id);
+    for (let step = 0; step < 20; step += 1) world.step();
+    expect(world.story).not.toContain(`release ${forgotten.id}`);
+    expect(world.last?.blocked.map((one) => one.code)).toContain('unknown-reservations');
+  });
+
   it('gives back reservations that the record does not know', () => {
     const world = wholeWorld();
     world.strays.push('seat-99');

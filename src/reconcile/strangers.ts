@@ -1,0 +1,55 @@
+import type { Membership } from './membership.ts';
+import { memberOf } from './membership.ts';
+import { block, evidenceOf, type Pass, wakeWithin } from './pass.ts';
+
+/**
+ * What runs or is reserved under our name and is not in the record: a leftover; or, should the record be an old
+ * copy that was put back, the very members of the cluster. So it is only cleared away while it is certain that
+ * the record knows every member there is.
+ */
+export function clearStrangers(pass: Pass, membership: Membership | null): void {
+  const current = isRecordCurrent(pass, membership);
+  const { strays } = pass.seen.mesos;
+  if (current) {
+    const reason = 'a reservation of ours that the record does not know';
+    for (const seat of strays) pass.wants.push({ kind: 'release', seat, reason });
+  } else if (strays.length > 0) {
+    const message = `${strays.join(', ')}: reserved under our name, not in the record, which may be an old copy`;
+    block(pass, 'unknown-reservations', null, message);
+  }
+  const whole = current && membership !== null && isWhole(membership);
+  for (const { task, agentId } of unknownTasks(pass)) {
+    if (!whole || agentId === null) {
+      block(pass, 'unknown-tasks', null, `task ${task} runs under our name and is not in the record`);
+      continue;
+    }
+    const { killGraceMs: graceMs } = pass.spec;
+    const reason = 'a task of ours that the record does not know';
+    pass.actions.push({ kind: 'kill', task, agentId, graceMs, reason });
+    wakeWithin(pass, 1000);
+  }
+}
+
+/** Tasks of our framework that are said to live and that the record does not know. */
+export function unknownTasks(pass: Pass): { readonly task: string; readonly agentId: string | null }[] {
+  const { seats, leaving } = pass.record;
+  const known = new Set([...seats, ...leaving.map(({ seat }) => seat)].map((seat) => seat.task));
+  return [...pass.seen.mesos.tasks.keys()].flatMap((task) => {
+    const evidence = evidenceOf(pass, task);
+    return evidence?.kind === 'alive' && !known.has(task) ? [{ task, agentId: evidence.agentId }] : [];
+  });
+}
+
+/** Every member that a quorum lists has a seat in the record. */
+function isRecordCurrent(pass: Pass, membership: Membership | null): boolean {
+  if (pass.record.epoch.phase !== 'formed') return unknownTasks(pass).length === 0;
+  if (membership === null) return false;
+  return membership.members.every((member) =>
+    pass.record.seats.some((seat) => memberOf(membership, seat)?.id === member.id),
+  );
+}
+
+/** Every voter serves, by the word of the very task that the record names. */
+function isWhole({ set }: Membership): boolean {
+  return [...set.voters].every((id) => set.healthy.has(id));
+}
