@@ -119,7 +119,10 @@ const hostAndPort = (url: string): string => new URL(url).host;
 function dnsName(url: string, members: readonly PublishedMember[]): string {
   const { hostname, port } = new URL(url);
   const host = hostname.replace(/^\[|\]$/g, '');
-  const member = members.find((entry) => entry.host === host && entry.hostname !== null);
+  // Agents may share an address; a port of a seat is nobody else's.
+  const member = members.find(
+    (entry) => entry.host === host && Object.values(entry.ports ?? {}).includes(Number(port)),
+  );
   return `${member?.hostname ?? hostname}:${port}`;
 }
 

@@ -62,6 +62,21 @@ describe('endpoints', () => {
     expect(await servers.text()).toBe('http://10.0.0.1:31001,http://10.0.0.2:31001,http://10.0.0.3:31001\n');
   });
 
+  test('tell agents apart that share an address', async () => {
+    const at = (index: number) =>
+      sampleMember(index, {
+        host: '10.0.0.1',
+        ports: { peer: 31_000 + 3 * index, client: 31_001 + 3 * index, supervisor: 31_002 + 3 * index },
+      });
+    const view = sampleView({
+      members: [at(0), at(1)],
+      endpoints: { client: ['http://10.0.0.1:31001', 'http://10.0.0.1:31004'], peer: [] },
+    });
+    expect(await bodyOf(view, '/v1/endpoints/client')).toMatchObject({
+      dns: ['node-0.example:31001', 'node-1.example:31004'],
+    });
+  });
+
   test('keep the brackets of IPv6', async () => {
     const view = sampleView({
       members: [sampleMember(0, { host: 'fd00::1' })],
