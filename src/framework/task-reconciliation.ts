@@ -1,10 +1,11 @@
 import type { Call } from '../mesos/wire.ts';
 import type { ClusterRecord, Seat } from '../protocol/record.ts';
+import type { TaskEvidence } from '../reconcile/observation.ts';
 import { type MesosView, seatsOf } from './mesos-view.ts';
 
 /**
- * When the master is asked about our tasks: all of them on every subscription, those it has not answered for
- * again with growing patience, and all of them now and then. Pure.
+ * When the master is asked about our tasks: all of them on every subscription, those it has not answered for or
+ * says to be away again with growing patience, and all of them now and then. Pure.
  */
 export interface AskingState {
   readonly subscription: number;
@@ -18,7 +19,8 @@ export const NOT_ASKED: AskingState = { subscription: 0, nextAllMs: 0, nextOpenM
 /** Everything is asked for again this often. */
 export const ASK_ALL_MS = 600_000;
 const ASK_OPEN_FIRST_MS = 1_000;
-const ASK_OPEN_LAST_MS = 30_000;
+/** Patience with absence counts only what was said lately, so this is far below any such timeout. */
+const ASK_OPEN_LAST_MS = 5_000;
 /** A launch that nothing was heard of for this long is asked for. */
 const SILENT_LAUNCH_MS = 10_000;
 
@@ -47,7 +49,13 @@ export function nextAsking(
     return { state, calls: [reconcileCall([]), ...explicit], wakeMs: ASK_OPEN_FIRST_MS };
   }
   const open = seats.filter((seat) => isOpen(seat, input));
-  if (open.length === 0) return { state: before, calls: [], wakeMs: before.nextAllMs - nowMs };
+  if (open.length === 0) {
+    return {
+      state: { ...before, openWaitMs: ASK_OPEN_FIRST_MS },
+      calls: [],
+      wakeMs: before.nextAllMs - nowMs,
+    };
+  }
   if (nowMs < before.nextOpenMs) return { state: before, calls: [], wakeMs: before.nextOpenMs - nowMs };
   const openWaitMs = Math.min(ASK_OPEN_LAST_MS, before.openWaitMs * 2);
   const state = { ...before, nextOpenMs: nowMs + openWaitMs, openWaitMs };
@@ -64,14 +72,25 @@ function isOnItsWay(
   return input.nowMs - launchedAtMs < SILENT_LAUNCH_MS;
 }
 
-/** An answer is owed: nothing was said in this subscription, or nothing at all since the launch. */
+/**
+ * An answer is owed: nothing was said in this subscription, or nothing at all since the launch; or the newest word
+ * is that the task is away, which nobody takes back by himself. A master that was restarted without its registry
+ * denies the tasks of agents that are on their way back, and does not say so when they are there.
+ */
 function isOpen(
   seat: Seat,
   input: { view: MesosView; nowMs: number; launchedAtMs: ReadonlyMap<string, number> },
 ): boolean {
   if (!input.view.answered.has(seat.task)) return true;
-  if (input.view.tasks.has(seat.task)) return false;
+  const evidence = input.view.tasks.get(seat.task);
+  if (evidence !== undefined) return isAway(evidence);
   return input.nowMs - (input.launchedAtMs.get(seat.task) ?? 0) >= SILENT_LAUNCH_MS;
+}
+
+function isAway(evidence: TaskEvidence): boolean {
+  return (
+    evidence.kind === 'unreachable' || (evidence.kind === 'over' && evidence.end.standing === 'asserted')
+  );
 }
 
 function reconcileCall(seats: readonly Seat[]): Call {
