@@ -13,7 +13,8 @@ import { createVirtualClock, type VirtualClock } from '../sim/virtual-clock.ts';
 
 export const peerUrl = 'http://10.0.0.1:2380';
 export const TOKEN = 'token-1';
-const key = createOrderKey().key;
+/** The scheduler's, whose orders its supervisors take. */
+export const key = createOrderKey().key;
 export const launch: Launch = {
   protocol: 1,
   framework: 'framework-1',

@@ -1,18 +1,10 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { RunningProcess } from '../../src/base/ports.ts';
-import { createModelEtcd, type EtcdObserver, type ModelEtcd, type ModelEtcdClient } from './model-etcd.ts';
+import { createModelEtcd, type ModelEtcd, type ModelEtcdClient, silentObserver } from './model-etcd.ts';
 import { createChance } from './prng.ts';
 import { createVirtualClock, type VirtualClock } from './virtual-clock.ts';
 
 const never = new AbortController().signal;
-const silent: EtcdObserver = {
-  started: () => {},
-  exited: () => {},
-  removed: () => {},
-  committed: () => {},
-  elected: () => {},
-  promotionGranted: () => {},
-};
 
 let clock: VirtualClock;
 let etcd: ModelEtcd;
@@ -31,7 +23,7 @@ beforeEach(() => {
     reachable: (from, to) => from === to || !(cut.has(from) || cut.has(to)),
     latencyMs: () => 1,
     observer: {
-      ...silent,
+      ...silentObserver,
       promotionGranted: (leader, learner) => {
         promotions.push(learner.data.applied >= leader.data.applied);
       },

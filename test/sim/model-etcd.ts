@@ -90,6 +90,16 @@ export interface EtcdObserver {
   promotionGranted(leader: RaftNode, learner: RaftNode): void;
 }
 
+/** Watches nothing. */
+export const silentObserver: EtcdObserver = {
+  started: () => {},
+  exited: () => {},
+  removed: () => {},
+  committed: () => {},
+  elected: () => {},
+  promotionGranted: () => {},
+};
+
 /** A call is given up after this long, as the real client's deadline does. */
 const CALL_DEADLINE_MS = 2_000;
 const ELECTION_TIMEOUT_MS = 1_000;
