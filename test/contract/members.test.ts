@@ -5,13 +5,13 @@ import { createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { createMembersHttp } from '../../src/runtime/members-http.ts';
 import { createModelWorld, key, launch } from '../member/model-member.ts';
 import { freePorts } from '../real-etcd/wait.ts';
+import { silentLogger } from '../silent-logger.ts';
 import { createModelEtcd, silentObserver } from '../sim/model-etcd.ts';
 import { createNetwork } from '../sim/network.ts';
 import { createChance } from '../sim/prng.ts';
 import { createSimDisk } from '../sim/sim-disk.ts';
 import { type SimMember, startSimMember } from '../sim/sim-member.ts';
 import { createSimMembers } from '../sim/sim-members.ts';
-import { createStory } from '../sim/story.ts';
 import { createVirtualClock } from '../sim/virtual-clock.ts';
 import { membersContract } from './members.ts';
 
@@ -24,7 +24,7 @@ describe('over HTTP', () => {
       supervisor,
       hosts: ['127.0.0.1'],
       port,
-      log: createStory({ monotonicMs: world.clock.monotonicMs, debug: false }).logger('supervisor'),
+      log: silentLogger,
     });
     const http = createHttpTransport();
     return {
@@ -93,7 +93,7 @@ async function createSimulated() {
     etcd,
     disk,
     members,
-    log: createStory({ monotonicMs: clock.monotonicMs, debug: false }).logger('supervisor'),
+    log: silentLogger,
     stopping: () => {},
   });
   members.add(member);

@@ -1,6 +1,5 @@
 import { Hono } from 'hono';
 import { describe, expect, test } from 'vitest';
-import type { Logger } from '../../src/base/ports.ts';
 import { createApi, status } from '../../src/framework/api.ts';
 import {
   type ApiEnvironment,
@@ -11,11 +10,11 @@ import {
 } from '../../src/framework/api-access.ts';
 import { createMetrics, METRIC_PREFIX, SERIES } from '../../src/framework/metrics.ts';
 import type { OfferExplanation, PublishedView } from '../../src/protocol/view.ts';
+import { silentLogger } from '../silent-logger.ts';
 import { emptySlot, sampleMember, sampleView } from './sample-view.ts';
 
 const FAR = { remoteAddress: '10.9.9.9' };
 const NEAR = { remoteAddress: '127.0.0.1' };
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
 const TARBALL = new TextEncoder().encode('a tarball');
 
 function apiOf(view: PublishedView | null, offers: readonly OfferExplanation[] = []) {
@@ -30,7 +29,7 @@ function apiOf(view: PublishedView | null, offers: readonly OfferExplanation[] =
       open: () => new Blob([TARBALL]).stream(),
     },
     token: null,
-    logger: silent,
+    logger: silentLogger,
   });
 }
 
@@ -327,7 +326,7 @@ describe('the rest', () => {
       metrics: createMetrics(),
       artifact: null,
       token: null,
-      logger: silent,
+      logger: silentLogger,
     });
     const answer = await app.request('/v1/view', {}, FAR);
     expect(answer.status).toBe(500);

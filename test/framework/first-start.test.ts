@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import type { Logger } from '../../src/base/ports.ts';
 import type { SchedulerConfig } from '../../src/framework/config.ts';
 import { firstStart } from '../../src/framework/first-start.ts';
 import { ownershipOf, reservationLabels, taskLabels } from '../../src/framework/labels.ts';
@@ -9,11 +8,10 @@ import { peerUrlOf, supervisorUrlOf } from '../../src/protocol/launch.ts';
 import type { EtcdMember, MemberStatus, Probe } from '../../src/protocol/member-status.ts';
 import { type Seat, serializeRecord } from '../../src/protocol/record.ts';
 import { createOrderKey } from '../../src/protocol/signature.ts';
+import { silentLogger } from '../silent-logger.ts';
 import { createVirtualClock } from '../sim/virtual-clock.ts';
 import { createFakeMaster, createFakeMembers, done, status } from './fake-master.ts';
 import { CONFIG, ROLE, seat } from './fixtures.ts';
-
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
 
 const seats: readonly Seat[] = [0, 1, 2].map((at) =>
   seat({
@@ -152,7 +150,7 @@ function world() {
   /** Runs it to its end, however long that takes. */
   const run = async (changes: Partial<SchedulerConfig> = {}) => {
     const outcome = firstStart(
-      { config: { ...CONFIG, ...changes }, ports, log: silent },
+      { config: { ...CONFIG, ...changes }, ports, log: silentLogger },
       new AbortController().signal,
     ).then(
       (result) => ({ result, error: null }),

@@ -1,5 +1,4 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Logger } from '../../src/base/ports.ts';
 import type { SchedulerConfig } from '../../src/framework/config.ts';
 import { ownershipOf, reservationLabels } from '../../src/framework/labels.ts';
 import { createScheduler, type Scheduler } from '../../src/framework/scheduler.ts';
@@ -9,6 +8,7 @@ import { LAUNCH_VARIABLE, type Launch, supervisorUrlOf } from '../../src/protoco
 import type { Order } from '../../src/protocol/orders.ts';
 import { type ClusterRecord, parseRecord, serializeRecord } from '../../src/protocol/record.ts';
 import { createOrderKey } from '../../src/protocol/signature.ts';
+import { silentLogger } from '../silent-logger.ts';
 import { createMemoryStore, type MemoryStore } from '../sim/memory-store.ts';
 import { createVirtualClock } from '../sim/virtual-clock.ts';
 import {
@@ -24,7 +24,6 @@ import { CONFIG, offer, offers, record, seat } from './fixtures.ts';
 
 /** The scheduler's loop against a master and supervisors that do only what a test says. */
 
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => silent };
 const { key } = createOrderKey();
 const running: AbortController[] = [];
 afterEach(() => {
@@ -52,7 +51,7 @@ function world(store: MemoryStore = createMemoryStore()) {
             return `id-${ids}`;
           },
         },
-        log: silent,
+        log: silentLogger,
         store,
         members,
         orderKey: key,
@@ -423,7 +422,7 @@ describe('a supervisor', () => {
     expect(supervisors.orders).toEqual([]);
   });
 
-  it('that falls silent is noticed', async () => {
+  it('that falls silentLogger is noticed', async () => {
     const { clock, members: supervisors, start, master } = world(await storeOf(record({ seats: [seat()] })));
     const url = supervisorUrlOf(seat());
     supervisors.statuses.set(url, status({}));

@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Logger } from '../../src/base/ports.ts';
 import type { ContainerEvent, ContainerSpec } from '../../src/local/container-runtime.ts';
 import type { ProcessContainerRuntime } from '../../src/local/process-container-runtime.ts';
 import { createProcessContainerRuntime } from '../../src/local/process-container-runtime.ts';
@@ -10,16 +9,10 @@ import { createSystemClock } from '../../src/runtime/clock.ts';
 import { createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { createSystemIds } from '../../src/runtime/ids.ts';
 
+import { silentLogger } from '../silent-logger.ts';
+
 export const clock = createSystemClock();
 const ids = createSystemIds();
-
-export const silent: Logger = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-  child: () => silent,
-};
 
 export const ENTRY = join(import.meta.dirname, '../../src/cli/main.ts');
 
@@ -54,7 +47,7 @@ export function createContainerWorld() {
       clock,
       ids,
       http,
-      logger: silent,
+      logger: silentLogger,
       onEvent: (containerId, event) => events.push({ containerId, event, atMs: clock.monotonicMs() }),
     });
     runtimes.push(runtime);

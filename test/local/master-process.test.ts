@@ -2,11 +2,18 @@ import { connect } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { type MasterProcess, startMaster } from '../../src/local/master-process.ts';
 import { createSystemIds } from '../../src/runtime/ids.ts';
-import { clock, silent, until } from './container-world.ts';
+import { silentLogger } from '../silent-logger.ts';
+import { clock, until } from './container-world.ts';
 
 const masters: MasterProcess[] = [];
 async function start(options: { ip?: string; port?: number } = {}) {
-  const master = await startMaster({ port: 0, clock, ids: createSystemIds(), logger: silent, ...options });
+  const master = await startMaster({
+    port: 0,
+    clock,
+    ids: createSystemIds(),
+    logger: silentLogger,
+    ...options,
+  });
   masters.push(master);
   return master;
 }

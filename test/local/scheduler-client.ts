@@ -10,7 +10,8 @@ import type {
 } from '../../src/mesos/wire.ts';
 import { createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';
-import { clock, silent, until } from './container-world.ts';
+import { silentLogger } from '../silent-logger.ts';
+import { clock, until } from './container-world.ts';
 
 /** A framework that keeps its offers, acknowledges every update and remembers all it was told. */
 export function startScheduler(masterUrl: string, frameworkId: string | null = null) {
@@ -35,7 +36,7 @@ export function startScheduler(masterUrl: string, frameworkId: string | null = n
     transport,
     clock,
     random: createSystemRandom(),
-    log: silent,
+    log: silentLogger,
     masters: createFixedMasterSource(masterUrl),
     frameworkInfo: () => info,
     frameworkId,

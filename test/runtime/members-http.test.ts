@@ -2,7 +2,6 @@ import { request } from 'node:http';
 import { createServer } from 'node:net';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { withDeadline } from '../../src/base/deadline.ts';
-import type { Logger } from '../../src/base/ports.ts';
 import {
   BODY_BYTES_MAX,
   listenForSchedulers,
@@ -16,9 +15,9 @@ import { createSystemClock } from '../../src/runtime/clock.ts';
 import { type ClosableHttpTransport, createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { createMembersHttp } from '../../src/runtime/members-http.ts';
 import { freePorts, waitFor } from '../real-etcd/wait.ts';
+import { silentLogger } from '../silent-logger.ts';
 
 const clock = createSystemClock();
-const quiet: Logger = { debug() {}, info() {}, warn() {}, error() {}, child: () => quiet };
 const base: MemberStatus = {
   protocol: 1,
   build: 'test',
@@ -86,7 +85,7 @@ describe('a scheduler and a supervisor over HTTP', () => {
       supervisor: fake.supervisor,
       hosts: ['127.0.0.1'],
       port,
-      log: quiet,
+      log: silentLogger,
     });
     http = createHttpTransport();
   });
@@ -216,7 +215,7 @@ describe('a scheduler and a supervisor over HTTP', () => {
       supervisor: fake.supervisor,
       hosts: ['127.0.0.1'],
       port,
-      log: quiet,
+      log: silentLogger,
     });
     await expect(again).rejects.toMatchObject({ code: 'port-in-use' });
   });

@@ -23,25 +23,13 @@ describe('chance', () => {
   test('draws stay in their ranges and are spread over them', () => {
     const stream = createChance(1).stream('any');
     const seen = new Set<number>();
-    let sum = 0;
     for (let count = 0; count < 10_000; count += 1) {
-      const value = stream.next();
-      expect(value).toBeGreaterThanOrEqual(0);
-      expect(value).toBeLessThan(1);
-      sum += value;
+      const value = stream.between(-2, 3);
+      expect(value).toBeGreaterThanOrEqual(-2);
+      expect(value).toBeLessThan(3);
       seen.add(stream.integer(3, 6));
     }
     expect([...seen].toSorted()).toEqual([3, 4, 5, 6]);
-    expect(sum / 10_000).toBeCloseTo(0.5, 1);
     expect(stream.shuffle([1, 2, 3, 4]).toSorted()).toEqual([1, 2, 3, 4]);
-  });
-
-  test('ids are UUIDs and do not repeat', () => {
-    const ids = createChance(1).ids('tasks');
-    const made = Array.from({ length: 1000 }, () => ids.uuid());
-    expect(new Set(made).size).toBe(1000);
-    for (const id of made) {
-      expect(id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
-    }
   });
 });
