@@ -261,11 +261,6 @@ export function agentsGoneOf(view: MesosView, record: ClusterRecord): ReadonlySe
   return gone;
 }
 
-/** Every recorded task has been answered for in this subscription. */
-export function isReconciled(view: MesosView, record: ClusterRecord): boolean {
-  return view.subscribed && unansweredTasks(view, record).length === 0;
-}
-
 /** Recorded tasks that the master has not told of since the present subscription. */
 export function unansweredTasks(view: MesosView, record: ClusterRecord): readonly Seat[] {
   return seatsOf(record).filter((seat) => !view.answered.has(seat.task));

@@ -1,6 +1,6 @@
 import type { ClusterRecord } from '../protocol/record.ts';
 import { ELAPSED_MS_MAX, type MemberView, type Observation } from '../reconcile/observation.ts';
-import { agentsGoneOf, isReconciled, type MesosView, taskEvidenceOf } from './mesos-view.ts';
+import { agentsGoneOf, type MesosView, taskEvidenceOf, unansweredTasks } from './mesos-view.ts';
 import { offeredSeats, straysOf } from './offers.ts';
 import type { AgentOffer } from './placement.ts';
 
@@ -23,7 +23,7 @@ export function observe(input: {
     freshId: input.freshId,
     mesos: {
       subscribed: view.subscribed,
-      reconciled: isReconciled(view, record),
+      unanswered: new Set(unansweredTasks(view, record).map((seat) => seat.task)),
       tasks: taskEvidenceOf(view, record, input.wallMs),
       offered: offeredSeats(offers, record, input.role),
       agentsGone: agentsGoneOf(view, record),

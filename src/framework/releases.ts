@@ -1,6 +1,6 @@
 import type { ClusterRecord, Seat } from '../protocol/record.ts';
 import { seatReleased } from '../reconcile/seats.ts';
-import { isFailedOperation, isReconciled, type MesosView, reserveId, unreserveId } from './mesos-view.ts';
+import { isFailedOperation, type MesosView, reserveId, unreserveId } from './mesos-view.ts';
 import type { AgentOffer } from './placement.ts';
 import { labelledFor } from './seat-resources.ts';
 
@@ -36,7 +36,7 @@ export function settleReleases(
     }
     const since = before.missingSinceMs.get(seat.id);
     const offer = input.offers.find((one) => one.agent.id === seat.agentId);
-    if (offer === undefined || !isReconciled(view, input.record)) {
+    if (offer === undefined || !view.subscribed || !view.answered.has(seat.task)) {
       // Between two offers nothing is known, and nothing is forgotten.
       if (since !== undefined && view.subscribed) missingSinceMs.set(seat.id, since);
     } else if (

@@ -1,10 +1,10 @@
 import type { ClusterRecord } from '../protocol/record.ts';
-import type { Action, Decision } from './decision.ts';
+import type { Action, Decision, Want } from './decision.ts';
 import { foldEvidence } from './evidence.ts';
 import { form } from './formation.ts';
 import { healthOf, type Membership, readMembership } from './membership.ts';
 import type { Observation, Spec } from './observation.ts';
-import { block, freshStatus, order, type Pass, startPass } from './pass.ts';
+import { block, freshStatus, order, type Pass, seatById, seatsOf, startPass } from './pass.ts';
 import { quorumOf } from './quorum.ts';
 import { repair } from './repair.ts';
 import { clearStrangers, unknownTasks } from './strangers.ts';
@@ -27,12 +27,32 @@ export function decide(spec: Spec, record: ClusterRecord, seen: Observation): De
   clearStrangers(pass, membership);
   return {
     record: pass.record,
-    wants: seen.mesos.subscribed && seen.mesos.reconciled ? pass.wants : [],
+    wants: seen.mesos.subscribed ? pass.wants.filter((want) => isAnsweredFor(pass, want)) : [],
     actions: permitted(pass),
     blocked: pass.blocked,
     health: healthOf(pass, membership),
     wakeMs: pass.wakeMs,
   };
+}
+
+/**
+ * Absence is acted on only after the master was asked about the tasks that it concerns, and about no others: of an
+ * agent that has not come back to a new master it says nothing for ten minutes.
+ */
+function isAnsweredFor(pass: Pass, want: Want): boolean {
+  const { unanswered, agentsGone } = pass.seen.mesos;
+  switch (want.kind) {
+    case 'place':
+      return seatsOf(pass, want.slot).every(
+        (seat) => !unanswered.has(seat.task) || agentsGone.has(seat.agentId),
+      );
+    case 'relaunch':
+      return !unanswered.has(seatById(pass, want.seat)?.task ?? '');
+    case 'release': {
+      const leaving = pass.record.leaving.find(({ seat }) => seat.id === want.seat);
+      return leaving === undefined ? unanswered.size === 0 : !unanswered.has(leaving.seat.task);
+    }
+  }
 }
 
 function mend(pass: Pass, membership: Membership | null): void {

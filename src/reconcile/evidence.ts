@@ -22,7 +22,8 @@ export function foldEvidence(pass: Pass): void {
 function foldTask(pass: Pass, seat: DraftSeat): void {
   const { mesos, elapsedMs } = pass.seen;
   const evidence = evidenceOf(pass, seat.task);
-  if (!mesos.subscribed || evidence === undefined) return;
+  // What an earlier subscription told was folded then, and is no fresh evidence of absence now.
+  if (!mesos.subscribed || evidence === undefined || mesos.unanswered.has(seat.task)) return;
   switch (evidence.kind) {
     case 'alive':
       // What was only asserted can be taken back; an end that executor or agent reported cannot.

@@ -60,8 +60,8 @@ export interface Observation {
   readonly mesos: {
     /** The event stream is up. */
     readonly subscribed: boolean;
-    /** The master has answered an explicit reconciliation of every task of the record in this subscription. */
-    readonly reconciled: boolean;
+    /** Tasks of the record that the master has not told of in this subscription: nothing is concluded of them. */
+    readonly unanswered: ReadonlySet<string>;
     /** By task id; every task that the master told of, ours or not in the record. */
     readonly tasks: ReadonlyMap<string, TaskEvidence>;
     /** By seat id. */

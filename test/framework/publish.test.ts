@@ -70,7 +70,7 @@ function snapshot(
       freshId: 'x',
       mesos: {
         subscribed: true,
-        reconciled: true,
+        unanswered: new Set(),
         tasks: new Map([
           ['etcd-0__one', { kind: 'alive', state: 'TASK_RUNNING', agentId: 'S1', healthy: true }],
         ]),

@@ -441,15 +441,38 @@ describe('taking over', () => {
     expect(world.member('etcd-0').fence).toEqual({ epoch: 1, generation: 7 });
   });
 
-  it('wants nothing from Mesos before every recorded task was answered for', () => {
+  it('wants nothing from Mesos for a task that was not answered for, and does not wait for others', () => {
     const world = wholeWorld();
     world.end('etcd-1', 'ended');
-    const observe = world.observe.bind(world);
-    world.observe = (elapsedMs) => {
-      const seen = observe(elapsedMs);
-      return { ...seen, mesos: { ...seen.mesos, reconciled: false } };
-    };
+    const { task } = world.seat('etcd-1');
+    world.offered.clear();
+    world.step();
+    world.unanswered.add(task).add(world.seat('etcd-2').task);
     expect(world.step().wants).toEqual([]);
+    world.unanswered.delete(task);
+    expect(world.step().wants).toMatchObject([{ kind: 'relaunch', seat: world.seat('etcd-1').id }]);
+  });
+
+  it('seeks a new place for a slot whose agent is gone, whatever is not known of it', () => {
+    const world = wholeWorld();
+    world.offersFit = false;
+    world.loseAgent('etcd-2');
+    world.unanswered.add(world.seat('etcd-2').task);
+    expect(world.step().wants).toMatchObject([{ kind: 'place', slot: 'etcd-2' }]);
+  });
+
+  it('counts no time as absence in which the master was not asked anew', () => {
+    const world = wholeWorld();
+    const seat = world.seat('etcd-2');
+    world.tasks.set(seat.task, { kind: 'unreachable', state: 'TASK_UNREACHABLE', agentId: seat.agentId });
+    world.step(1_000);
+    expect(world.seat('etcd-2').absentMs).toBe(1_000);
+    world.unanswered.add(seat.task);
+    world.step(1_000);
+    expect(world.seat('etcd-2').absentMs).toBe(1_000);
+    world.unanswered.clear();
+    world.step(1_000);
+    expect(world.seat('etcd-2').absentMs).toBe(2_000);
   });
 });
 

@@ -82,6 +82,8 @@ export class SmallWorld {
   readonly tasks = new Map<string, TaskEvidence>();
   readonly offered = new Map<string, OfferedSeat>();
   readonly agentsGone = new Set<string>();
+  /** Tasks that the master has not told of in this subscription. */
+  readonly unanswered = new Set<string>();
   strays: string[] = [];
   /** `kind` of order → refused with nothing done. */
   readonly refuse = new Set<string>();
@@ -102,7 +104,7 @@ export class SmallWorld {
       freshId: `${this.passes}`.padStart(8, '0'),
       mesos: {
         subscribed: true,
-        reconciled: true,
+        unanswered: new Set(this.unanswered),
         tasks: new Map(this.tasks),
         offered: new Map(this.offered),
         agentsGone: new Set(this.agentsGone),
