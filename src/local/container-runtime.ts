@@ -5,11 +5,17 @@ import type { CommandInfo, HealthCheck } from '../mesos/wire.ts';
  * the agent process. The real one starts operating system processes, the simulated one starts models.
  */
 export interface ContainerRuntime {
-  /** Fetches, starts the executor, which starts the command. Everything that follows is told by events. */
+  /**
+   * Fetches, starts the executor, which starts the command. Everything that follows is told by events, never from
+   * within a call; the last one is `fetch-failed`, `exited` or `executor-terminated`.
+   */
   launch(spec: ContainerSpec): void;
-  /** SIGTERM to every process of the task at once, SIGKILL to what is left after `graceMs`. */
+  /**
+   * SIGTERM to every process of the task at once, SIGKILL to what is left after `graceMs`; asked again, it can only
+   * bring the end nearer. No effect on a container that has ended or never was.
+   */
   kill(containerId: string, graceMs: number): void;
-  /** Ends executor and task at once: the agent is shut down for good. */
+  /** Ends executor and task at once: the agent is shut down for good. No effect on what has ended. */
   destroy(containerId: string): void;
 }
 

@@ -7,6 +7,7 @@ import type { ContainerEvent, ContainerSpec } from './container-runtime.ts';
 import { createJournalWriter } from './journal.ts';
 import { createJsonLineReader } from './json-lines.ts';
 import { identify, signalTree } from './process-table.ts';
+import { createTaskKill } from './task-kill.ts';
 import { runTcpCheck } from './tcp-check.ts';
 
 /** Files of an executor in its directory. */
@@ -108,7 +109,9 @@ function startTask({ order, clock, tell }: TaskOptions): RunningTask {
     return failToStart(error);
   }
   const checking = new AbortController();
-  const killing = createKill(clock, () => child.pid);
+  const killing = createTaskKill(clock, (name) => {
+    if (child.pid !== undefined) signalTree([child.pid], name);
+  });
   let killed = false;
 
   const kill = (graceMs: number, becauseUnhealthy: boolean): void => {
@@ -153,28 +156,6 @@ function startTask({ order, clock, tell }: TaskOptions): RunningTask {
     tell({ kind: 'exited', code: 1, signal: null, killed: false });
     return { kill: () => undefined };
   }
-}
-
-/** SIGTERM at once, SIGKILL after the grace period; asking again can only bring the end nearer. */
-function createKill(clock: Clock, pid: () => number | undefined) {
-  const stopped = new AbortController();
-  let dueMs = Number.POSITIVE_INFINITY;
-  const signal = (name: 'SIGTERM' | 'SIGKILL'): void => {
-    const root = pid();
-    if (root !== undefined) signalTree([root], name);
-  };
-  return {
-    start: (graceMs: number): void => {
-      const askedMs = clock.monotonicMs() + graceMs;
-      if (dueMs === Number.POSITIVE_INFINITY) signal('SIGTERM');
-      if (askedMs >= dueMs) return;
-      dueMs = askedMs;
-      void clock.sleep(graceMs, stopped.signal).then(() => {
-        if (!stopped.signal.aborted) signal('SIGKILL');
-      });
-    },
-    stop: (): void => stopped.abort(),
-  };
 }
 
 function spawnCommand(order: TaskOptions['order'], stdout: number, stderr: number): ChildProcess {

@@ -1,5 +1,4 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { identify, isAlive, readProcessTable } from '../../src/local/process-table.ts';
@@ -182,44 +181,6 @@ test('destroy ends executor and task at once', async () => {
   runtime.destroy('c1');
   await first('c1', 'executor-terminated');
   await until('the task is gone', () => main !== null && !isAlive(main));
-});
-
-test('a kill before there is an executor ends the launch', async () => {
-  const { runtime, first, kinds } = world.start();
-  runtime.launch(shell('c1', 'exec sleep 600'));
-  runtime.kill('c1', 5000);
-  expect(await first('c1', 'exited')).toMatchObject({ killed: true });
-  expect(kinds('c1')).toEqual(['exited']);
-});
-
-test('a check tells every failure, a success once, and kills when failures reach their limit', async () => {
-  const { runtime, first, events } = world.start();
-  const server = createServer((socket) => socket.destroy());
-  const port = await new Promise<number>((resolve) => {
-    server.listen(0, '127.0.0.1', () => resolve((server.address() as { port: number }).port));
-  });
-  const healthCheck = {
-    type: 'TCP' as const,
-    tcp: { port },
-    delay_seconds: 0,
-    interval_seconds: 0.03,
-    timeout_seconds: 1,
-    grace_period_seconds: 0,
-    consecutive_failures: 3,
-  };
-  runtime.launch(shell('c1', 'exec sleep 600', { healthCheck }));
-  expect(await first('c1', 'health')).toMatchObject({ healthy: true });
-  await clock.sleep(150);
-  await new Promise((resolve) => server.close(resolve));
-  expect(await first('c1', 'exited')).toMatchObject({ signal: 'SIGTERM', killed: true });
-  expect(events.slice(2).map(({ event }) => event)).toEqual([
-    { kind: 'health', healthy: true },
-    { kind: 'health', healthy: false },
-    { kind: 'health', healthy: false },
-    { kind: 'health', healthy: false },
-    { kind: 'killing', becauseUnhealthy: true },
-    { kind: 'exited', code: null, signal: 'SIGTERM', killed: true },
-  ]);
 });
 
 test('an agent that dies takes the executor along that it kept ready, and no other', async () => {

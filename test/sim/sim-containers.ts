@@ -1,5 +1,7 @@
 import type { Clock, ProcessExit } from '../../src/base/ports.ts';
 import type { ContainerEvent, ContainerRuntime, ContainerSpec } from '../../src/local/container-runtime.ts';
+import { createTaskKill, type TaskKill } from '../../src/local/task-kill.ts';
+import { runTcpCheck } from '../../src/local/tcp-check.ts';
 import type { RandomStream } from './prng.ts';
 
 /**
@@ -35,16 +37,25 @@ export interface SimContainersOptions {
   readonly onEvent: (containerId: string, event: ContainerEvent) => void;
 }
 
+/** The simulation asks no executor anything: which process it is does not matter. */
+const EXECUTOR_PID = 1;
+/** From an agent to its executor. */
+const LINK_MS = 1;
+
 interface Container {
   readonly spec: ContainerSpec;
+  /** `preparing`: there is no executor yet. `over`: the end is about to be told, or was. */
+  stage: 'preparing' | 'starting' | 'running' | 'over';
   process: TaskProcess | null;
   killed: boolean;
-  /** Executor and task are gone. */
+  /** Of a kill that came before there was a task. */
+  killGraceMs: number | null;
+  readonly killing: TaskKill;
+  /** Ends its health check. */
+  readonly checking: AbortController;
+  /** Nothing is told any more. */
   readonly over: AbortController;
 }
-
-/** Until the first success a failing check is not told for this long. */
-const SECOND_MS = 1_000;
 
 export function createSimContainers(options: SimContainersOptions): SimContainers {
   const { clock, random } = options;
@@ -58,81 +69,108 @@ export function createSimContainers(options: SimContainersOptions): SimContainer
   const end = (container: Container, event: ContainerEvent) => {
     if (container.over.signal.aborted) return;
     tell(container, event);
+    forget(container);
+  };
+
+  /** Not from within the call that asked for it. */
+  const cancel = (container: Container, event: ContainerEvent) => {
+    container.stage = 'over';
+    void clock.sleep(LINK_MS).then(() => end(container, event));
+  };
+
+  const forget = (container: Container) => {
+    container.stage = 'over';
     container.over.abort();
+    container.checking.abort();
+    container.killing.stop();
     containers.delete(container.spec.containerId);
   };
 
+  const create = (spec: ContainerSpec): Container => {
+    const container: Container = {
+      spec,
+      stage: 'preparing',
+      process: null,
+      killed: false,
+      killGraceMs: null,
+      killing: createTaskKill(clock, (name) => container.process?.signalTree(name)),
+      checking: new AbortController(),
+      over: new AbortController(),
+    };
+    containers.set(spec.containerId, container);
+    return container;
+  };
+
   const run = async (container: Container): Promise<void> => {
-    const { spec, over } = container;
+    const { spec } = container;
     await clock.sleep(random.between(20, 300));
-    if (over.signal.aborted) return;
-    if (container.killed) {
-      end(container, { kind: 'exited', code: null, signal: 'SIGTERM', killed: true });
-      return;
-    }
-    tell(container, { kind: 'starting', executorPid: 1 });
+    if (isOver(container)) return;
+    container.stage = 'starting';
+    tell(container, { kind: 'starting', executorPid: EXECUTOR_PID });
     await clock.sleep(random.between(5, 50));
-    if (over.signal.aborted) return;
+    if (isOver(container)) return;
+    container.stage = 'running';
     const process = options.startTask(spec);
     container.process = process;
-    tell(container, { kind: 'running', executorPid: 1 });
-    if (container.killed) process.signalTree('SIGTERM');
-    void check(container);
+    tell(container, { kind: 'running', executorPid: EXECUTOR_PID });
+    if (container.killGraceMs === null) check(container);
+    else kill(container, container.killGraceMs, false);
     const { code, signal } = await process.exit;
+    const { killed } = container;
+    container.stage = 'over';
+    container.checking.abort();
+    container.killing.stop();
     await clock.sleep(random.between(1, 50));
-    end(container, { kind: 'exited', code, signal, killed: container.killed });
+    end(container, { kind: 'exited', code, signal, killed });
   };
 
-  /** A TCP check: a success is told once, every failure after the grace period anew. */
-  const check = async (container: Container): Promise<void> => {
-    const { healthCheck } = container.spec;
-    const port = healthCheck?.tcp?.port;
-    if (healthCheck === null || port === undefined) return;
-    const startedAtMs = clock.monotonicMs();
-    let healthy: boolean | null = null;
-    for (;;) {
-      await clock.sleep((healthCheck.interval_seconds ?? 10) * SECOND_MS, container.over.signal);
-      if (container.over.signal.aborted) return;
-      const now = options.listens(port);
-      const graceMs = (healthCheck.grace_period_seconds ?? 10) * SECOND_MS;
-      const inGrace = healthy === null && clock.monotonicMs() - startedAtMs < graceMs;
-      if (now ? healthy !== true : !inGrace) tell(container, { kind: 'health', healthy: now });
-      if (now || !inGrace) healthy = now;
-    }
-  };
-
-  const kill = (containerId: string, graceMs: number) => {
-    const container = containers.get(containerId);
-    if (container === undefined || container.killed) return;
-    container.killed = true;
-    if (container.process === null) return;
-    tell(container, { kind: 'killing', becauseUnhealthy: false });
-    container.process.signalTree('SIGTERM');
-    void clock.sleep(graceMs, container.over.signal).then(() => {
-      if (!container.over.signal.aborted) container.process?.signalTree('SIGKILL');
+  const check = (container: Container) => {
+    const { healthCheck, killGraceMs } = container.spec;
+    if (healthCheck?.type !== 'TCP') return;
+    void runTcpCheck({
+      check: healthCheck,
+      clock,
+      signal: container.checking.signal,
+      probe: async (port) => options.listens(port),
+      onHealth: (healthy) => tell(container, { kind: 'health', healthy }),
+      onTooManyFailures: () => kill(container, killGraceMs, true),
     });
   };
 
+  /** As the executor does it, if there is one. */
+  const kill = (container: Container, graceMs: number, becauseUnhealthy: boolean) => {
+    container.checking.abort();
+    if (!container.killed) tell(container, { kind: 'killing', becauseUnhealthy });
+    container.killed = true;
+    container.killing.start(graceMs);
+  };
+
   return {
-    launch: (spec) => {
-      const container: Container = { spec, process: null, killed: false, over: new AbortController() };
-      containers.set(spec.containerId, container);
-      void run(container);
-    },
-    kill,
-    destroy: (containerId) => {
+    launch: (spec) => void run(create(spec)),
+    kill: (containerId, graceMs) => {
       const container = containers.get(containerId);
       if (container === undefined) return;
+      if (container.stage === 'preparing') {
+        cancel(container, { kind: 'exited', code: null, signal: 'SIGTERM', killed: true });
+        return;
+      }
+      void clock.sleep(LINK_MS, container.over.signal).then(() => {
+        if (container.stage === 'running') kill(container, graceMs, false);
+        else container.killGraceMs = Math.min(container.killGraceMs ?? graceMs, graceMs);
+      });
+    },
+    destroy: (containerId) => {
+      const container = containers.get(containerId);
+      if (container === undefined || container.stage === 'over') return;
       container.process?.signalTree('SIGKILL');
-      void clock.sleep(1).then(() => end(container, { kind: 'executor-terminated' }));
+      cancel(container, { kind: 'executor-terminated' });
     },
     loseAll: () => {
       for (const container of [...containers.values()]) {
-        container.over.abort();
+        forget(container);
         container.process?.signalTree('SIGKILL');
         untold.push(container.spec.containerId);
       }
-      containers.clear();
     },
     lost: () => untold.splice(0),
     get tasks() {
@@ -141,4 +179,8 @@ export function createSimContainers(options: SimContainersOptions): SimContainer
       );
     },
   };
+}
+
+function isOver(container: Container): boolean {
+  return container.stage === 'over';
 }
