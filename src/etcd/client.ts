@@ -89,14 +89,20 @@ export function createKvClient(endpoint: EtcdEndpoint, clock: Clock): KvClient {
 /** One channel to one member; a call on it ends by its signal or after {@link ETCD_CALL_MS_MAX}. */
 function openChannel(endpoint: EtcdEndpoint, clock: Clock) {
   const client = new Client(targetOf(endpoint.url), credentialsOf(endpoint), CHANNEL_OPTIONS);
+  const closed = new AbortController();
   return {
     call: <Request, Response>(
       method: UnaryMethod<Request, Response>,
       request: Request,
       signal: AbortSignal,
-    ): Promise<Response> =>
-      unary(client, method, request, { signal, deadlineMs: clock.wallMs() + ETCD_CALL_MS_MAX }),
-    close: () => client.close(),
+    ): Promise<Response> => {
+      const deadlineMs = clock.wallMs() + ETCD_CALL_MS_MAX;
+      return unary(client, method, request, { signals: [signal, closed.signal], deadlineMs });
+    },
+    close: () => {
+      closed.abort();
+      client.close();
+    },
   };
 }
 
@@ -104,12 +110,12 @@ function unary<Request, Response>(
   client: Client,
   method: UnaryMethod<Request, Response>,
   request: Request,
-  limits: { readonly signal: AbortSignal; readonly deadlineMs: number },
+  limits: { readonly signals: readonly AbortSignal[]; readonly deadlineMs: number },
 ): Promise<Response> {
   const name = method.path.slice(method.path.lastIndexOf('/') + 1);
-  const { signal } = limits;
+  const { signals } = limits;
   return new Promise<Response>((resolve, reject) => {
-    if (signal.aborted) {
+    if (signals.some((signal) => signal.aborted)) {
       reject(new EtcdError('aborted', `${name}: aborted`));
       return;
     }
@@ -121,14 +127,14 @@ function unary<Request, Response>(
       new Metadata(),
       { deadline: limits.deadlineMs },
       (error: ServiceError | null, response?: Response) => {
-        signal.removeEventListener('abort', cancel);
+        for (const signal of signals) signal.removeEventListener('abort', cancel);
         if (error !== null) reject(etcdErrorOf(name, error.code, error.details, error));
         else if (response === undefined) reject(new EtcdError('protocol', `${name}: no answer`));
         else resolve(response);
       },
     );
     const cancel = () => call.cancel();
-    signal.addEventListener('abort', cancel, { once: true });
+    for (const signal of signals) signal.addEventListener('abort', cancel, { once: true });
   });
 }
 

@@ -17,6 +17,7 @@ export interface EtcdClient {
   memberRemove(memberId: string, signal: AbortSignal): Promise<void>;
   memberPromote(memberId: string, signal: AbortSignal): Promise<void>;
   moveLeader(memberId: string, signal: AbortSignal): Promise<void>;
+  /** What is open then, or is asked afterwards, ends as `aborted`. */
   close(): void;
 }
 
@@ -26,6 +27,7 @@ export interface KvClient {
   put(key: string, value: string, signal: AbortSignal): Promise<{ readonly revision: string }>;
   /** Keys in [from, to) in their order, at most `countMax`. */
   range(from: string, to: string, countMax: number, signal: AbortSignal): Promise<readonly KeyValue[]>;
+  /** As {@link EtcdClient.close}. */
   close(): void;
 }
 export interface KeyValue {

@@ -1,0 +1,249 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { EtcdError } from '../../src/etcd/port.ts';
+import { createSystemClock } from '../../src/runtime/clock.ts';
+import { formed, type PlainCluster, type PlainEtcd } from '../real-etcd/plain-cluster.ts';
+import { freePorts, waitFor } from '../real-etcd/wait.ts';
+
+const clock = createSystemClock();
+const within = (ms: number) => AbortSignal.timeout(ms);
+/** How a call ended: `done`, or the code of its error. */
+export const codeOf = async (promise: Promise<unknown>): Promise<string> =>
+  await promise.then(
+    () => 'done',
+    (error: unknown) => (error instanceof EtcdError ? error.code : `unexpected: ${String(error)}`),
+  );
+const unusedPeerUrl = async (): Promise<string> => `http://127.0.0.1:${(await freePorts(1))[0]}`;
+
+/**
+ * What every implementation of `EtcdClient` keeps, asking the etcd that it asks: etcd's own gates among it. What the
+ * model shows of etcd is what etcd does.
+ * @param start runs a cluster of that size, in real time.
+ */
+export function etcdClientContract(start: (size: number) => Promise<PlainCluster>): void {
+  let cluster: PlainCluster;
+  const at = (index: number): PlainEtcd => {
+    const member = cluster.members[index];
+    if (member === undefined) throw new Error(`no member ${index}`);
+    return member;
+  };
+
+  describe('a cluster of three', () => {
+    beforeAll(async () => {
+      cluster = await start(3);
+    });
+    afterAll(async () => await cluster.close());
+
+    test('three members agree on cluster, leader and list; a linearizable read is answered', async () => {
+      const statuses = await formed(cluster);
+      expect(new Set(statuses.map(({ clusterId }) => clusterId)).size).toBe(1);
+      expect(new Set(statuses.map(({ memberId }) => memberId)).size).toBe(3);
+      for (const { memberId, version, isLearner, errors } of statuses) {
+        expect(memberId).toMatch(/^[1-9a-f][0-9a-f]*$/);
+        expect(version).toMatch(/^3\.\d+\.\d+$/);
+        expect(isLearner).toBe(false);
+        expect(errors).toEqual([]);
+      }
+      const members = await waitFor('all have published themselves', 10_000, async () => {
+        const listed = await at(1).client.members(within(1000));
+        return listed.every(({ name }) => name !== '') ? listed : null;
+      });
+      expect(members.map(({ name }) => name).toSorted()).toEqual(['m0', 'm1', 'm2']);
+      expect(members.flatMap(({ peerUrls }) => peerUrls).toSorted()).toEqual(
+        [0, 1, 2].map((index) => at(index).peerUrl).toSorted(),
+      );
+      await at(2).client.confirmQuorum(within(2000));
+      expect(await at(2).client.alarms(within(2000))).toEqual([]);
+    });
+
+    test('a learner is added after five seconds, promoted when it is level, and removed with exit code 0', async () => {
+      const [peer = 0, client = 0] = await freePorts(2);
+      const peerUrl = `http://127.0.0.1:${peer}`;
+      const refusals = new Set<string>();
+      const { memberId } = await waitFor('the add is accepted', 20_000, async () => {
+        try {
+          return await at(0).client.memberAddLearner(peerUrl, within(3000));
+        } catch (error) {
+          refusals.add(error instanceof EtcdError ? error.code : String(error));
+          return null;
+        }
+      });
+      // The gate depends on how long the cluster has stood; nothing but the gate may have refused.
+      expect([...refusals].filter((code) => code !== 'unhealthy-cluster')).toEqual([]);
+      expect(await codeOf(at(1).client.memberAddLearner(peerUrl, within(3000)))).toMatch(
+        /peer-url-exists|member-exists/,
+      );
+      expect(await codeOf(at(1).client.memberAddLearner(await unusedPeerUrl(), within(3000)))).toBe(
+        'too-many-learners',
+      );
+      expect(await codeOf(at(1).client.memberPromote(memberId, within(3000)))).toBe('learner-not-ready');
+
+      const joined = await cluster.join('m3', { peer, client });
+      const status = await waitFor(
+        'the learner serves',
+        20_000,
+        async () => await joined.client.status(within(500)),
+      );
+      expect(status).toMatchObject({ memberId, isLearner: true });
+      const { confirmQuorum, members, alarms, memberRemove } = joined.client;
+      const calls = [confirmQuorum, members, alarms, (signal: AbortSignal) => memberRemove(memberId, signal)];
+      for (const call of calls) expect(await codeOf(call(within(2000)))).toBe('refused-on-learner');
+
+      await waitFor('it is promoted, asked through a follower', 20_000, async () => {
+        const { leaderId, memberId: own } = await at(0).client.status(within(1000));
+        const follower = leaderId === own ? at(1) : at(0);
+        await follower.client.memberPromote(memberId, within(3000));
+        return true;
+      });
+      // Who sees a quorum has seen every change that was committed before.
+      await at(2).client.confirmQuorum(within(2000));
+      expect(await at(2).client.members(within(1000))).toContainEqual(
+        expect.objectContaining({ id: memberId, isLearner: false }),
+      );
+      const promoted = await waitFor('it says so', 5000, async () => {
+        const now = await joined.client.status(within(500));
+        return now.isLearner ? null : now;
+      });
+      expect(promoted.memberId).toBe(memberId);
+      expect(await codeOf(at(0).client.memberPromote(memberId, within(3000)))).toBe('not-a-learner');
+
+      await waitFor('it is removed', 20_000, async () => {
+        await at(0).client.memberRemove(memberId, within(9000));
+        return true;
+      });
+      // 0, or 2 where etcd trips over its own end.
+      expect((await joined.process.exit).code).toBeOneOf([0, 2]);
+      expect(joined.lines.join('\n')).toContain('the member has been permanently removed from the cluster');
+      const again = await cluster.restart(joined);
+      expect((await again.process.exit).code).toBeOneOf([0, 2]);
+      expect(again.lines.join('\n')).toContain('the member has been permanently removed from the cluster');
+      expect(await codeOf(at(0).client.memberRemove(memberId, within(3000)))).toBe('member-not-found');
+      // A follower of an old etcd asks its leader until it is late.
+      expect(await codeOf(at(0).client.memberPromote(memberId, within(1000)))).toMatch(
+        /member-not-found|aborted/,
+      );
+    });
+
+    test('leadership is handed over, and only by the leader', async () => {
+      const { leaderId } = await at(0).client.status(within(1000));
+      const statuses = await Promise.all(
+        [0, 1, 2].map(async (index) => await at(index).client.status(within(1000))),
+      );
+      const leader = statuses.findIndex(({ memberId }) => memberId === leaderId);
+      const heir = (leader + 1) % 3;
+      const heirId = statuses[heir]?.memberId ?? '';
+      expect(await codeOf(at(heir).client.moveLeader(heirId, within(3000)))).toBe('not-leader');
+      await at(leader).client.moveLeader(heirId, within(5000));
+      await waitFor('all know the new leader', 5000, async () => {
+        const now = await Promise.all(
+          [0, 1, 2].map(async (index) => await at(index).client.status(within(1000))),
+        );
+        return now.every((status) => status.leaderId === heirId);
+      });
+    });
+
+    test('without a quorum: local evidence at once, everything else bounded', async () => {
+      at(1).process.signal('SIGKILL');
+      at(2).process.signal('SIGKILL');
+      await Promise.all([at(1).process.exit, at(2).process.exit]);
+      const status = await waitFor('the rest knows no leader', 10_000, async () => {
+        const now = await at(0).client.status(within(1000));
+        return now.leaderId === null ? now : null;
+      });
+      expect(status.errors.join()).toContain('no leader');
+      expect(await at(0).client.members(within(1000))).toHaveLength(3);
+      const before = performance.now();
+      expect(await codeOf(at(0).client.confirmQuorum(within(300)))).toBe('aborted');
+      expect(performance.now() - before).toBeLessThan(2000);
+      expect(await codeOf(at(0).client.memberAddLearner('http://127.0.0.1:1', within(500)))).not.toBe('done');
+    });
+  });
+
+  describe('the gates of a cluster of three', () => {
+    beforeAll(async () => {
+      cluster = await start(3);
+    });
+    afterAll(async () => await cluster.close());
+
+    test('nobody is added until every voter has been connected for five seconds', async () => {
+      const refusals = new Set<string>();
+      await formed(cluster);
+      const peerUrl = await unusedPeerUrl();
+      const { memberId } = await waitFor('the add is accepted', 20_000, async () => {
+        try {
+          return await at(0).client.memberAddLearner(peerUrl, within(3000));
+        } catch (error) {
+          refusals.add(error instanceof EtcdError ? error.code : String(error));
+          return null;
+        }
+      });
+      const youngestMs = Math.max(...cluster.members.map(({ startedAtMs }) => startedAtMs));
+      expect(clock.monotonicMs() - youngestMs).toBeGreaterThanOrEqual(4_500);
+      expect([...refusals].filter((code) => code !== 'unhealthy-cluster')).toEqual([]);
+      expect(await codeOf(at(1).client.moveLeader(memberId, within(2000)))).not.toBe('done');
+      expect(await codeOf(at(2).client.memberRemove(memberId, within(5000)))).toBe('done');
+    });
+
+    test('while one is dead nobody is added and no other is removed; it is itself at once', async () => {
+      const statuses = await formed(cluster);
+      const [leader = 0, dead = 0, rest = 0] = [0, 1, 2].toSorted(
+        (left, right) => Number(isLeader(statuses[right])) - Number(isLeader(statuses[left])),
+      );
+      const idOf = (index: number) => statuses[index]?.memberId ?? '';
+      at(dead).process.signal('SIGKILL');
+      await at(dead).process.exit;
+      const peerUrl = await unusedPeerUrl();
+      // Also after the five seconds for which the others have been connected.
+      await clock.sleep(6_000);
+      const { client } = at(leader);
+      expect(await codeOf(client.memberAddLearner(peerUrl, within(3000)))).toBe('unhealthy-cluster');
+      expect(await codeOf(client.memberRemove(idOf(rest), within(3000)))).toBe('unhealthy-cluster');
+      expect(await client.members(within(1000))).toHaveLength(3);
+
+      const beforeMs = clock.monotonicMs();
+      await client.memberRemove(idOf(dead), within(5000));
+      const { memberId } = await client.memberAddLearner(peerUrl, within(5000));
+      expect(clock.monotonicMs() - beforeMs).toBeLessThan(4_500);
+      const listed = await client.members(within(1000));
+      expect(listed.map(({ id }) => id).toSorted()).toEqual([idOf(leader), idOf(rest), memberId].toSorted());
+      expect(listed.find(({ id }) => id === memberId)).toMatchObject({ name: '', isLearner: true });
+      expect(await codeOf(client.memberPromote(memberId, within(3000)))).toBe('learner-not-ready');
+    });
+  });
+
+  test('a call that was given up, and one after closing, are aborted', async () => {
+    cluster = await start(1);
+    try {
+      await formed(cluster);
+      const { client } = at(0);
+      expect(await codeOf(client.status(AbortSignal.abort()))).toBe('aborted');
+      const giveUp = new AbortController();
+      const given = client.confirmQuorum(giveUp.signal);
+      giveUp.abort();
+      expect(await codeOf(given)).toBe('aborted');
+      const open = client.confirmQuorum(within(5000));
+      client.close();
+      expect(await codeOf(open)).toBe('aborted');
+      expect(await codeOf(client.status(within(5000)))).toBe('aborted');
+    } finally {
+      await cluster.close();
+    }
+  });
+
+  test('a member that has ended is unavailable, soon', async () => {
+    cluster = await start(1);
+    try {
+      await formed(cluster);
+      at(0).process.signal('SIGKILL');
+      await at(0).process.exit;
+      const beforeMs = clock.monotonicMs();
+      expect(await codeOf(at(0).client.status(within(5000)))).toBe('unavailable');
+      expect(clock.monotonicMs() - beforeMs).toBeLessThan(2000);
+    } finally {
+      await cluster.close();
+    }
+  });
+}
+
+function isLeader(status: { memberId: string; leaderId: string | null } | undefined): boolean {
+  return status !== undefined && status.leaderId === status.memberId;
+}
