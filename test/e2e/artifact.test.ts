@@ -24,8 +24,8 @@ import { type BuiltArtifact, buildArtifact } from '../../src/runtime/artifact.ts
 import { createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { createSystemIds } from '../../src/runtime/ids.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';
+import { lacks, skipWithout, whereIs } from '../needs.ts';
 import { etcdProcesses, readRecord, taskProcesses, votersOf } from './etcd-on-mesos.ts';
-import { skipWithout, whereIs } from './needs.ts';
 import { type SchedulerProcess, startScheduler, stateOf } from './scheduler-process.ts';
 import { clock, until } from './wait.ts';
 
@@ -42,7 +42,7 @@ let scheduler: SchedulerProcess;
 let close: (() => Promise<unknown>)[] = [];
 
 beforeAll(async () => {
-  if (whereIs('etcd') === null || whereIs('etcdctl') === null) return;
+  if (lacks('etcd', 'etcdctl')) return;
   await promisify(execFile)(process.execPath, [join(ROOT, 'scripts/build.ts')]);
   top = mkdtempSync(join(tmpdir(), 'etcd-mesos-artifact-'));
   artifact = await buildArtifact({ cacheDirectory: join(top, 'packed') });

@@ -7,8 +7,8 @@ import type { PublishedView } from '../../src/protocol/view.ts';
 import { startLocalCluster } from '../../src/runtime/local.ts';
 import { decodeStateFile, encodeStateFile } from '../../src/runtime/state-header.ts';
 import { startScheduler as subscribe } from '../local/scheduler-client.ts';
+import { skipWithout } from '../needs.ts';
 import { etcdProcesses, readRecord } from './etcd-on-mesos.ts';
-import { skipWithout } from './needs.ts';
 import { type SchedulerProcess, startScheduler, stateOf } from './scheduler-process.ts';
 import { until } from './wait.ts';
 

@@ -10,6 +10,7 @@ import { clientUrlOf } from '../../src/protocol/launch.ts';
 import type { ClusterRecord, Seat } from '../../src/protocol/record.ts';
 import { createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { startLocalCluster } from '../../src/runtime/local.ts';
+import { skipWithout } from '../needs.ts';
 import {
   etcdProcesses,
   holdingOf,
@@ -20,7 +21,6 @@ import {
   tasksOfMaster,
   votersOf,
 } from './etcd-on-mesos.ts';
-import { skipWithout } from './needs.ts';
 import { keepScheduler, type SchedulerKeeper } from './scheduler-keeper.ts';
 import { clock, until } from './wait.ts';
 

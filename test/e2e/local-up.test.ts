@@ -9,7 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { LocalCheckReport } from '../../src/runtime/local-check.ts';
 import { createSchedulerClient } from '../../src/runtime/scheduler-client.ts';
 import { runCli } from '../cli/run-cli.ts';
-import { skipWithout } from './needs.ts';
+import { skipWithout } from '../needs.ts';
 import { processesIn } from './processes.ts';
 
 const run = promisify(execFile);

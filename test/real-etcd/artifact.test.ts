@@ -6,12 +6,13 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { VERSION } from '../../src/base/build.ts';
 import { type BuiltArtifact, buildArtifact } from '../../src/runtime/artifact.ts';
+import { lacks } from '../needs.ts';
 
 const run = promisify(execFile);
 /** As in a sandbox that was given nothing. */
 const NOTHING = { env: {} };
 
-describe('an artifact of this build, unpacked where nothing else is', () => {
+describe.skipIf(lacks('etcd', 'etcdctl'))('an artifact of this build, unpacked where nothing else is', () => {
   let folder = '';
   let top = '';
   let artifact: BuiltArtifact;

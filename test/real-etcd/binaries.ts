@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { test } from 'vitest';
 import { type EtcdVersion, parseEtcdVersion } from '../../src/etcd/versions.ts';
 
 export interface EtcdBinary {
@@ -12,7 +13,7 @@ const CACHE = join(import.meta.dirname, '..', '..', '.cache', 'etcd');
 
 /**
  * The etcd programs at hand: those that ETCD_BINARIES names (separated by colons), those in `.cache/etcd` (any
- * folder that holds an `etcd`), and the system's. One of each version.
+ * folder that holds an `etcd`), and the system's. One of each version. Where there is none, a skipped test says so.
  */
 export function etcdBinaries(): readonly EtcdBinary[] {
   const named = (process.env['ETCD_BINARIES'] ?? '').split(':').filter((path) => path !== '');
@@ -25,5 +26,6 @@ export function etcdBinaries(): readonly EtcdBinary[] {
   }
   const binaries = [...found.values()];
   console.log(`etcd versions at hand: ${binaries.map((binary) => binary.version.text).join(', ') || 'none'}`);
+  if (binaries.length === 0) test.skip('there is no etcd in PATH, in ETCD_BINARIES and in .cache/etcd');
   return binaries;
 }

@@ -4,8 +4,15 @@ import type { TestContext } from 'vitest';
 
 /** Skips the test, and says why, on a machine where one of these programs is not in PATH. */
 export function skipWithout(context: TestContext, ...programs: readonly string[]): void {
+  if (!lacks(...programs)) return;
+  context.skip('a program that it needs is missing');
+}
+
+/** Whether one of these programs is not in PATH; says which. */
+export function lacks(...programs: readonly string[]): boolean {
   const missing = programs.filter((program) => whereIs(program) === null);
-  if (missing.length > 0) context.skip(`not in PATH of this machine: ${missing.join(', ')}`);
+  if (missing.length > 0) console.log(`tests are skipped: not in PATH: ${missing.join(', ')}`);
+  return missing.length > 0;
 }
 
 /** Where PATH has the program; `null` where it does not. */
