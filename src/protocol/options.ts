@@ -203,7 +203,9 @@ export const OPTIONS = {
     name: 'hostname',
     kind: textKind(/^[A-Za-z0-9.:_-]{1,253}$/, 'an IP address or a host name'),
     initial: null,
-    otherwise: 'the address from which the master is reached',
+    otherwise:
+      'the address of --listen; where that is all, the one from which the master is reached, or other ' +
+      'machines are if the master is on this one',
     about: 'Under which name agents and people reach the scheduler; Mesos-DNS publishes it.',
     changes: 'restart',
     aliases: [flag('address'), platform('LIBPROCESS_IP')],

@@ -1,23 +1,45 @@
 import { createSocket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { hostname } from 'node:os';
+import { isLoopback } from '../framework/api-access.ts';
 
 /** Milliseconds for one master's name to be looked up. */
 const LOOKUP_TIMEOUT_MS = 5_000;
+/** Addresses for documentation, which are nobody's: the way to them is the way to other machines. */
+const ELSEWHERE = ['198.51.100.1', '2001:db8::1'] as const;
+
+/** The address of this machine from which `host` is reached; `null` where there is no way to it. */
+export type RouteTo = (host: string) => Promise<string | null>;
 
 /**
- * The address of this machine from which a master is reached: agents are mostly near their master. The name of
- * the machine where no master's name can be looked up. Sends nothing: a datagram socket only picks its route.
+ * Under which address agents reach a server that listens on `listen`: that very one; where it listens on all, the
+ * one from which a master is reached, since agents are mostly near their master. A master on this machine may
+ * have agents on others, which cannot use loopback: then the one from which other machines are reached, where
+ * there is one. The name of the machine where no master's name can be looked up.
  */
-export async function advertisedHost(masterUrls: readonly string[]): Promise<string> {
-  for (const masterUrl of masterUrls) {
+export async function advertisedHost(
+  server: { readonly listen: string; readonly masterUrls: readonly string[] },
+  routeTo: RouteTo = routeOfSystem,
+): Promise<string> {
+  if (!['0.0.0.0', '::'].includes(server.listen)) return server.listen;
+  for (const masterUrl of server.masterUrls) {
     const address = await routeTo(new URL(masterUrl).hostname.replace(/^\[|\]$/g, ''));
-    if (address !== null) return address;
+    if (address === null) continue;
+    return isLoopback(address) ? ((await routeElsewhere(routeTo)) ?? address) : address;
   }
   return hostname();
 }
 
-async function routeTo(host: string): Promise<string | null> {
+async function routeElsewhere(routeTo: RouteTo): Promise<string | null> {
+  for (const host of ELSEWHERE) {
+    const address = await routeTo(host);
+    if (address !== null && !isLoopback(address)) return address;
+  }
+  return null;
+}
+
+/** Sends nothing: a datagram socket only picks its route. */
+async function routeOfSystem(host: string): Promise<string | null> {
   const target = await resolve(host);
   if (target === null) return null;
   const socket = createSocket(target.family === 6 ? 'udp6' : 'udp4');

@@ -124,7 +124,7 @@ async function serve(
   let app = apiWith(null, null);
   const server = await startApiServer(() => app, { listen: options.listen, port: options.port });
   try {
-    const host = options.hostname ?? (await advertisedHost(options.masterUrls));
+    const host = options.hostname ?? (await advertisedHost(options));
     const baseUrl = `http://${host.includes(':') ? `[${host}]` : host}:${server.port}`;
     log.info('api listens', { address: options.listen, port: server.port, url: baseUrl });
     const member = await memberArtifactOf(options, etcd, baseUrl);
