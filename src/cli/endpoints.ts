@@ -10,6 +10,7 @@ export function register(command: Command): void {
     .action(async (name: string | undefined, flags: { scheduler: string }) => {
       const { createSchedulerClient } = await import('../runtime/scheduler-client.ts');
       const path = name === undefined ? '/v1/endpoints' : `/v1/endpoints/${encodeURIComponent(name)}`;
-      process.stdout.write(await createSchedulerClient(flags.scheduler).text(path));
+      const client = createSchedulerClient(flags.scheduler, { outlastRestart: true });
+      process.stdout.write(await client.text(path));
     });
 }

@@ -13,7 +13,7 @@ export function register(command: Command): void {
         import('./status-table.ts'),
         import('./style.ts'),
       ]);
-      const view = await createSchedulerClient(flags.scheduler).view();
+      const view = await createSchedulerClient(flags.scheduler, { outlastRestart: true }).view();
       const text =
         flags.json === true
           ? `${JSON.stringify(view, null, 2)}\n`

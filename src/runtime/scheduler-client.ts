@@ -1,3 +1,4 @@
+import pRetry from 'p-retry';
 import { CodedError, describeError } from '../base/errors.ts';
 import { type PublishedView, publishedViewSchema } from '../protocol/view.ts';
 
@@ -9,7 +10,6 @@ export interface SchedulerClient {
   text(path: string): Promise<string>;
 }
 
-/** Why the scheduler's API did not answer a command as it should. */
 /** What asking a scheduler from a shell can end in. `refused`: it answers, and says why not. */
 export class SchedulerClientError extends CodedError<'unreachable' | 'not-a-scheduler' | 'refused'> {}
 
@@ -17,11 +17,23 @@ export class SchedulerClientError extends CodedError<'unreachable' | 'not-a-sche
 const ANSWER_TIMEOUT_MS = 10_000;
 /** Characters of an answer. */
 const ANSWER_CHARS_MAX = 8 * 1024 * 1024;
+/** A scheduler that is started again listens within a second: two are waited, in eight pauses. */
+const RESTART_RETRIES = 8;
+const RESTART_PAUSE_MS = 250;
 
-export function createSchedulerClient(baseUrl: string): SchedulerClient {
+export interface SchedulerClientOptions {
+  /** A refused connection is tried again for two seconds: a scheduler may just be starting again. Default: no. */
+  readonly outlastRestart?: boolean;
+}
+
+export function createSchedulerClient(
+  baseUrl: string,
+  options: SchedulerClientOptions = {},
+): SchedulerClient {
   const base = baseUrl.replace(/\/+$/, '');
+  const retries = options.outlastRestart === true ? RESTART_RETRIES : 0;
   const text = async (path: string): Promise<string> => {
-    const { status, body } = await get(base, path);
+    const { status, body } = await get(base, path, retries);
     if (status === 200) return body;
     throw refusalOf(base, status, body);
   };
@@ -41,18 +53,20 @@ export function createSchedulerClient(baseUrl: string): SchedulerClient {
   };
 }
 
-async function get(base: string, path: string): Promise<{ status: number; body: string }> {
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
+
+/** Only what was refused before a byte of it was sent is asked again. */
+async function get(base: string, path: string, retries: number): Promise<Answer> {
   try {
-    const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS);
-    const response = await fetch(base + path, { signal, redirect: 'error' });
-    let body = '';
-    const decoder = new TextDecoder();
-    for await (const chunk of response.body ?? []) {
-      body += decoder.decode(chunk, { stream: true });
-      if (body.length > ANSWER_CHARS_MAX)
-        throw new Error(`the answer is longer than ${ANSWER_CHARS_MAX} characters`);
-    }
-    return { status: response.status, body };
+    return await pRetry(async () => await getOnce(base + path), {
+      retries,
+      factor: 1,
+      minTimeout: RESTART_PAUSE_MS,
+      shouldRetry: ({ error }) => isRefused(error.cause),
+    });
   } catch (cause) {
     throw new SchedulerClientError(
       'unreachable',
@@ -63,6 +77,22 @@ async function get(base: string, path: string): Promise<{ status: number; body: 
       },
     );
   }
+}
+
+async function getOnce(url: string): Promise<Answer> {
+  const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS), redirect: 'error' });
+  let body = '';
+  const decoder = new TextDecoder();
+  for await (const chunk of response.body ?? []) {
+    body += decoder.decode(chunk, { stream: true });
+    if (body.length > ANSWER_CHARS_MAX)
+      throw new Error(`the answer is longer than ${ANSWER_CHARS_MAX} characters`);
+  }
+  return { status: response.status, body };
+}
+
+function isRefused(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
 }
 
 /** An answer of ours says in JSON what is wrong and what to do. */
