@@ -108,7 +108,7 @@ function hiddenSeat(task: OperatorTask, owner: Ownership): FoundSeat {
 
 function endOf(task: OperatorTask): Seat['taskEnd'] {
   const status = task.statuses?.at(-1) ?? { task_id: task.task_id, state: task.state };
-  const evidence = evidenceOf(status, 0);
+  const evidence = evidenceOf(status, Math.round((status.timestamp ?? 0) * 1000));
   return evidence.kind === 'over' ? evidence.end : null;
 }
 

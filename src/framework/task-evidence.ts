@@ -37,7 +37,10 @@ export function standingOf(state: TaskState, source: Source): Standing {
   return standing === 'ended' && source === 'SOURCE_MASTER' ? 'asserted' : standing;
 }
 
-/** What one status is evidence for, on its own. `atMs` is when it was said, or heard where it does not say. */
+/**
+ * What one status is evidence for, on its own.
+ * @param heardAtMs when it was heard: waits are reckoned from it, and agents' clocks are not ours.
+ */
 export function evidenceOf(status: TaskStatus, heardAtMs: number): TaskEvidence {
   const source = status.source ?? 'SOURCE_MASTER';
   const reason = status.reason ?? '';
@@ -51,11 +54,10 @@ export function evidenceOf(status: TaskStatus, heardAtMs: number): TaskEvidence 
     case 'ended':
     case 'asserted':
     case 'never-ran': {
-      const atMs = status.timestamp === undefined ? heardAtMs : Math.round(status.timestamp * 1000);
       const message = withWords(status.message ?? '');
       return {
         kind: 'over',
-        end: { standing, state: status.state, source, reason, message, atMs },
+        end: { standing, state: status.state, source, reason, message, atMs: heardAtMs },
         agentId,
       };
     }

@@ -24,6 +24,7 @@ export const taskEndSchema = z.strictObject({
   source: z.string(),
   reason: z.string(),
   message: z.string(),
+  /** When the scheduler heard of it, by its own clock. */
   atMs: wallMs,
 });
 export type TaskEnd = z.infer<typeof taskEndSchema>;
