@@ -67,6 +67,7 @@ export function createChronicle(options: {
   let story: readonly StoryLine[] = [];
   let told = 0;
   let foreign: readonly Ownership[] = [];
+  let isAway = false;
   const counted = {
     passes: 0,
     passFailures: 0,
@@ -120,8 +121,11 @@ export function createChronicle(options: {
       if (event.kind === 'subscribed') {
         const version = event.master?.version ?? 'of unknown version';
         tell({ slot: null, text: `subscribed as ${event.frameworkId}`, reason: `master ${version}` });
+        isAway = false;
       } else if (event.kind === 'disconnected') {
-        tell({ slot: null, text: 'lost the master', reason: event.error.message });
+        // Once: every try that fails is in the log, and an outage must not push all else out of the story.
+        if (!isAway) tell({ slot: null, text: 'lost the master', reason: event.error.message });
+        isAway = true;
       }
     },
     launched() {

@@ -429,6 +429,7 @@ function wantedKeys(match: Match, seen: Observation, trusted: boolean): Readonly
   const wants = match.unmatched.map((want) =>
     want.kind === 'place' ? `place:${want.slot}` : `${want.kind}:${want.seat}`,
   );
+  // Whatever is known of their tasks: that an agent was rebuilt while it was away shows in offers alone.
   const leaving = match.record.leaving.map(({ seat }) => {
     const over = seen.mesos.tasks.get(seat.task)?.kind === 'over';
     return `leaving:${seat.id}:${over}`;

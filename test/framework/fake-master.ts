@@ -18,8 +18,8 @@ export interface FakeMaster {
   hangUp(): void;
   /** What the operator API answers, by call type. */
   answer(type: string, body: unknown): void;
-  /** Status that calls of this type are answered with from now on. */
-  refuse(type: Call['type'], status: number): void;
+  /** Status that calls of this type are answered with from now on; 200 for SUBSCRIBE, 202 for others takes them. */
+  refuse(type: Call['type'] | 'SUBSCRIBE', status: number): void;
 }
 
 export const FRAMEWORK_ID = 'framework-1';
@@ -42,6 +42,8 @@ export function createFakeMaster(): FakeMaster {
       const status = refused.get(call.type) ?? 202;
       return { status, body: status === 202 ? '' : 'refused' };
     }
+    const refusal = refused.get('SUBSCRIBE') ?? 200;
+    if (refusal !== 200) return { status: refusal, body: 'refused' };
     subscriptions.push(call.framework_id?.value ?? null);
     stream = createByteStream();
     say({ type: 'SUBSCRIBED', subscribed: { framework_id: { value: FRAMEWORK_ID } } });

@@ -421,7 +421,7 @@ describe('a supervisor', () => {
     expect(supervisors.orders).toEqual([]);
   });
 
-  it('that falls silentLogger is noticed', async () => {
+  it('that falls silent is noticed', async () => {
     const { clock, members: supervisors, start, master } = world(await storeOf(record({ seats: [seat()] })));
     const url = supervisorUrlOf(seat());
     supervisors.statuses.set(url, status({}));
@@ -437,6 +437,24 @@ describe('a supervisor', () => {
     const view = scheduler.snapshot().observation?.members.get('etcd-0-seat');
     expect(view?.failingMs).toBeGreaterThan(1_000);
     expect(view?.status).not.toBeNull();
+  });
+});
+
+describe('a master that is away', () => {
+  it('is told of once, however long it takes to come back', async () => {
+    const { clock, master, start } = world(await storeOf(record({ seats: [seat()] })));
+    const { scheduler } = start();
+    const told = () => scheduler.snapshot().story.map(({ text }) => text);
+    await clock.runUntil(isSubscribed(scheduler), 1_000);
+    master.refuse('SUBSCRIBE', 503);
+    master.hangUp();
+    await clock.advance(60_000);
+    expect(told().filter((text) => text === 'lost the master')).toHaveLength(1);
+    master.refuse('SUBSCRIBE', 200);
+    await clock.runUntil(isSubscribed(scheduler), 20_000);
+    master.hangUp();
+    await clock.advance(100);
+    expect(told().filter((text) => text === 'lost the master')).toHaveLength(2);
   });
 });
 
