@@ -22,6 +22,8 @@ export interface MatchInput {
   readonly config: SchedulerConfig;
   /** Base64 SPKI of the schedulers' public key. */
   readonly schedulerKey: string;
+  /** See `PlacementInput`. */
+  readonly shunned: ReadonlySet<string>;
   /** A UUID that names what this match makes. */
   readonly freshId: string;
   readonly wallMs: number;
@@ -114,6 +116,7 @@ function takePlace(state: Matching, want: Want & { kind: 'place' }, input: Match
     record: state.record,
     need: config.resources,
     role,
+    shunned: input.shunned,
   });
   state.judged.push(...judged.map((judgement) => ({ slot: want.slot, judgement })));
   if (placement === null) return false;

@@ -63,6 +63,8 @@ export interface PlacementInput {
   readonly record: ClusterRecord;
   readonly need: MemberResources;
   readonly role: string;
+  /** Ids of agents on which a task did not come up lately: taken where there is no other. */
+  readonly shunned: ReadonlySet<string>;
 }
 
 /** One offer, judged for one slot. */
@@ -117,13 +119,18 @@ function rankOf(offer: AgentOffer, input: PlacementInput): readonly number[] {
   const zoneMates = input.record.seats.filter(
     (seat) => seat.lost === null && seat.zone === offer.zone,
   ).length;
-  const { need } = input;
+  const { need, shunned } = input;
   const room = Math.min(
     most(offer.pools, 'cpus') / need.cpus,
     most(offer.pools, 'mem') / need.memMb,
     most(offer.pools, 'disk') / need.diskMb,
   );
-  return [offer.maintenance ? 1 : 0, offer.zone === null ? 0 : zoneMates, -room];
+  return [
+    offer.maintenance ? 1 : 0,
+    shunned.has(offer.agent.id) ? 1 : 0,
+    offer.zone === null ? 0 : zoneMates,
+    -room,
+  ];
 }
 
 function compareRanks(a: readonly number[], b: readonly number[]): number {

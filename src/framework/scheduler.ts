@@ -29,6 +29,7 @@ import {
   type MesosView,
   type PendingAck,
   reduceView,
+  seatsOf,
   withLaunched,
   withoutAcks,
   withoutOffers,
@@ -88,7 +89,9 @@ const STORE_RETRY_MS = 1_000;
 const KILL_AGAIN_MS = 5_000;
 /** Where only offers can tell whether this is a first start, they are looked at for this long. */
 const LOOK_FOR_STRANGERS_MS = 3_000;
-/** Launches whose time is remembered. */
+/** An agent on which a launch came to nothing is the last choice for this long. */
+const SHUN_MS = 1_800_000;
+/** Launches, and agents, whose time is remembered. */
 const LAUNCHES_MAX = 512;
 
 export function createScheduler(options: SchedulerOptions): Scheduler {
@@ -119,6 +122,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   let trusted = true;
   const launchedAtMs = new Map<string, number>();
   const killedAtMs = new Map<string, number>();
+  /** By agent id: when a place there was given up because no task came up on it. Forgotten by a restart. */
+  const shunnedAtMs = new Map<string, number>();
   /** Calls about offers take effect in the order in which they were decided. */
   let offerCalls: Promise<void> = Promise.resolve();
 
@@ -255,6 +260,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       offers,
       config,
       schedulerKey: ports.orderKey.publicKey,
+      shunned: shunnedAgents(decision.record, startMs),
       freshId: ids.uuid(),
       wallMs: seen.wallMs,
     });
@@ -276,6 +282,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     });
     if (kept === 'saved') wake.mark();
     return Math.min(...wakes);
+  };
+
+  const shunnedAgents = (record: ClusterRecord, nowMs: number): ReadonlySet<string> => {
+    for (const { agentId, lost } of seatsOf(record)) {
+      if (lost?.cause === 'never-launched') remember(shunnedAtMs, agentId, nowMs);
+    }
+    return new Set([...shunnedAtMs].flatMap(([id, atMs]) => (nowMs - atMs < SHUN_MS ? [id] : [])));
   };
 
   /** Milliseconds until the look around is over. */

@@ -16,13 +16,19 @@ import { CONFIG, offer, offers, ROLE, record, seat } from './fixtures.ts';
 
 const places: readonly Want[] = [0, 1, 2].map((at) => ({ kind: 'place', slot: `etcd-${at}`, reason: 'new' }));
 
-function match(wants: readonly Want[], list: readonly Offer[], ours: ClusterRecord = record()): Match {
+function match(
+  wants: readonly Want[],
+  list: readonly Offer[],
+  ours: ClusterRecord = record(),
+  shunned: readonly string[] = [],
+): Match {
   return matchOffers({
     wants,
     record: ours,
     offers: agentOffersOf(list, ROLE),
     config: CONFIG,
     schedulerKey: 'a2V5',
+    shunned: new Set(shunned),
     freshId: 'fresh',
     wallMs: 1000,
   });
@@ -96,6 +102,15 @@ describe('placing', () => {
     expect(match(places.slice(0, 2), list).record.seats.map((one) => one.zone)).toEqual(['z1', 'z2']);
   });
 
+  it('takes an agent on which a task did not come up lately only where there is no other', () => {
+    const [, second] = offers(2);
+    const list = [offer({ cpus: 64 }), second as Offer];
+    const hosts = (shunned: readonly string[]) =>
+      match(places.slice(0, 2), list, record(), shunned).record.seats.map((one) => one.hostname);
+    expect(hosts([])).toEqual(['agent-1', 'agent-2']);
+    expect(hosts(['S1'])).toEqual(['agent-2', 'agent-1']);
+  });
+
   it('refines what a role above ours has reserved, and reserves nothing twice', () => {
     const above = [{ type: 'STATIC', role: 'etcd-role' }] as const;
     const config = { ...CONFIG, framework: { ...CONFIG.framework, role: 'etcd-role/etcd' } };
@@ -105,6 +120,7 @@ describe('placing', () => {
       offers: agentOffersOf([offer({ reservations: above })], config.framework.role),
       config,
       schedulerKey: 'a2V5',
+      shunned: new Set<string>(),
       freshId: 'fresh',
       wallMs: 0,
     };
@@ -282,6 +298,7 @@ describe('a placed seat', () => {
       offers: agentOffersOf([again], ROLE),
       config: CONFIG,
       schedulerKey: 'a2V5',
+      shunned: new Set<string>(),
       freshId: 'next',
       wallMs: 0,
     });

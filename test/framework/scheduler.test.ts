@@ -440,6 +440,23 @@ describe('a supervisor', () => {
   });
 });
 
+describe('an agent on which no task comes up', () => {
+  it('is the last choice for the next place', async () => {
+    const { clock, master, store, start } = world();
+    const { scheduler } = start({ spec: { ...CONFIG.spec, size: 1, launchTimeoutMs: 30_000 } });
+    await clock.runUntil(isSubscribed(scheduler), 1_000);
+    master.say(offersEvent(offers(1)));
+    await clock.runUntil(() => launchesOf(master).length === 1, 1_000);
+    const [first] = launchesOf(master);
+    master.say(update(first?.task_id.value ?? '', { agent_id: { value: 'S1' } }));
+    await clock.runUntil(() => stored(store).leaving.length === 1, 60_000);
+    const [small] = offers(2).slice(1);
+    master.say(offersEvent([offer({ id: 'O9', cpus: 64 }), { ...(small as Offer), id: { value: 'O10' } }]));
+    await clock.runUntil(() => launchesOf(master).length === 2, 10_000);
+    expect(launchesOf(master)[1]?.agent_id.value).toBe('S2');
+  });
+});
+
 describe('a master that is away', () => {
   it('is told of once, however long it takes to come back', async () => {
     const { clock, master, start } = world(await storeOf(record({ seats: [seat()] })));
