@@ -147,8 +147,11 @@ function outOfPatience(pass: Pass, seat: DraftSeat): DraftSeat['lost'] {
   };
 }
 
-/** A place that never held data and whose task is over waits this long to be offered again. */
-const NEVER_STARTED_PATIENCE_MS = 10_000;
+/**
+ * A place that never held data and whose task is over waits this long to be offered again. What is reserved there
+ * after all is offered later, as a stray, and given back then.
+ */
+const NEVER_STARTED_PATIENCE_MS = 3_000;
 
 function silenceMs(pass: Pass, seat: DraftSeat): number {
   const view = viewOf(pass, seat);

@@ -81,7 +81,7 @@ const MAY_HAPPEN: readonly string[] = [
 const SIZE = 3;
 const AGENTS = 5;
 /** For a phase in which dozens of schedulers die. */
-const PHASE_MS_MAX = 120_000;
+const PHASE_MS_MAX = 240_000;
 
 let directory = '';
 let cluster: LocalCluster;
