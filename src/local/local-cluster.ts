@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve as resolvePath } from 'node:path';
+import { readBody } from '../base/body.ts';
 import type { Clock, HttpTransport, Ids, Random } from '../base/ports.ts';
 import { readAgentCheckpoint } from './agent-process.ts';
 import { EXECUTOR_JOURNAL } from './executor.ts';
@@ -23,6 +24,7 @@ const START_MS_MAX = 30_000;
 const STOP_MS_MAX = 3000;
 const LOOK_MS = 10;
 const OPERATOR_CALL_MS_MAX = 10_000;
+const OPERATOR_ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 /** Ports of an agent that names none. */
 const PORTS_DEFAULT = 100;
 
@@ -306,9 +308,12 @@ export async function startLocalCluster(
         body: body === null ? undefined : JSON.stringify(body),
         signal: deadline.signal,
       });
-      const chunks: Uint8Array[] = [];
-      for await (const chunk of response.body) chunks.push(chunk);
-      return { status: response.status, body: Buffer.concat(chunks).toString('utf8') };
+      const answer = await readBody(response.body, OPERATOR_ANSWER_BYTES_MAX);
+      if (!answer.isWhole) {
+        const message = `${path} answered more than ${OPERATOR_ANSWER_BYTES_MAX} bytes`;
+        throw new LocalMesosError('operator-call-failed', message);
+      }
+      return { status: response.status, body: answer.text };
     } finally {
       answered.abort();
     }

@@ -1,9 +1,10 @@
 import { constants } from 'node:fs';
-import { access, mkdir, open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { access, mkdir, readdir, readFile, realpath, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { describeError } from '../base/errors.ts';
 import { etcdId, slotName, uint64Text } from '../protocol/identifiers.ts';
+import { DRAFT_SUFFIX, replaceFile, syncDirectory } from './durable-file.ts';
 import { type MemberVolume, type StoredIdentity, VolumeError, type VolumeOwner } from './volume.ts';
 
 /** Files of a volume are some hundred bytes; one that is larger was not written by us. */
@@ -118,7 +119,7 @@ async function claim(file: string, root: string, owner: VolumeOwner): Promise<vo
 
 /** A file system of its own has this at its root; a crash at the first use may leave our temporary file. */
 function isOurs(name: string): boolean {
-  return name === 'lost+found' || name.endsWith('.tmp');
+  return name === 'lost+found' || name.endsWith(DRAFT_SUFFIX);
 }
 
 /** Newest first. */
@@ -154,26 +155,7 @@ async function readJson<T>(file: string, schema: z.ZodType<T>): Promise<T | null
 
 async function writeJson(directory: string, name: string, value: unknown): Promise<void> {
   const file = join(directory, name);
-  await io(file, async () => {
-    const handle = await open(`${file}.tmp`, 'w', 0o600);
-    try {
-      await handle.writeFile(`${JSON.stringify(value)}\n`);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(`${file}.tmp`, file);
-    await syncDirectory(directory);
-  });
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
+  await io(file, async () => await replaceFile(file, `${JSON.stringify(value)}\n`));
 }
 
 async function exists(path: string): Promise<boolean> {

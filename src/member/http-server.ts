@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import * as z from 'zod';
+import { jsonOf, readBody } from '../base/body.ts';
 import { CodedError, describeError } from '../base/errors.ts';
 import type { Logger } from '../base/ports.ts';
 import { STATUS_WAIT_MS_MAX } from '../protocol/members-port.ts';
@@ -88,9 +89,9 @@ function createHandler(supervisor: Supervisor, closing: AbortSignal): Handler {
   };
 
   const order = async (request: IncomingMessage, response: ServerResponse) => {
-    const body = await readBody(request);
-    if (body === null) return answer(response, 413, { error: `a body has at most ${BODY_BYTES_MAX} bytes` });
-    const parsed = signedOrderSchema.safeParse(jsonOf(body));
+    const { text, isWhole } = await readBody(request as AsyncIterable<Buffer>, BODY_BYTES_MAX);
+    if (!isWhole) return answer(response, 413, { error: `a body has at most ${BODY_BYTES_MAX} bytes` });
+    const parsed = signedOrderSchema.safeParse(jsonOf(text));
     if (!parsed.success) return answer(response, 400, { error: z.prettifyError(parsed.error) });
     answer(response, 200, await supervisor.order(parsed.data));
   };
@@ -116,26 +117,6 @@ function waitOf(query: URLSearchParams): { after: number | null; waitMs: number 
     return { error: `waitMs=${waitMs} is not a number of milliseconds of 0 to ${STATUS_WAIT_MS_MAX}` };
   }
   return { after: Number(after), waitMs: Number(waitMs) };
-}
-
-/** `null` when it is too long. */
-async function readBody(request: IncomingMessage): Promise<string | null> {
-  const chunks: Buffer[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > BODY_BYTES_MAX) return null;
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 function answer(response: ServerResponse, status: number, body: unknown): void {

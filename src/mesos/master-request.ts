@@ -1,3 +1,4 @@
+import { type BodyText, readBody } from '../base/body.ts';
 import { DeadlineError, orAborted, startDeadline, withDeadline } from '../base/deadline.ts';
 import { type Clock, type HttpResponse, type HttpTransport, HttpTransportError } from '../base/ports.ts';
 import { MesosError } from './errors.ts';
@@ -77,24 +78,17 @@ export async function readText(
   signal: AbortSignal,
   cut = false,
 ): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let sizeBytes = 0;
+  let read: BodyText;
   try {
-    for await (const chunk of answer.body) {
-      chunks.push(chunk);
-      sizeBytes += chunk.length;
-      if (sizeBytes > bytesMax) break;
-    }
+    read = await readBody(answer.body, bytesMax);
   } catch (error) {
     throw mesosErrorOf(error, answer.base, signal);
   }
-  if (sizeBytes > bytesMax && !cut) {
-    throw new MesosError(
-      'body-too-large',
-      `${answer.base} sent more than the ${bytesMax} bytes that are taken`,
-    );
-  }
-  return new TextDecoder().decode(joined(chunks, bytesMax));
+  if (read.isWhole || cut) return read.text;
+  throw new MesosError(
+    'body-too-large',
+    `${answer.base} sent more than the ${bytesMax} bytes that are taken`,
+  );
 }
 
 /** What a refusing master says, at most {@link REFUSAL_BYTES_MAX}; empty where it does not come. Closes it. */
@@ -167,15 +161,4 @@ async function headersOf(link: MasterLink, request: MasterRequest): Promise<Reco
     ...request.headers,
     ...(await link.headers?.()),
   };
-}
-
-function joined(chunks: readonly Uint8Array[], bytesMax: number): Uint8Array {
-  const sizeBytes = chunks.reduce((sum, chunk) => sum + chunk.length, 0);
-  const whole = new Uint8Array(sizeBytes);
-  let at = 0;
-  for (const chunk of chunks) {
-    whole.set(chunk, at);
-    at += chunk.length;
-  }
-  return whole.subarray(0, bytesMax);
 }

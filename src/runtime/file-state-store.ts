@@ -1,7 +1,8 @@
-import { mkdir, open, readFile, rename, unlink } from 'node:fs/promises';
+import { mkdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeError } from '../base/errors.ts';
 import { LOG_ENTRIES_MAX, type LogKind, type StateStore, StateStoreError } from '../base/ports.ts';
+import { DRAFT_SUFFIX, replaceFile, syncDirectory, writeSynced } from '../member/durable-file.ts';
 import { RECORD_BYTES_MAX } from '../protocol/record.ts';
 import { decodeStateFile, encodeStateFile, type StateFile } from './state-header.ts';
 import { takeStateLock } from './state-lock.ts';
@@ -58,7 +59,7 @@ export async function openFileStateStore(directory: string): Promise<FileStateSt
         const version = found === null ? null : String(found.version);
         if (version !== expectedVersion) throw conflict(recordPath, expectedVersion, version);
         const next = (found?.version ?? 0) + 1;
-        await replaceFile(directory, 'record', encodeStateFile({ version: next, bytes }));
+        await replaceFile(recordPath, encodeStateFile({ version: next, bytes }));
         return String(next);
       }),
     append: (kind, entry) => inTurn(() => appendEntry(directory, kind, entry)),
@@ -89,46 +90,19 @@ async function readIfThere(path: string): Promise<Buffer | null> {
   }
 }
 
-/** Whoever reads sees the old content or the new, whatever crashes; it is on the disk when this resolves. */
-async function replaceFile(directory: string, name: string, content: Uint8Array): Promise<void> {
-  const draft = join(directory, `${name}.new`);
-  await writeSynced(draft, 'w', content);
-  await rename(draft, join(directory, name));
-  await syncDirectory(directory);
-}
-
-async function writeSynced(path: string, flags: 'w' | 'a', content: Uint8Array | string): Promise<void> {
-  const file = await open(path, flags, 0o600);
-  try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
 async function appendEntry(directory: string, kind: LogKind, entry: string): Promise<void> {
   const line = JSON.stringify(entry);
   if (Buffer.byteLength(line) > ENTRY_BYTES_MAX) throw tooLarge(Buffer.byteLength(line));
   const lines = await readLines(directory, kind);
-  const name = `${kind}.jsonl`;
+  const path = join(directory, `${kind}.jsonl`);
   if (lines.length + 1 > LOG_ENTRIES_MAX + LOG_SLACK_ENTRIES) {
     const kept = [...lines.slice(1 - LOG_ENTRIES_MAX).map((old) => JSON.stringify(old)), line];
-    await replaceFile(directory, name, Buffer.from(`${kept.join('\n')}\n`));
+    await replaceFile(path, `${kept.join('\n')}\n`);
     return;
   }
   // A line that a crash cut short ends here, and is skipped by readers.
-  const whole = await endsWithNewline(join(directory, name));
-  await writeSynced(join(directory, name), 'a', `${whole ? '' : '\n'}${line}\n`);
+  const whole = await endsWithNewline(path);
+  await writeSynced(path, 'a', `${whole ? '' : '\n'}${line}\n`);
   if (lines.length === 0) await syncDirectory(directory);
 }
 
@@ -159,7 +133,7 @@ async function inDirectory<T>(directory: string, work: () => Promise<T>): Promis
     return await work();
   } catch (error) {
     if (error instanceof StateStoreError) throw error;
-    await unlink(join(directory, 'record.new')).catch(() => undefined);
+    await unlink(join(directory, `record${DRAFT_SUFFIX}`)).catch(() => undefined);
     throw new StateStoreError(
       'unavailable',
       `the state directory ${directory} cannot be used: ${describeError(error)}`,

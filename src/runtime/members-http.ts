@@ -1,11 +1,7 @@
 import * as z from 'zod';
+import { type BodyText, jsonOf, readBody } from '../base/body.ts';
 import { describeError } from '../base/errors.ts';
-import {
-  type HttpRequest,
-  type HttpResponse,
-  type HttpTransport,
-  HttpTransportError,
-} from '../base/ports.ts';
+import { type HttpRequest, type HttpTransport, HttpTransportError } from '../base/ports.ts';
 import { memberStatusSchema } from '../protocol/member-status.ts';
 import { type Members, MembersError } from '../protocol/members-port.ts';
 import { receiptSchema } from '../protocol/orders.ts';
@@ -36,36 +32,26 @@ export function createMembersHttp(http: HttpTransport): Members {
 
 async function ask<T>(http: HttpTransport, request: HttpRequest, schema: z.ZodType<T>): Promise<T> {
   let status: number;
-  let text: string;
+  let body: BodyText;
   try {
     const response = await http.request(request);
     status = response.status;
-    text = await textOf(request, response);
+    body = await readBody(response.body, BODY_BYTES_MAX);
   } catch (error) {
     throw membersErrorOf(request, error);
   }
+  const { text, isWhole } = body;
   if (status !== 200) {
     throw new MembersError('malformed', `${request.url} answered ${status}: ${text.slice(0, 200).trim()}`);
   }
+  if (!isWhole)
+    throw new MembersError('malformed', `${request.url} answered more than ${BODY_BYTES_MAX} bytes`);
   const parsed = schema.safeParse(jsonOf(text));
   if (parsed.success) return parsed.data;
   throw new MembersError('malformed', `${request.url}: ${z.prettifyError(parsed.error)}`);
 }
 
-async function textOf(request: HttpRequest, response: HttpResponse): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let sizeBytes = 0;
-  for await (const chunk of response.body) {
-    sizeBytes += chunk.length;
-    if (sizeBytes > BODY_BYTES_MAX)
-      throw new MembersError('malformed', `${request.url} answered without end`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
 function membersErrorOf(request: HttpRequest, error: unknown): MembersError {
-  if (error instanceof MembersError) return error;
   if (!(error instanceof HttpTransportError)) {
     return new MembersError('unreachable', `${request.url}: ${describeError(error)}`, { cause: error });
   }
@@ -78,11 +64,3 @@ const CODES: Readonly<Record<HttpTransportError['code'], MembersError['code']>> 
   malformed: 'malformed',
   aborted: 'aborted',
 };
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}

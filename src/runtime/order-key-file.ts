@@ -1,12 +1,10 @@
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, open, readFile, unlink } from 'node:fs/promises';
+import { link, mkdir, readFile, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { describeError } from '../base/errors.ts';
+import { syncDirectory, writeSynced } from '../member/durable-file.ts';
 import { createOrderKey, type OrderKey, parseOrderKey } from '../protocol/signature.ts';
 import { StartError } from './start-error.ts';
-
-/** Its owner alone reads it. */
-const KEY_MODE = 0o600;
 
 /**
  * Reads the key that signs orders; makes it where it is absent and may be made.
@@ -45,21 +43,13 @@ export async function openOrderKey(
 /** Whole or not at all: whoever finds the file finds the key in it. Rejects with EEXIST where there is one. */
 async function writeDurably(file: string, text: string): Promise<void> {
   const draft = `${file}.${randomUUID()}`;
-  const handle = await open(draft, 'wx', KEY_MODE);
   try {
-    await handle.writeFile(text);
-    await handle.sync();
+    await writeSynced(draft, 'wx', text);
     await link(draft, file);
   } finally {
-    await handle.close();
-    await unlink(draft);
+    await unlink(draft).catch(() => undefined);
   }
-  const directory = await open(path.dirname(path.resolve(file)), 'r');
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+  await syncDirectory(path.dirname(path.resolve(file)));
 }
 
 function unusable(file: string, cause: unknown): StartError {

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { link, open, readFile, unlink } from 'node:fs/promises';
+import { link, readFile, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { StateStoreError } from '../base/ports.ts';
+import { writeSynced } from '../member/durable-file.ts';
 
 /**
  * Keeps a second scheduler out of a state directory. The lock is a file that names its holder; it is made whole
@@ -34,7 +35,7 @@ export async function takeStateLock(path: string): Promise<StateLock> {
   };
   const text = `${JSON.stringify(mine)}\n`;
   const draft = `${path}.${mine.pid}.${process.hrtime.bigint()}`;
-  await writeWhole(draft, text);
+  await writeSynced(draft, 'wx', text);
   try {
     for (let tries = 0; tries < TRIES_MAX; tries += 1) {
       if (await linked(draft, path)) return { release: () => release(path, text) };
@@ -49,16 +50,6 @@ export async function takeStateLock(path: string): Promise<StateLock> {
     });
   } finally {
     await unlink(draft).catch(() => undefined);
-  }
-}
-
-async function writeWhole(path: string, text: string): Promise<void> {
-  const file = await open(path, 'wx', 0o600);
-  try {
-    await file.writeFile(text);
-    await file.sync();
-  } finally {
-    await file.close();
   }
 }
 
