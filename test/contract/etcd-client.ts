@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { EtcdError } from '../../src/etcd/port.ts';
 import { createSystemClock } from '../../src/runtime/clock.ts';
 import { formed, type PlainCluster, type PlainEtcd } from '../real-etcd/plain-cluster.ts';
-import { freePorts, waitFor } from '../real-etcd/wait.ts';
+import { freePorts, until } from '../wait.ts';
 
 const clock = createSystemClock();
 const within = (ms: number) => AbortSignal.timeout(ms);
@@ -43,7 +43,7 @@ export function etcdClientContract(start: (size: number) => Promise<PlainCluster
         expect(isLearner).toBe(false);
         expect(errors).toEqual([]);
       }
-      const members = await waitFor('all have published themselves', 10_000, async () => {
+      const members = await until('all have published themselves', 10_000, async () => {
         const listed = await at(1).client.members(within(1000));
         return listed.every(({ name }) => name !== '') ? listed : null;
       });
@@ -59,7 +59,7 @@ export function etcdClientContract(start: (size: number) => Promise<PlainCluster
       const [peer = 0, client = 0] = await freePorts(2);
       const peerUrl = `http://127.0.0.1:${peer}`;
       const refusals = new Set<string>();
-      const { memberId } = await waitFor('the add is accepted', 20_000, async () => {
+      const { memberId } = await until('the add is accepted', 20_000, async () => {
         try {
           return await at(0).client.memberAddLearner(peerUrl, within(3000));
         } catch (error) {
@@ -78,7 +78,7 @@ export function etcdClientContract(start: (size: number) => Promise<PlainCluster
       expect(await codeOf(at(1).client.memberPromote(memberId, within(3000)))).toBe('learner-not-ready');
 
       const joined = await cluster.join('m3', { peer, client });
-      const status = await waitFor(
+      const status = await until(
         'the learner serves',
         20_000,
         async () => await joined.client.status(within(500)),
@@ -88,7 +88,7 @@ export function etcdClientContract(start: (size: number) => Promise<PlainCluster
       const calls = [confirmQuorum, members, alarms, (signal: AbortSignal) => memberRemove(memberId, signal)];
       for (const call of calls) expect(await codeOf(call(within(2000)))).toBe('refused-on-learner');
 
-      await waitFor('it is promoted, asked through a follower', 20_000, async () => {
+      await until('it is promoted, asked through a follower', 20_000, async () => {
         const { leaderId, memberId: own } = await at(0).client.status(within(1000));
         const follower = leaderId === own ? at(1) : at(0);
         await follower.client.memberPromote(memberId, within(3000));
@@ -99,14 +99,14 @@ export function etcdClientContract(start: (size: number) => Promise<PlainCluster
       expect(await at(2).client.members(within(1000))).toContainEqual(
         expect.objectContaining({ id: memberId, isLearner: false }),
       );
-      const promoted = await waitFor('it says so', 5000, async () => {
+      const promoted = await until('it says so', 5000, async () => {
         const now = await joined.client.status(within(500));
         return now.isLearner ? null : now;
       });
       expect(promoted.memberId).toBe(memberId);
       expect(await codeOf(at(0).client.memberPromote(memberId, within(3000)))).toBe('not-a-learner');
 
-      await waitFor('it is removed', 20_000, async () => {
+      await until('it is removed', 20_000, async () => {
         await at(0).client.memberRemove(memberId, within(9000));
         return true;
       });
@@ -133,7 +133,7 @@ export function etcdClientContract(start: (size: number) => Promise<PlainCluster
       const heirId = statuses[heir]?.memberId ?? '';
       expect(await codeOf(at(heir).client.moveLeader(heirId, within(3000)))).toBe('not-leader');
       await at(leader).client.moveLeader(heirId, within(5000));
-      await waitFor('all know the new leader', 5000, async () => {
+      await until('all know the new leader', 5000, async () => {
         const now = await Promise.all(
           [0, 1, 2].map(async (index) => await at(index).client.status(within(1000))),
         );
@@ -145,7 +145,7 @@ export function etcdClientContract(start: (size: number) => Promise<PlainCluster
       at(1).process.signal('SIGKILL');
       at(2).process.signal('SIGKILL');
       await Promise.all([at(1).process.exit, at(2).process.exit]);
-      const status = await waitFor('the rest knows no leader', 10_000, async () => {
+      const status = await until('the rest knows no leader', 10_000, async () => {
         const now = await at(0).client.status(within(1000));
         return now.leaderId === null ? now : null;
       });
@@ -168,7 +168,7 @@ export function etcdClientContract(start: (size: number) => Promise<PlainCluster
       const refusals = new Set<string>();
       await formed(cluster);
       const peerUrl = await unusedPeerUrl();
-      const { memberId } = await waitFor('the add is accepted', 20_000, async () => {
+      const { memberId } = await until('the add is accepted', 20_000, async () => {
         try {
           return await at(0).client.memberAddLearner(peerUrl, within(3000));
         } catch (error) {

@@ -4,6 +4,7 @@ import { type HttpRequest, type HttpTransport, HttpTransportError } from '../../
 import { createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { serveOnLoopback } from '../sim/loopback-server.ts';
 import { createByteStream, createMemoryTransport, type MemoryHandler } from '../sim/memory-transport.ts';
+import { freePorts, until } from '../wait.ts';
 
 interface Subject {
   readonly transport: HttpTransport;
@@ -95,10 +96,10 @@ describe.each(Object.entries(SUBJECTS))('the %s transport', (_name, serve) => {
     });
     const controller = new AbortController();
     const request = transport.request(post(base, { signal: controller.signal }));
-    await until(() => gone !== null);
+    await until('the other side sees it', 5_000, () => gone !== null);
     controller.abort();
     await expect(request).rejects.toMatchObject({ code: 'aborted' });
-    await until(() => gone?.aborted === true);
+    await until('the other side sees it', 5_000, () => gone?.aborted === true);
   });
 
   it('throws aborted when given up inside the body, and the server hears of it', async () => {
@@ -116,7 +117,7 @@ describe.each(Object.entries(SUBJECTS))('the %s transport', (_name, serve) => {
     const next = chunks.next();
     controller.abort();
     await expect(next).rejects.toMatchObject({ code: 'aborted' });
-    await until(() => gone?.aborted === true);
+    await until('the other side sees it', 5_000, () => gone?.aborted === true);
   });
 
   it('rejects with aborted when the signal had aborted before', async () => {
@@ -136,7 +137,7 @@ describe.each(Object.entries(SUBJECTS))('the %s transport', (_name, serve) => {
     const response = await transport.request(post(base, { signal: controller.signal }));
     controller.abort();
     await expect(textOf(response.body)).rejects.toMatchObject({ code: 'aborted' });
-    await until(() => gone?.aborted === true);
+    await until('the other side sees it', 5_000, () => gone?.aborted === true);
   });
 
   it('closes the connection when the reader leaves', async () => {
@@ -148,7 +149,7 @@ describe.each(Object.entries(SUBJECTS))('the %s transport', (_name, serve) => {
       expect(decode(chunk)).toBe('x');
       break;
     }
-    await until(() => stream.left);
+    await until('the other side sees it', 5_000, () => stream.left);
   });
 
   it('serves many requests side by side while streams stay open', async () => {
@@ -170,7 +171,7 @@ describe('the undici transport', () => {
   it('says connect-failed where nothing listens, and where a name does not exist', async () => {
     const transport = createHttpTransport();
     cleanups.push(() => transport.close());
-    const port = await unusedPort();
+    const [port] = await freePorts(1);
     for (const url of [`http://127.0.0.1:${port}/`, 'http://no-such-host.invalid:5050/']) {
       await expect(transport.request(post(url))).rejects.toMatchObject({ code: 'connect-failed' });
     }
@@ -204,18 +205,4 @@ async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
 
 function decode(chunk: Uint8Array | undefined): string {
   return new TextDecoder().decode(chunk);
-}
-
-/** Waits for what happens on another side, at most five seconds. */
-async function until(condition: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 1000 && !condition(); turn += 1) await new Promise((done) => setTimeout(done, 5));
-  expect(condition()).toBe(true);
-}
-
-async function unusedPort(): Promise<number> {
-  const server = createTcpServer();
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise<void>((done) => void server.close(() => done()));
-  return port;
 }

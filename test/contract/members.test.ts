@@ -4,7 +4,6 @@ import { LAUNCH_VARIABLE } from '../../src/protocol/launch.ts';
 import { createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { createMembersHttp } from '../../src/runtime/members-http.ts';
 import { createModelWorld, key, launch } from '../member/model-member.ts';
-import { freePorts } from '../real-etcd/wait.ts';
 import { silentLogger } from '../silent-logger.ts';
 import { createModelEtcd, silentObserver } from '../sim/model-etcd.ts';
 import { createNetwork } from '../sim/network.ts';
@@ -13,6 +12,7 @@ import { createSimDisk } from '../sim/sim-disk.ts';
 import { type SimMember, startSimMember } from '../sim/sim-member.ts';
 import { createSimMembers } from '../sim/sim-members.ts';
 import { createVirtualClock } from '../sim/virtual-clock.ts';
+import { freePorts } from '../wait.ts';
 import { membersContract } from './members.ts';
 
 describe('over HTTP', () => {

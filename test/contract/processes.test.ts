@@ -54,15 +54,7 @@ describe('in memory', () => {
       wait: program('wait'),
       stubborn: program('stubborn'),
       longLine: program('longLine'),
-      settle: async (promise) => {
-        let settled = false;
-        void promise.then(
-          () => (settled = true),
-          () => (settled = true),
-        );
-        while (!settled) if (!(await clock.step())) break;
-        return await promise;
-      },
+      settle: async (promise) => await clock.during(promise),
     };
   });
 });

@@ -25,9 +25,9 @@ import { createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { createSystemIds } from '../../src/runtime/ids.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';
 import { lacks, skipWithout, whereIs } from '../needs.ts';
+import { clock, until } from '../wait.ts';
 import { etcdProcesses, readRecord, taskProcesses, votersOf } from './etcd-on-mesos.ts';
 import { type SchedulerProcess, startScheduler, stateOf } from './scheduler-process.ts';
-import { clock, until } from './wait.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 /** All that an agent's machine has to have: of the base system of any Linux. */

@@ -8,9 +8,9 @@ import { startLocalCluster } from '../../src/runtime/local.ts';
 import { decodeStateFile, encodeStateFile } from '../../src/runtime/state-header.ts';
 import { startScheduler as subscribe } from '../local/scheduler-client.ts';
 import { skipWithout } from '../needs.ts';
+import { until } from '../wait.ts';
 import { etcdProcesses, readRecord } from './etcd-on-mesos.ts';
 import { type SchedulerProcess, startScheduler, stateOf } from './scheduler-process.ts';
-import { until } from './wait.ts';
 
 /*
  * What is wrong with a start, or with a volume, beside a cluster that runs: it is told in words and by the exit

@@ -11,6 +11,7 @@ import type { ClusterRecord, Seat } from '../../src/protocol/record.ts';
 import { createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { startLocalCluster } from '../../src/runtime/local.ts';
 import { skipWithout } from '../needs.ts';
+import { clock, until } from '../wait.ts';
 import {
   etcdProcesses,
   holdingOf,
@@ -22,7 +23,6 @@ import {
   votersOf,
 } from './etcd-on-mesos.ts';
 import { keepScheduler, type SchedulerKeeper } from './scheduler-keeper.ts';
-import { clock, until } from './wait.ts';
 
 /**
  * Every kind of thing that a scheduler does in the life of a cluster: its birth, a task that ends, a host that is

@@ -13,7 +13,7 @@ import { clientUrlOf } from '../../src/protocol/launch.ts';
 import type { EtcdMember } from '../../src/protocol/member-status.ts';
 import { type ClusterRecord, parseRecord, type Seat } from '../../src/protocol/record.ts';
 import { decodeStateFile } from '../../src/runtime/state-header.ts';
-import { clock } from './wait.ts';
+import { clock } from '../wait.ts';
 
 /*
  * A cluster as it is seen from outside: by its record on disk, by etcd's members, by the master, and by the

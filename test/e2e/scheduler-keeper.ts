@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { GiveUp } from './wait.ts';
+import { GiveUp } from '../wait.ts';
 
 /** Milliseconds for a scheduler to end after SIGTERM. */
 const STOP_MS_MAX = 10_000;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { PublishedView } from '../../src/protocol/view.ts';
 import { createSchedulerClient } from '../../src/runtime/scheduler-client.ts';
-import { GiveUp } from './wait.ts';
+import { GiveUp } from '../wait.ts';
 
 const ENTRY = join(import.meta.dirname, '../../src/cli/main.ts');
 /** Milliseconds for a scheduler to end after SIGTERM. */

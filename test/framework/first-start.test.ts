@@ -156,12 +156,7 @@ function world() {
       (result) => ({ result, error: null }),
       (error: unknown) => ({ result: null, error: error as { code: string; message: string } }),
     );
-    let settled = false;
-    void outcome.then(() => {
-      settled = true;
-    });
-    await clock.runUntil(() => settled, 400_000);
-    return await outcome;
+    return await clock.during(outcome, 400_000);
   };
   const serve = (of: readonly Seat[], changes: Partial<MemberStatus> = {}) => {
     for (const one of of) members.statuses.set(supervisorUrlOf(one), serving(one, changes));

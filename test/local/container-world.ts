@@ -5,30 +5,21 @@ import type { ContainerEvent, ContainerSpec } from '../../src/local/container-ru
 import type { ProcessContainerRuntime } from '../../src/local/process-container-runtime.ts';
 import { createProcessContainerRuntime } from '../../src/local/process-container-runtime.ts';
 import { endAll, processesWithVariable } from '../../src/local/process-table.ts';
-import { createSystemClock } from '../../src/runtime/clock.ts';
 import { createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { createSystemIds } from '../../src/runtime/ids.ts';
 
 import { silentLogger } from '../silent-logger.ts';
+import { clock, until as untilWithin } from '../wait.ts';
 
-export const clock = createSystemClock();
+export { clock };
+
 const ids = createSystemIds();
 
 export const ENTRY = join(import.meta.dirname, '../../src/cli/main.ts');
 
-/** Waits until `look` gives something, a deadline at most. */
-export async function until<T>(
-  what: string,
-  look: () => T | null | undefined | false,
-  limitMs = 30_000,
-): Promise<T> {
-  const startedMs = clock.monotonicMs();
-  for (;;) {
-    const found = look();
-    if (found !== null && found !== undefined && found !== false) return found;
-    if (clock.monotonicMs() - startedMs > limitMs) throw new Error(`not within ${limitMs} ms: ${what}`);
-    await clock.sleep(3);
-  }
+/** Waits as long as something on a busy machine may take. */
+export async function until<T>(what: string, look: () => T | null | undefined | false): Promise<T> {
+  return await untilWithin(what, 30_000, look);
 }
 
 /** A work directory with container runtimes on it, and an end that leaves no process. */

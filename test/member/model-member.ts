@@ -176,7 +176,7 @@ export function createModelWorld(): ModelWorld {
           ...envelope,
           ...body,
         };
-        return await settle(clock, supervisor.order(signOrder(order, key)));
+        return await clock.during(supervisor.order(signOrder(order, key)));
       };
       await clock.settle();
       await supervisor.ready;
@@ -195,17 +195,6 @@ export function createModelWorld(): ModelWorld {
     },
   };
   return world;
-}
-
-/** Lets virtual time pass until the promise is settled. */
-export async function settle<T>(clock: VirtualClock, promise: Promise<T>): Promise<T> {
-  let settled = false;
-  const note = () => {
-    settled = true;
-  };
-  void promise.then(note, note);
-  await clock.runUntil(() => settled, 3_600_000);
-  return await promise;
 }
 
 export function untilEnded(context: ProgramContext): Promise<number> {

@@ -3,16 +3,13 @@ import { EtcdBinaryError } from '../../src/etcd/versions.ts';
 import { checkEtcd } from '../../src/member/preflight.ts';
 import { createMemoryProcesses, type Program } from '../sim/memory-processes.ts';
 import { createVirtualClock } from '../sim/virtual-clock.ts';
-import { settle, untilEnded } from './model-member.ts';
+import { untilEnded } from './model-member.ts';
 
 async function check(setpriv: Program | null) {
   const clock = createVirtualClock({ settleTurns: 3 });
   const processes = createMemoryProcesses({ clock, programs: setpriv === null ? {} : { setpriv } });
   const run = { program: '/opt/etcd', cwd: '/', env: { PATH: '/bin' }, signal: new AbortController().signal };
-  const outcome = await settle(
-    clock,
-    checkEtcd({ processes, clock }, run).catch((error: unknown) => error),
-  );
+  const outcome = await clock.during(checkEtcd({ processes, clock }, run).catch((error: unknown) => error));
   return { outcome, processes };
 }
 

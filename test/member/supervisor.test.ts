@@ -6,7 +6,6 @@ import {
   own,
   peerUrl,
   prepare,
-  settle,
   starts,
   TOKEN,
   untilEnded,
@@ -49,7 +48,7 @@ describe('its life', () => {
     await supervisor.bootstrap();
     supervisor.stop.abort();
     const late = supervisor.give(starts('resume'));
-    await settle(world.clock, supervisor.ended);
+    await world.clock.during(supervisor.ended);
     expect(world.processes.started.at(-1)?.result).toEqual({ code: null, signal: 'SIGTERM' });
     expect(await late).toMatchObject({ outcome: 'failed' });
     expect(world.processes.running()).toEqual([]);
@@ -423,12 +422,12 @@ describe('what it tells', () => {
     const { sequence } = supervisor.status();
     const beforeMs = world.clock.monotonicMs();
     const nothing = supervisor.waitStatus(sequence, 5000, new AbortController().signal);
-    expect((await settle(world.clock, nothing)).sequence).toBe(sequence);
+    expect((await world.clock.during(nothing)).sequence).toBe(sequence);
     expect(world.clock.monotonicMs() - beforeMs).toBe(5000);
 
     const waiting = supervisor.waitStatus(sequence, 30_000, new AbortController().signal);
     world.processes.running()[0]?.kill('SIGKILL');
-    const changed = await settle(world.clock, waiting);
+    const changed = await world.clock.during(waiting);
     expect(changed.sequence).toBeGreaterThan(sequence);
     expect(changed.phase).not.toBe('running');
     expect(world.clock.monotonicMs() - beforeMs).toBeLessThan(5100);
@@ -475,7 +474,7 @@ describe('the floor', () => {
     expect(floor).toEqual({ term: '4', index: '500' });
     expect(await world.disk.connect().readFloor(1)).toEqual(floor);
     supervisor.stop.abort();
-    await settle(world.clock, supervisor.ended);
+    await world.clock.during(supervisor.ended);
     world.disk.restore(copy);
     const next = await world.start();
     expect(await next.give(starts('resume', { floor }))).toMatchObject({ problem: 'data-rolled-back' });

@@ -7,6 +7,7 @@ import { createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { createSystemRandom } from '../../src/runtime/random.ts';
 import { serveOnLoopback } from '../sim/loopback-server.ts';
 import type { MemoryHandler, MemoryRequest } from '../sim/memory-transport.ts';
+import { until } from '../wait.ts';
 import {
   createRecordedLog,
   createServedStream,
@@ -67,11 +68,6 @@ function startClient(addresses: string): { events: ConnectionEvent[]; connection
   return { events, connection };
 }
 
-async function until(condition: () => boolean): Promise<void> {
-  for (let turn = 0; turn < 1000 && !condition(); turn += 1) await new Promise((done) => setTimeout(done, 5));
-  expect(condition()).toBe(true);
-}
-
 const kinds = (events: readonly ConnectionEvent[]): readonly string[] => events.map((event) => event.kind);
 
 it('subscribes through a standby, follows events, calls, and comes back when the master breaks off', async () => {
@@ -81,7 +77,7 @@ it('subscribes through a standby, follows events, calls, and comes back when the
     headers: { location: `${leader.base.slice('http:'.length)}/master${new URL(request.url).pathname}` },
   }));
   const { events, connection } = startClient(standby.base);
-  await until(() => events.length === 1);
+  await until('the next event', 5_000, () => events.length === 1);
   expect(leader.requests[0]?.url).toBe(`${leader.base}/master/api/v1/scheduler`);
 
   const offers = Array.from({ length: 2000 }, (_, index) => ({
@@ -92,7 +88,7 @@ it('subscribes through a standby, follows events, calls, and comes back when the
     resources: [],
   }));
   leader.streams[0]?.send({ type: 'OFFERS', offers: { offers } });
-  await until(() => events.length === 2);
+  await until('the next event', 5_000, () => events.length === 2);
   expect(events[1]).toEqual({ kind: 'event', event: { type: 'OFFERS', offers: { offers } } });
 
   await Promise.all(Array.from({ length: 20 }, () => connection.call({ type: 'SUPPRESS' })));
@@ -101,7 +97,7 @@ it('subscribes through a standby, follows events, calls, and comes back when the
   );
 
   leader.streams[0]?.fail();
-  await until(() => events.length === 4);
+  await until('the next event', 5_000, () => events.length === 4);
   expect(kinds(events)).toEqual(['subscribed', 'event', 'disconnected', 'subscribed']);
   await connection.call({ type: 'REVIVE' });
   expect(leader.requests.at(-1)?.headers['mesos-stream-id']).toBe('stream-2');
@@ -110,7 +106,7 @@ it('subscribes through a standby, follows events, calls, and comes back when the
 it('leaves the stream when it ends, so that the master sees the scheduler go', async () => {
   const master = await startMaster();
   const { events } = startClient(master.base);
-  await until(() => events.length === 1);
+  await until('the next event', 5_000, () => events.length === 1);
   await cleanups.pop()?.();
-  await until(() => master.streams[0]?.left === true);
+  await until('the next event', 5_000, () => master.streams[0]?.left === true);
 });

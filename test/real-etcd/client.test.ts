@@ -2,9 +2,9 @@ import { describe, expect, test } from 'vitest';
 import { createEtcdClient } from '../../src/etcd/client.ts';
 import { createSystemClock } from '../../src/runtime/clock.ts';
 import { codeOf, etcdClientContract } from '../contract/etcd-client.ts';
+import { freePorts } from '../wait.ts';
 import { etcdBinaries } from './binaries.ts';
 import { startPlainCluster } from './plain-cluster.ts';
-import { freePorts } from './wait.ts';
 
 const clock = createSystemClock();
 

@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createKvClient } from '../../src/etcd/client.ts';
 import type { KvClient } from '../../src/etcd/port.ts';
 import { createSystemClock } from '../../src/runtime/clock.ts';
+import { until } from '../wait.ts';
 import { etcdBinaries } from './binaries.ts';
 import { formed, type PlainCluster, type PlainEtcd, startPlainCluster } from './plain-cluster.ts';
-import { waitFor } from './wait.ts';
 
 const within = () => AbortSignal.timeout(5_000);
 /** As the independent client tells an id: decimal, ours in hex. */
@@ -78,7 +78,7 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
 
     test('both list the same members, a learner that ours added too', async () => {
       const peerUrl = 'http://127.0.0.1:1';
-      const { memberId } = await waitFor(
+      const { memberId } = await until(
         'the add is accepted',
         20_000,
         async () => await member.client.memberAddLearner(peerUrl, within()),

@@ -10,8 +10,8 @@ import { createSystemClock } from '../../src/runtime/clock.ts';
 import { createProcesses } from '../../src/runtime/processes.ts';
 import { createModelEtcd, silentObserver } from '../sim/model-etcd.ts';
 import { createChance } from '../sim/prng.ts';
+import { freePorts, until } from '../wait.ts';
 import type { EtcdBinary } from './binaries.ts';
-import { freePorts, waitFor } from './wait.ts';
 
 /** An etcd that a test runs by itself, without a supervisor. */
 export interface PlainEtcd {
@@ -148,7 +148,7 @@ export async function formed(cluster: PlainCluster) {
   return await Promise.all(
     cluster.members.map(
       async ({ name, client }) =>
-        await waitFor(`${name} answers with a leader`, 20_000, async () => {
+        await until(`${name} answers with a leader`, 20_000, async () => {
           const status = await client.status(AbortSignal.timeout(1000));
           return status.leaderId === null ? null : status;
         }),

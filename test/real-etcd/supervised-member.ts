@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,7 +9,7 @@ import type { OrderBody, Receipt } from '../../src/protocol/orders.ts';
 import { createOrderKey, signOrder } from '../../src/protocol/signature.ts';
 import { createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { createMembersHttp } from '../../src/runtime/members-http.ts';
-import { freePorts, isAlive, waitFor } from './wait.ts';
+import { freePorts, until } from '../wait.ts';
 
 /** A place for a member, whose supervisor processes come and go while its volume and ports stay. */
 export interface SupervisedMember {
@@ -103,7 +104,7 @@ export async function createSupervisedMember(etcdBinary: string): Promise<Superv
     return now;
   };
   const statusWhere: SupervisedMember['statusWhere'] = async (what, condition, limitMs = 15_000) =>
-    await waitFor(what, limitMs, async () => {
+    await until(what, limitMs, async () => {
       const now = await status();
       if (condition(now)) return now;
       throw new Error(`status is ${JSON.stringify(now)}`);
@@ -145,7 +146,7 @@ export async function createSupervisedMember(etcdBinary: string): Promise<Superv
         if (code !== 0 && code !== null)
           console.log(`supervisor ${child.pid} ended with ${code}\n${stdout}\n${stderr}`);
       });
-      await waitFor('the supervisor answers', 20_000, status);
+      await until('the supervisor answers', 20_000, status);
     },
     startAndFail: async (changes) => await spawnNext(changes).ended,
     status,
@@ -177,9 +178,19 @@ export async function createSupervisedMember(etcdBinary: string): Promise<Superv
     async close() {
       for (const { child } of children) child.kill('SIGKILL');
       await Promise.all(children.map(({ ended }) => ended));
-      await waitFor('all etcds have ended', 10_000, async () => [...etcdPids].every((pid) => !isAlive(pid)));
+      await until('all etcds have ended', 10_000, async () => [...etcdPids].every((pid) => !isAlive(pid)));
       await http.close();
       await rm(sandbox, { recursive: true, force: true });
     },
   };
+}
+
+/** A zombie is dead: whoever should have reaped it is not our matter. */
+export function isAlive(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) !== 'Z';
+  } catch {
+    return false;
+  }
 }

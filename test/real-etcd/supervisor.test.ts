@@ -4,9 +4,9 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { OrderBody } from '../../src/protocol/orders.ts';
+import { until } from '../wait.ts';
 import { etcdBinaries } from './binaries.ts';
-import { createSupervisedMember, type SupervisedMember, TOKEN } from './supervised-member.ts';
-import { isAlive, waitFor } from './wait.ts';
+import { createSupervisedMember, isAlive, type SupervisedMember, TOKEN } from './supervised-member.ts';
 
 const resume = (changes: Partial<(OrderBody & { kind: 'start' })['args']> = {}): OrderBody => ({
   kind: 'start',
@@ -79,7 +79,7 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
       expect(isAlive(pid)).toBe(true);
       member.signal('SIGKILL');
       await member.ended;
-      await waitFor('etcd has ended', 5000, async () => !isAlive(pid));
+      await until('etcd has ended', 5000, async () => !isAlive(pid));
       await member.start();
       const { clusterId = null, memberId = null } = before.identity ?? {};
       expect(await member.status()).toMatchObject({
@@ -122,7 +122,7 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
       const gone = new Promise<string | null>((resolve) =>
         orphan.once('exit', (_code, signal) => resolve(signal)),
       );
-      await waitFor('the orphan serves', 10_000, async () => {
+      await until('the orphan serves', 10_000, async () => {
         const response = await fetch(`http://127.0.0.1:${member.launch.ports.client}/health`);
         return (await response.text()).includes('true');
       });
@@ -269,7 +269,7 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
       try {
         await other.start({ launch: ELSEWHERE });
         const peerUrl = `http://127.0.0.1:${other.launch.ports.peer}`;
-        const added = await waitFor('the learner is added', 20_000, async () => {
+        const added = await until('the learner is added', 20_000, async () => {
           const receipt = await member.order({ kind: 'member-add', args: { peerUrl, voters: founders } });
           return receipt.outcome === 'done' ? receipt : null;
         });
@@ -292,7 +292,7 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
         expect(joined).toMatchObject({ outcome: 'done' });
         const learner = await other.statusWhere('the learner serves', ({ probe }) => probe !== null, 20_000);
         expect(learner.probe).toMatchObject({ isLearner: true, memberId, confirmedMembers: null });
-        await waitFor('it is promoted', 20_000, async () => {
+        await until('it is promoted', 20_000, async () => {
           const receipt = await member.order({
             kind: 'member-promote',
             args: { memberId, voters: founders },
@@ -305,7 +305,7 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
           outcome: 'done',
         });
         await other.statusWhere('it is a voter', ({ probe }) => probe?.isLearner === false);
-        await waitFor('it is removed', 20_000, async () => {
+        await until('it is removed', 20_000, async () => {
           const receipt = await member.order({
             kind: 'member-remove',
             args: { memberId, voters: [...founders, memberId] },

@@ -14,8 +14,8 @@ import type { SignedOrder } from '../../src/protocol/orders.ts';
 import { createSystemClock } from '../../src/runtime/clock.ts';
 import { type ClosableHttpTransport, createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { createMembersHttp } from '../../src/runtime/members-http.ts';
-import { freePorts, waitFor } from '../real-etcd/wait.ts';
 import { silentLogger } from '../silent-logger.ts';
+import { freePorts, until } from '../wait.ts';
 
 const clock = createSystemClock();
 const base: MemberStatus = {
@@ -112,7 +112,7 @@ describe('a scheduler and a supervisor over HTTP', () => {
 
   test('a question that waits is answered by the change', async () => {
     const asked = createMembersHttp(http).status(url, { after: 1, waitMs: 20_000 }, within());
-    await waitFor('it waits', 5000, async () => fake.waiting() === 1);
+    await until('it waits', 5000, async () => fake.waiting() === 1);
     fake.set({ phase: 'prepared' });
     expect(await asked).toMatchObject({ sequence: 2, phase: 'prepared' });
     expect(await createMembersHttp(http).status(url, { after: 2, waitMs: 30 }, within())).toMatchObject({
@@ -129,7 +129,7 @@ describe('a scheduler and a supervisor over HTTP', () => {
         await own.close();
       }
     });
-    await waitFor('all wait', 5000, async () => fake.waiting() === WAITING_MAX);
+    await until('all wait', 5000, async () => fake.waiting() === WAITING_MAX);
     const one = await createMembersHttp(http).status(url, { after: 1, waitMs: 30_000 }, within());
     expect(one.sequence).toBe(1);
     fake.set({});
@@ -205,7 +205,7 @@ describe('a scheduler and a supervisor over HTTP', () => {
       () => 'answered',
       (error: { code: string }) => error.code,
     );
-    await waitFor('it waits', 5000, async () => fake.waiting() === 1);
+    await until('it waits', 5000, async () => fake.waiting() === 1);
     await withDeadline(clock, 2000, new AbortController().signal, async () => await server.close());
     expect(await outcome).toMatch(/answered|unreachable/);
   });

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createSchedulerClient } from '../../src/runtime/scheduler-client.ts';
-import { freePorts } from '../real-etcd/wait.ts';
+import { freePorts } from '../wait.ts';
 
 const servers: Server[] = [];
 afterEach(async () => {

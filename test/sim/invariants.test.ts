@@ -65,17 +65,7 @@ async function start(position: number, members: readonly number[], state: string
     `--initial-cluster-state=${state}`,
     `--initial-cluster-token=${token}`,
   ];
-  return await during(processes.start({ command: 'etcd', args, cwd: '/', env: {} }));
-}
-
-async function during<T>(work: Promise<T>): Promise<T> {
-  let settled = false;
-  void work.then(
-    () => (settled = true),
-    () => (settled = true),
-  );
-  await clock.runUntil(() => settled, 60_000);
-  return await work;
+  return await clock.during(processes.start({ command: 'etcd', args, cwd: '/', env: {} }));
 }
 
 async function pass(durationMs: number): Promise<void> {
@@ -108,12 +98,12 @@ describe('the checkers', () => {
     processes[2]?.signal('SIGKILL');
     await pass(10_000);
     record = recordOf(record.epoch, { remove: { memberId: dead }, add: { seat: 's', peerUrl: peerOf(4) } });
-    await during(clientAt(1).memberRemove(dead, never));
-    const { memberId } = await during(clientAt(1).memberAddLearner(peerOf(4), never));
+    await clock.during(clientAt(1).memberRemove(dead, never));
+    const { memberId } = await clock.during(clientAt(1).memberAddLearner(peerOf(4), never));
     await start(4, [1, 2, 4], 'existing');
     await pass(15_000);
     record = recordOf(record.epoch, { remove: null, add: { seat: 's', peerUrl: peerOf(4), memberId } });
-    await during(clientAt(1).memberPromote(memberId, never));
+    await clock.during(clientAt(1).memberPromote(memberId, never));
     await pass(1_000);
     // That the successor has no supervisor is all there is to say.
     expect(violated()).toEqual(['S1']);
@@ -142,21 +132,21 @@ describe('the checkers', () => {
 
   test('S2: a change without an intent', async () => {
     await formed([1, 2, 3]);
-    await during(clientAt(1).memberAddLearner(peerOf(4), never));
+    await clock.during(clientAt(1).memberAddLearner(peerOf(4), never));
     expect(violated()).toEqual(['S2']);
   });
 
   test('S3 and target: promoted by etcd’s consent alone, as a fourth voter', async () => {
     await formed([1, 2, 3]);
-    for (let write = 0; write < 50; write += 1) await during(clientAt(1).put(`k${write}`, 'v', never));
+    for (let write = 0; write < 50; write += 1) await clock.during(clientAt(1).put(`k${write}`, 'v', never));
     await pass(10_000);
     record = recordOf(record.epoch, { remove: null, add: { seat: 's', peerUrl: peerOf(4) } });
-    const { memberId } = await during(clientAt(1).memberAddLearner(peerOf(4), never));
+    const { memberId } = await clock.during(clientAt(1).memberAddLearner(peerOf(4), never));
     await start(4, [1, 2, 3, 4], 'existing');
     record = recordOf(record.epoch, { remove: null, add: { seat: 's', peerUrl: peerOf(4), memberId } });
     for (let promoted = false; !promoted; ) {
       await pass(10);
-      promoted = await during(
+      promoted = await clock.during(
         clientAt(1)
           .memberPromote(memberId, never)
           .then(
@@ -172,8 +162,8 @@ describe('the checkers', () => {
     const processes = await formed([1, 2, 3]);
     const third = processAt(3).data.memberId;
     record = recordOf(record.epoch, { remove: { memberId: third }, add: null });
-    await during(clientAt(1).memberRemove(third, never));
-    await during(processes[2]?.exit ?? Promise.reject(new Error('no process')));
+    await clock.during(clientAt(1).memberRemove(third, never));
+    await clock.during(processes[2]?.exit ?? Promise.reject(new Error('no process')));
     expect(violated()).toEqual([]);
     await start(3, [1, 2, 3], 'existing');
     await pass(200);

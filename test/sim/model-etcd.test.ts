@@ -52,7 +52,7 @@ function argumentsOf(position: number, members: readonly number[], state: string
 
 async function start(position: number, args: readonly string[]): Promise<RunningProcess> {
   const processes = etcd.processes(hostOf(position));
-  return await during(
+  return await clock.during(
     processes.start({
       command: '/usr/bin/etcd',
       args,
@@ -61,17 +61,6 @@ async function start(position: number, args: readonly string[]): Promise<Running
       onLine: (line) => lines.push(`${position}: ${line}`),
     }),
   );
-}
-
-/** Passes virtual time until the work is done. */
-async function during<T>(work: Promise<T>): Promise<T> {
-  let settled = false;
-  void work.then(
-    () => (settled = true),
-    () => (settled = true),
-  );
-  await clock.runUntil(() => settled, 60_000);
-  return await work;
 }
 
 async function bootstrap(members: readonly number[]): Promise<RunningProcess[]> {
@@ -85,9 +74,11 @@ async function bootstrap(members: readonly number[]): Promise<RunningProcess[]> 
 describe('model etcd', () => {
   test('three members form one cluster that takes writes through any of them', async () => {
     await bootstrap([1, 2, 3]);
-    await during(clientOf(1).put('a', '1', never));
-    await during(clientOf(3).confirmQuorum(never));
-    const statuses = await Promise.all([1, 2, 3].map((member) => during(clientOf(member).status(never))));
+    await clock.during(clientOf(1).put('a', '1', never));
+    await clock.during(clientOf(3).confirmQuorum(never));
+    const statuses = await Promise.all(
+      [1, 2, 3].map((member) => clock.during(clientOf(member).status(never))),
+    );
     expect(new Set(statuses.map((status) => status.clusterId)).size).toBe(1);
     expect(new Set(statuses.map((status) => status.leaderId)).size).toBe(1);
     await clock.advance(100);
@@ -98,10 +89,11 @@ describe('model etcd', () => {
     const processes = await bootstrap([1, 2, 3]);
     const leader = [...etcd.running].findIndex((one) => one.node?.role === 'leader');
     const asked = leader === 0 ? 2 : 1;
-    for (let write = 0; write < 20; write += 1) await during(clientOf(asked).put(`k${write}`, 'v', never));
+    for (let write = 0; write < 20; write += 1)
+      await clock.during(clientOf(asked).put(`k${write}`, 'v', never));
     processes[leader]?.signal('SIGKILL');
     await clock.advance(5_000);
-    await during(clientOf(asked).put('after', 'v', never));
+    await clock.during(clientOf(asked).put('after', 'v', never));
     await start(leader + 1, argumentsOf(leader + 1, [1, 2, 3], 'existing'));
     await clock.advance(5_000);
     const values = [...etcd.running].map((one) => one.data.values.size);
@@ -113,49 +105,49 @@ describe('model etcd', () => {
     processes[1]?.signal('SIGKILL');
     processes[2]?.signal('SIGKILL');
     await clock.advance(5_000);
-    await expect(during(clientOf(1).confirmQuorum(never))).rejects.toMatchObject({ code: 'timeout' });
-    await expect(during(clientOf(1).put('a', '1', never))).rejects.toMatchObject({ code: 'timeout' });
-    expect((await during(clientOf(1).status(never))).leaderId).toBeNull();
+    await expect(clock.during(clientOf(1).confirmQuorum(never))).rejects.toMatchObject({ code: 'timeout' });
+    await expect(clock.during(clientOf(1).put('a', '1', never))).rejects.toMatchObject({ code: 'timeout' });
+    expect((await clock.during(clientOf(1).status(never))).leaderId).toBeNull();
     processes[0]?.signal('SIGKILL');
     await clock.advance(100);
     await start(1, argumentsOf(1, [1, 2, 3], 'existing'));
     await clock.advance(20_000);
-    await expect(during(clientOf(1).status(never))).rejects.toMatchObject({ code: 'unavailable' });
+    await expect(clock.during(clientOf(1).status(never))).rejects.toMatchObject({ code: 'unavailable' });
   });
 
   test('an add waits until all voters were connected for five seconds, and is refused while one is dead', async () => {
     const processes = await bootstrap([1, 2, 3]);
     const peerUrl = `http://${hostOf(4)}:2380`;
-    await expect(during(clientOf(1).memberAddLearner(peerUrl, never))).rejects.toMatchObject({
+    await expect(clock.during(clientOf(1).memberAddLearner(peerUrl, never))).rejects.toMatchObject({
       code: 'unhealthy-cluster',
     });
     processes[2]?.signal('SIGKILL');
     await clock.advance(10_000);
-    await expect(during(clientOf(1).memberAddLearner(peerUrl, never))).rejects.toMatchObject({
+    await expect(clock.during(clientOf(1).memberAddLearner(peerUrl, never))).rejects.toMatchObject({
       code: 'unhealthy-cluster',
     });
   });
 
   test('a dead voter is replaced by remove, add, join, promote; promotion is granted on the log alone', async () => {
     const processes = await bootstrap([1, 2, 3]);
-    for (let write = 0; write < 20; write += 1) await during(clientOf(1).put(`k${write}`, 'v', never));
+    for (let write = 0; write < 20; write += 1) await clock.during(clientOf(1).put(`k${write}`, 'v', never));
     processes[2]?.signal('SIGKILL');
     await clock.advance(10_000);
-    const third = (await during(clientOf(1).members(never))).find((one) => one.name === 'etcd-3');
-    await during(clientOf(1).memberRemove(third?.id ?? '', never));
+    const third = (await clock.during(clientOf(1).members(never))).find((one) => one.name === 'etcd-3');
+    await clock.during(clientOf(1).memberRemove(third?.id ?? '', never));
     const peerUrl = `http://${hostOf(4)}:2380`;
-    const { memberId } = await during(clientOf(1).memberAddLearner(peerUrl, never));
+    const { memberId } = await clock.during(clientOf(1).memberAddLearner(peerUrl, never));
     await expect(
-      during(clientOf(1).memberAddLearner(`http://${hostOf(5)}:2380`, never)),
+      clock.during(clientOf(1).memberAddLearner(`http://${hostOf(5)}:2380`, never)),
     ).rejects.toMatchObject({ code: 'too-many-learners' });
-    await expect(during(clientOf(1).memberPromote(memberId, never))).rejects.toMatchObject({
+    await expect(clock.during(clientOf(1).memberPromote(memberId, never))).rejects.toMatchObject({
       code: 'learner-not-ready',
     });
     await start(4, argumentsOf(4, [1, 2, 4], 'existing'));
     let promoted = false;
     while (!promoted) {
       await clock.advance(10);
-      promoted = await during(
+      promoted = await clock.during(
         clientOf(1)
           .memberPromote(memberId, never)
           .then(
@@ -166,28 +158,28 @@ describe('model etcd', () => {
     }
     expect(promotions).toEqual([false]);
     await clock.advance(10_000);
-    expect((await during(clientOf(4).status(never))).isLearner).toBe(false);
+    expect((await clock.during(clientOf(4).status(never))).isLearner).toBe(false);
     expect([...etcd.running].map((one) => one.data.values.size)).toEqual([20, 20, 20]);
   });
 
   test('a removed member ends with code 0, and does so again when it is started on its data', async () => {
     const processes = await bootstrap([1, 2, 3]);
     await clock.advance(10_000);
-    const third = (await during(clientOf(1).members(never))).find((one) => one.name === 'etcd-3');
-    await during(clientOf(1).memberRemove(third?.id ?? '', never));
-    expect(await during(processes[2]?.exit ?? Promise.reject(new Error('no process')))).toEqual({
+    const third = (await clock.during(clientOf(1).members(never))).find((one) => one.name === 'etcd-3');
+    await clock.during(clientOf(1).memberRemove(third?.id ?? '', never));
+    expect(await clock.during(processes[2]?.exit ?? Promise.reject(new Error('no process')))).toEqual({
       code: 0,
       signal: null,
     });
     expect(lines).toContain('3: the member has been permanently removed from the cluster');
     const again = await start(3, argumentsOf(3, [1, 2, 3], 'existing'));
-    expect((await during(again.exit)).code).toBe(0);
+    expect((await clock.during(again.exit)).code).toBe(0);
   });
 
   test('a joiner with another initial cluster than the cluster has ends with an error', async () => {
     await bootstrap([1, 2, 3]);
     const process = await start(4, argumentsOf(4, [1, 2, 3, 4], 'existing'));
-    expect((await during(process.exit)).code).toBe(1);
+    expect((await clock.during(process.exit)).code).toBe(1);
     expect(lines.at(-1)).toContain('member count is unequal');
   });
 
@@ -201,7 +193,7 @@ describe('model etcd', () => {
   test('a second etcd cannot have the same ports or directory', async () => {
     await bootstrap([1]);
     const second = await start(1, argumentsOf(1, [1], 'existing'));
-    expect((await during(second.exit)).code).toBe(1);
+    expect((await clock.during(second.exit)).code).toBe(1);
     expect(lines.at(-1)).toContain('address already in use');
   });
 
@@ -210,12 +202,12 @@ describe('model etcd', () => {
     cut.add(hostOf(2));
     etcd.networkChanged();
     await clock.advance(5_000);
-    expect((await during(clientOf(2).status(never))).leaderId).toBeNull();
-    await during(clientOf(1).put('a', '1', never));
+    expect((await clock.during(clientOf(2).status(never))).leaderId).toBeNull();
+    await clock.during(clientOf(1).put('a', '1', never));
     cut.clear();
     etcd.networkChanged();
     await clock.advance(5_000);
-    expect((await during(clientOf(2).status(never))).leaderId).not.toBeNull();
+    expect((await clock.during(clientOf(2).status(never))).leaderId).not.toBeNull();
     expect([...etcd.running].map((one) => one.data.values.size)).toEqual([1, 1, 1]);
   });
 });

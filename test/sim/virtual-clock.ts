@@ -18,6 +18,8 @@ export interface VirtualClock extends Clock {
   runUntilIdle(limitMs?: number): Promise<void>;
   /** Passes time, timer by timer, until `condition` holds. Throws when it does not within `limitMs`. */
   runUntil(condition: () => boolean, limitMs: number): Promise<void>;
+  /** Passes time, timer by timer, until `work` is settled. Throws when it is not within `limitMs`. Default an hour. */
+  during<T>(work: Promise<T>, limitMs?: number): Promise<T>;
   /** Sets the wall clock forward or back; monotonic time and timers take no notice. */
   jumpWall(byMs: number): void;
 }
@@ -59,6 +61,14 @@ export function createVirtualClock(options: VirtualClockOptions = {}): VirtualCl
     timer.fire();
     await settle();
     return true;
+  };
+
+  const runUntil = async (condition: () => boolean, limitMs: number): Promise<void> => {
+    const untilMs = nowMs + limitMs;
+    await settle();
+    while (!condition()) {
+      assert(await fireNext(untilMs), `the condition does not hold after ${limitMs} ms: ${condition}`);
+    }
   };
 
   return {
@@ -105,12 +115,15 @@ export function createVirtualClock(options: VirtualClockOptions = {}): VirtualCl
       while (await fireNext(untilMs));
       assert(timers.length === 0, `${timers.length} timers still wait after ${limitMs} ms`);
     },
-    async runUntil(condition, limitMs) {
-      const untilMs = nowMs + limitMs;
-      await settle();
-      while (!condition()) {
-        assert(await fireNext(untilMs), `the condition does not hold after ${limitMs} ms: ${condition}`);
-      }
+    runUntil,
+    async during(work, limitMs = 3_600_000) {
+      let isSettled = false;
+      const note = () => {
+        isSettled = true;
+      };
+      void work.then(note, note);
+      await runUntil(() => isSettled, limitMs);
+      return await work;
     },
   };
 }

@@ -1,10 +1,11 @@
-import { describeError } from '../../src/base/errors.ts';
-import { createSystemClock } from '../../src/runtime/clock.ts';
+import { createServer } from 'node:net';
+import { describeError } from '../src/base/errors.ts';
+import { createSystemClock } from '../src/runtime/clock.ts';
 
 export const clock = createSystemClock();
 
 /** Milliseconds between two looks. */
-const LOOK_MS = 50;
+const LOOK_MS = 20;
 
 /**
  * Looks until there is something to see, and returns it. What a look throws is the reason why there was nothing,
@@ -33,3 +34,16 @@ export async function until<T>(
 
 /** Thrown by a look when there is nothing to wait for any more. */
 export class GiveUp extends Error {}
+
+/** Ports of loopback that were free a moment ago. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports: number[] = [];
+  for (const server of servers) {
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const address = server.address();
+    if (address !== null && typeof address === 'object') ports.push(address.port);
+  }
+  for (const server of servers) await new Promise((resolve) => server.close(resolve));
+  return ports;
+}
