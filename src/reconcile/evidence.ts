@@ -127,6 +127,10 @@ function outOfPatience(pass: Pass, seat: DraftSeat): DraftSeat['lost'] {
   const seconds = Math.round(seat.absentMs / 1000);
   if (seat.data?.started !== true) {
     // Nothing to lose: a place that does not come up is exchanged early.
+    if (failsHereAlone(pass, seat)) {
+      const message = `its task ended ${seat.quickEnds} times soon after launch on ${seat.hostname}`;
+      return { cause: 'never-launched', message: `${message}: ${seat.taskEnd?.message ?? ''}` };
+    }
     const patienceMs = seat.taskEnd === null ? spec.launchTimeoutMs : NEVER_STARTED_PATIENCE_MS;
     const silentMs = seat.taskEnd === null ? silenceMs(pass, seat) : seat.absentMs;
     if (silentMs < patienceMs) return null;
@@ -152,6 +156,18 @@ function outOfPatience(pass: Pass, seat: DraftSeat): DraftSeat['lost'] {
  * after all is offered later, as a stray, and given back then.
  */
 const NEVER_STARTED_PATIENCE_MS = 3_000;
+
+/** Launches that may end soon on a place without data; with the pauses between them they take a good minute. */
+const QUICK_ENDS_MAX = 8;
+
+/**
+ * A host may lack what a task needs, or somebody may hold one of its ports. Where no supervisor comes up anywhere
+ * else either, another place would fare no better.
+ */
+function failsHereAlone(pass: Pass, seat: DraftSeat): boolean {
+  if (seat.taskEnd === null || seat.quickEnds < QUICK_ENDS_MAX) return false;
+  return pass.record.seats.some((other) => other.id !== seat.id && freshStatus(pass, other) !== null);
+}
 
 function silenceMs(pass: Pass, seat: DraftSeat): number {
   const view = viewOf(pass, seat);

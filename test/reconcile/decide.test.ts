@@ -154,6 +154,43 @@ describe('L1: the task is gone, agent and volume are there', () => {
   });
 });
 
+describe('a place on which no task comes up', () => {
+  /** `etcd-2` is on a new place, and its task has just ended there once more. */
+  function failing(quickEnds: number): SmallWorld {
+    const world = wholeWorld();
+    world.end('etcd-2', 'ended', 'TASK_FAILED');
+    const { task } = world.seat('etcd-2');
+    const heard = world.tasks.get(task);
+    const end = heard?.kind === 'over' ? heard.end : null;
+    const seats = world.record.seats.map((seat) =>
+      seat.slot === 'etcd-2' ? { ...seat, data: null, taskEnd: end, quickEnds } : seat,
+    );
+    world.record = { ...world.record, seats };
+    world.offersFit = false;
+    return world;
+  }
+  const lostOf = (world: SmallWorld) => world.record.seats.find(({ slot }) => slot === 'etcd-2')?.lost;
+
+  it('is exchanged after many tries, where supervisors come up elsewhere', () => {
+    const world = failing(7);
+    world.step();
+    expect(lostOf(world)).toBeNull();
+    const exchanged = failing(8);
+    expect(exchanged.step().wants).toContainEqual(expect.objectContaining({ kind: 'place', slot: 'etcd-2' }));
+    expect(lostOf(exchanged)).toEqual({
+      cause: 'never-launched',
+      message: 'its task ended 8 times soon after launch on host-3: ended by the test',
+    });
+  });
+
+  it('is kept where no other does any better', () => {
+    const world = failing(8);
+    for (const slot of ['etcd-0', 'etcd-1']) world.member(slot).up = false;
+    world.step();
+    expect(lostOf(world)).toBeNull();
+  });
+});
+
 describe('L2: agent or data gone', () => {
   it('replaces a member whose agent is gone: place, remove, add, start, promote', () => {
     const world = wholeWorld();
