@@ -27,7 +27,7 @@ export interface HandCluster {
   close(): Promise<void>;
 }
 
-export const POLL_MS = 10;
+const POLL_MS = 10;
 const PATIENCE_MS = 60_000;
 const clock = createSystemClock();
 

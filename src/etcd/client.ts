@@ -28,7 +28,7 @@ export interface EtcdEndpoint {
 }
 
 /** No call lasts longer, whatever its signal allows: etcd itself gives a request up after 5 s + 2 elections. */
-export const ETCD_CALL_MS_MAX = 15_000;
+const ETCD_CALL_MS_MAX = 15_000;
 /** Members and status of a cluster of seven fit many times over. */
 const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
 

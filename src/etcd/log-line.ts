@@ -6,7 +6,7 @@ export interface LogLine {
 }
 
 /** Characters of a line that are kept in a status. */
-export const LOG_TEXT_MAX = 500;
+const LOG_TEXT_MAX = 500;
 
 const LEVELS: Readonly<Record<string, LogLine['level']>> = {
   debug: 'debug',

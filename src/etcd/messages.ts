@@ -100,7 +100,7 @@ export const rangeMethod: UnaryMethod<
 };
 
 /** etcd prints ids as hex without leading zeros. */
-export const hexOf = (id: bigint): string => id.toString(16);
+const hexOf = (id: bigint): string => id.toString(16);
 
 function idMethod(path: string): UnaryMethod<string, 'answered'> {
   return {

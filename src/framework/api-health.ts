@@ -34,7 +34,7 @@ function open(path: string, about: string, handler: ApiRoute['handler']): ApiRou
   return { method: 'get', path, access: 'status', about, handler };
 }
 
-export function healthOf(view: PublishedView | null): ServiceHealth {
+function healthOf(view: PublishedView | null): ServiceHealth {
   if (view === null || (view.framework.id === null && !view.mesos.subscribed)) {
     const why = view?.mesos.problem ?? 'the scheduler has only just started';
     return { serving: false, value: 318, reasons: [`not registered with Mesos yet: ${why}`] };

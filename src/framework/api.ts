@@ -57,7 +57,7 @@ const describeRoute = (route: ApiRoute): unknown => ({
 });
 
 /** Answers with the view, or says that there is none yet. */
-export function withView(
+function withView(
   view: () => PublishedView | null,
   handler: (context: ApiContext, view: PublishedView) => Response,
 ): ApiRoute['handler'] {

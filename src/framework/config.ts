@@ -21,13 +21,11 @@ export interface FrameworkConfig {
   readonly user: string;
   readonly role: string;
   readonly principal?: string;
-  /** Milliseconds that Mesos keeps the members alive without a scheduler. Default {@link FAILOVER_TIMEOUT_MS}. */
+  /** Milliseconds that Mesos keeps the members alive without a scheduler. */
   readonly failoverTimeoutMs: number;
   readonly webuiUrl?: string;
   readonly hostname?: string;
 }
-/** Four weeks. */
-export const FAILOVER_TIMEOUT_MS = 28 * 86_400_000;
 
 export interface MemberResources {
   readonly cpus: number;

@@ -91,7 +91,7 @@ export async function firstStart(input: FirstStartInput, signal: AbortSignal): P
 }
 
 /** The record of a cluster that does not exist yet. */
-export function freshRecord(of: {
+function freshRecord(of: {
   readonly config: SchedulerConfig;
   readonly frameworkId: string | null;
   /** A fresh UUID. */

@@ -2,7 +2,7 @@ import type { Label, Labels, Resource } from '../mesos/wire.ts';
 import type { Seat } from '../protocol/record.ts';
 
 /** What every reservation and task of ours is labelled with, so that it can be told from others' and adopted. */
-export const LABEL = {
+const LABEL = {
   framework: 'etcd_mesos_framework',
   cluster: 'etcd_mesos_cluster',
   slot: 'etcd_mesos_slot',

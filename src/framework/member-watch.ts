@@ -22,7 +22,7 @@ export interface WatchTarget {
 }
 
 /** Supervisors that are asked at a time: every seat a record can hold, and those on their way out. */
-export const WATCHES_MAX = 288;
+const WATCHES_MAX = 288;
 /** A question is answered after this long even if nothing changed, so that an answer is never old. */
 const WAIT_MS = 1_000;
 /** What an answer may take beyond that. */

@@ -58,7 +58,7 @@ export interface SlotJudgement {
 }
 
 /** Seconds for which the rest of an accepted offer, or one that did not fit, is not offered again. */
-export const REFUSE_WANTED_S = 5;
+const REFUSE_WANTED_S = 5;
 
 export function matchOffers(input: MatchInput): Match {
   const state: Matching = {

@@ -33,7 +33,7 @@ export interface AgentOffer {
 }
 
 /** Ports of a seat: peer, client, supervisor. */
-export const SEAT_PORTS = 3;
+const SEAT_PORTS = 3;
 
 export function agentOffersOf(offers: Iterable<Offer>, role: string): readonly AgentOffer[] {
   const byAgent = new Map<string, Offer[]>();
@@ -90,7 +90,7 @@ export interface Piece {
   readonly reservations: readonly ReservationInfo[];
 }
 
-export function judge(input: PlacementInput): readonly Judgement[] {
+function judge(input: PlacementInput): readonly Judgement[] {
   const held = new Set(input.record.seats.filter((seat) => seat.lost === null).map((seat) => seat.hostname));
   return input.offers.map((offer) => {
     const problems = [
@@ -142,7 +142,7 @@ function compareRanks(a: readonly number[], b: readonly number[]): number {
 }
 
 /** What an agent lacks for one member, each resource with the amount that is missing. */
-export function shortages(offer: AgentOffer, input: Omit<PlacementInput, 'offers'>): readonly string[] {
+function shortages(offer: AgentOffer, input: Omit<PlacementInput, 'offers'>): readonly string[] {
   const { need } = input;
   const scalars: readonly (readonly [ScalarName, number, string])[] = [
     ['cpus', need.cpus, ''],

@@ -20,7 +20,7 @@ export interface RecordKeeper {
 export type Kept = 'saved' | 'deferred' | 'unchanged';
 
 /** Milliseconds between two writes that carry nothing but elapsed time and log positions. */
-export const MINOR_SAVE_MS = 1_000;
+const MINOR_SAVE_MS = 1_000;
 
 export function createRecordKeeper(store: StateStore, clock: Clock): RecordKeeper {
   let current: ClusterRecord | null = null;

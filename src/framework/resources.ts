@@ -4,12 +4,12 @@ import type { Range, ReservationInfo, Resource } from '../mesos/wire.ts';
  * Arithmetic on Mesos resources, as far as placing needs it. Scalars are compared in thousandths, as Mesos
  * itself rounds them, so that 0.1 + 0.2 is 0.3 on both sides.
  */
-export const SCALAR_UNIT = 0.001;
+const SCALAR_UNIT = 0.001;
 
 export function atLeast(have: number, need: number): boolean {
   return Math.round(have / SCALAR_UNIT) >= Math.round(need / SCALAR_UNIT);
 }
-export function rounded(value: number): number {
+function rounded(value: number): number {
   return Math.round(value / SCALAR_UNIT) / 1000;
 }
 

@@ -9,7 +9,7 @@ export interface Wake {
 }
 
 /** Milliseconds between two looks; what arrives in between is seen together. */
-export const SPACING_MS = 5;
+const SPACING_MS = 5;
 /** After this many looks in a row without a rest the spacing grows: whatever it is, it is no progress. */
 const BURST_MAX = 200;
 const BURST_SPACING_MS = 250;

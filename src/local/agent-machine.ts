@@ -95,7 +95,7 @@ export interface CheckpointedTask {
 }
 
 /** From SIGTERM to SIGKILL where nobody states it, as in Mesos. */
-export const KILL_GRACE_MS_DEFAULT = 3000;
+const KILL_GRACE_MS_DEFAULT = 3000;
 /** Milliseconds between two tries to register. */
 const REGISTER_RETRY_MS = 1000;
 

@@ -16,7 +16,7 @@ import { identify, isAlive, type ProcessIdentity } from './process-table.ts';
 import { isTerminal } from './task-status.ts';
 
 /** Files of an agent in its work directory. */
-export const AGENT_CHECKPOINT = 'agent.json';
+const AGENT_CHECKPOINT = 'agent.json';
 const AGENT_IDENTITY = 'agent-process.json';
 
 export interface AgentProcessOptions {

@@ -10,9 +10,9 @@ import type { Clock, HttpTransport } from '../base/ports.ts';
 import type { CommandUri } from '../mesos/wire.ts';
 
 /** Bytes that one URI may bring. */
-export const FETCH_BYTES_MAX = 2 * 1024 * 1024 * 1024;
+const FETCH_BYTES_MAX = 2 * 1024 * 1024 * 1024;
 /** Milliseconds for one URI, unpacking included. */
-export const FETCH_DEADLINE_MS = 300_000;
+const FETCH_DEADLINE_MS = 300_000;
 const REDIRECTS_MAX = 5;
 const TAR_ERROR_BYTES_MAX = 4096;
 

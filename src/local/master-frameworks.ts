@@ -20,7 +20,7 @@ import { roleProblem } from './roles.ts';
 import type { SubscribeCall } from './scheduler-call.ts';
 import { hasCapability, isTerminal } from './task-status.ts';
 
-export const HEARTBEAT_INTERVAL_SECONDS = 15;
+const HEARTBEAT_INTERVAL_SECONDS = 15;
 /** Without them Mesos speaks an older form of resources, which the local one does not know. */
 const CAPABILITIES_NEEDED = ['MULTI_ROLE', 'RESERVATION_REFINEMENT'];
 

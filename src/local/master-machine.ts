@@ -48,9 +48,9 @@ export interface MasterMachineOptions {
 }
 
 /** Milliseconds between two allocations where nobody states it. */
-export const ALLOCATION_INTERVAL_MS_DEFAULT = 200;
-export const AGENT_PING_TIMEOUT_MS_DEFAULT = 1000;
-export const AGENT_PING_TIMEOUTS_MAX_DEFAULT = 3;
+const ALLOCATION_INTERVAL_MS_DEFAULT = 200;
+const AGENT_PING_TIMEOUT_MS_DEFAULT = 1000;
+const AGENT_PING_TIMEOUTS_MAX_DEFAULT = 3;
 
 export function createMasterMachine(options: MasterMachineOptions): MasterMachine {
   const { startedAt } = options;

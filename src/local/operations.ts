@@ -14,7 +14,7 @@ import {
 export type ResourceOperation = Exclude<Operation, { type: 'LAUNCH' }>;
 
 /** What `operation` takes away and what it puts there instead. */
-export function conversionOf(operation: ResourceOperation): {
+function conversionOf(operation: ResourceOperation): {
   readonly consumed: Resources;
   readonly converted: Resources;
 } {

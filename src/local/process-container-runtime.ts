@@ -43,7 +43,7 @@ const PATH_DEFAULT = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 /** What a task gets of the agent's own environment. */
 const INHERITED = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'];
 /** Variables that tell to which local Mesos and host a process belongs: they reach every process below. */
-export const MARKER_PREFIX = 'ETCD_MESOS_LOCAL_';
+const MARKER_PREFIX = 'ETCD_MESOS_LOCAL_';
 
 /** Why a task could not be started; its framework reads the message in the task's update. */
 export class ContainerError extends CodedError<'executor-start-failed' | 'bad-volume' | 'too-many-uris'> {}

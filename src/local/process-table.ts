@@ -26,7 +26,7 @@ const STOP_ROUNDS_MAX = 10;
 const END_ROUNDS_MAX = 50;
 
 /** `null` where there is no such process. */
-export function readProcess(pid: number): ProcessEntry | null {
+function readProcess(pid: number): ProcessEntry | null {
   let text: string;
   try {
     text = readFileSync(`/proc/${pid}/stat`, 'latin1');

@@ -20,7 +20,7 @@ export interface Unsupported {
 const NOT_IMPLEMENTED = '501 with its name; nothing of the request is done';
 const TASK_ERROR = 'TASK_ERROR, REASON_TASK_INVALID, with its name';
 
-export const UNSUPPORTED: readonly Unsupported[] = [
+const UNSUPPORTED: readonly Unsupported[] = [
   {
     what: 'Pods and the default executor: LAUNCH_GROUP',
     answer: NOT_IMPLEMENTED,

@@ -11,7 +11,7 @@ export type ClusterWork = Work & {
 };
 
 /** etcd itself gives a change up after 5 s and two elections; whoever ordered waits a little longer. */
-export const CLUSTER_WORK_MS_MAX = 8_000;
+const CLUSTER_WORK_MS_MAX = 8_000;
 
 interface Asked {
   readonly clock: Clock;

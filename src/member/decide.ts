@@ -260,10 +260,10 @@ export function phaseOf(view: MemberView, volumeProblem: boolean): SupervisorPha
 }
 
 /** The first restart follows at once, then these pauses double. */
-export const RESTART_FIRST_MS = 250;
-export const RESTART_LAST_MS = 30_000;
+const RESTART_FIRST_MS = 250;
+const RESTART_LAST_MS = 30_000;
 /** After serving this long an etcd counts as sound: its next end is a first one. */
-export const SOUND_MS = 60_000;
+const SOUND_MS = 60_000;
 
 export type ExitDecision =
   | { readonly kind: 'removed' }

@@ -48,7 +48,7 @@ export interface Holdings {
 }
 
 /** The floor is stored at most this often while it rises with every write. */
-export const FLOOR_MS = 2_000;
+const FLOOR_MS = 2_000;
 
 export function createHoldings(options: {
   readonly volume: MemberVolume;

@@ -26,11 +26,11 @@ export interface OrderLineOptions {
 }
 
 /** Receipts that are remembered, so that an order asked twice is answered twice and carried out once. */
-export const RECEIPTS_MAX = 64;
+const RECEIPTS_MAX = 64;
 /** Orders that wait for their turn. */
-export const ORDERS_WAITING_MAX = 16;
+const ORDERS_WAITING_MAX = 16;
 /** An order is answered in this time; its own limits (a stop's grace, a call to etcd) are shorter. */
-export const ORDER_MS_MAX = 630_000;
+const ORDER_MS_MAX = 630_000;
 
 export function createOrderLine(options: OrderLineOptions): OrderLine {
   const { clock, cluster, task } = options;

@@ -32,13 +32,13 @@ export interface ProberOptions {
 
 /** Pause between looks while something may be about to change, and once nothing does. */
 export const UNSETTLED_MS = 100;
-export const SETTLED_MS = 500;
+const SETTLED_MS = 500;
 /** How long after a change it is looked at closely. */
-export const UNSETTLED_FOR_MS = 5_000;
+const UNSETTLED_FOR_MS = 5_000;
 /** Local evidence needs no other member: an etcd that does not give it in this time is in trouble. */
-export const LOCAL_MS_MAX = 2_000;
+const LOCAL_MS_MAX = 2_000;
 /** The linearizable read hangs without a quorum; it runs beside the local looks, which never wait for it. */
-export const CONFIRM_MS_MAX = 1_000;
+const CONFIRM_MS_MAX = 1_000;
 /** Failed looks in a row until etcd counts as not answering. */
 const FAILURES_MAX = 2;
 

@@ -60,7 +60,7 @@ export interface RunnerOptions {
 const KILL_MS_MAX = 10_000;
 
 /** An etcd whose log does not tell when peers can reach it is taken to serve them after this long. */
-export const PEERS_MS_MAX = 1_500;
+const PEERS_MS_MAX = 1_500;
 
 export class RunnerError extends Error {
   override readonly name = 'RunnerError';

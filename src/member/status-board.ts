@@ -14,8 +14,8 @@ export interface StatusBoard {
 }
 
 /** Progress of the data alone wakes waiters at most this often: closely while a learner catches up. */
-export const PROGRESS_MS = 1_000;
-export const LEARNER_PROGRESS_MS = 250;
+const PROGRESS_MS = 1_000;
+const LEARNER_PROGRESS_MS = 250;
 
 export function createStatusBoard(clock: Clock): StatusBoard {
   let sequence = 1;

@@ -75,9 +75,9 @@ export interface SupervisorOptions {
 }
 
 /** How long etcd gets to end when a new directory takes its place, and when the task is killed. */
-export const STOP_GRACE_MS = 8_000;
+const STOP_GRACE_MS = 8_000;
 /** A volume that could not be opened is tried again after this. */
-export const VOLUME_RETRY_MS = 5_000;
+const VOLUME_RETRY_MS = 5_000;
 
 const NEVER = new AbortController().signal;
 

@@ -10,7 +10,7 @@ export interface MasterSource {
 }
 
 /** The port of a master whose address names none. */
-export const MASTER_PORT_DEFAULT = 5050;
+const MASTER_PORT_DEFAULT = 5050;
 
 /**
  * A source that always gives the same masters, from one address or several with commas between them. Any of

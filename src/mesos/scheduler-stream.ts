@@ -17,10 +17,10 @@ import type { SchedulerEvent } from './wire.ts';
 export const SCHEDULER_PATH = '/api/v1/scheduler';
 
 /** Heartbeats that may be missed, in intervals, until a master counts as lost. */
-export const SILENCE_INTERVALS = 2.5;
+const SILENCE_INTERVALS = 2.5;
 /** Milliseconds: bounds of the silence that is borne, whatever interval a master announces. */
-export const SILENCE_MS_MIN = 2000;
-export const SILENCE_MS_MAX = 120_000;
+const SILENCE_MS_MIN = 2000;
+const SILENCE_MS_MAX = 120_000;
 /** Milliseconds between heartbeats of a master that announces none; Mesos's own default. */
 const HEARTBEAT_MS_DEFAULT = 15_000;
 /** Milliseconds from the head of the answer to SUBSCRIBED. */

@@ -9,7 +9,7 @@ import {
 } from './options.ts';
 
 /** What an option has when nothing gives it, for people. */
-export function defaultOf(spec: OptionSpec<unknown>): string {
+function defaultOf(spec: OptionSpec<unknown>): string {
   return spec.initial === null ? (spec.otherwise ?? 'none') : spec.kind.format(spec.initial);
 }
 

@@ -3,9 +3,9 @@ import { formatSize } from './option-kinds.ts';
 import type { GivenOptions, OptionProblem, SchedulerOptions } from './options.ts';
 
 /** Disk that etcd's write-ahead log and raft snapshots may take beside the database. */
-export const LOG_ALLOWANCE_MB = 512;
+const LOG_ALLOWANCE_MB = 512;
 /** How often the database may lie on the disk at once: itself, one received from the leader, one defragmented. */
-export const DATABASE_COPIES = 3;
+const DATABASE_COPIES = 3;
 /** etcd's own default. */
 const QUOTA_BYTES_USUAL = 2 * 1024 ** 3;
 const QUOTA_BYTES_MIN = 16 * 1024 ** 2;

@@ -8,7 +8,7 @@ import { etcdId, slotName, uint64Text } from './identifiers.ts';
  * with compare-and-set. All else is observed anew. Never a secret in it.
  */
 export const RECORD_BYTES_MAX = 256 * 1024;
-export const RECORD_SCHEMA_VERSION = 1;
+const RECORD_SCHEMA_VERSION = 1;
 
 const wallMs = z.number();
 const position = z.strictObject({ term: uint64Text, index: uint64Text });
@@ -96,7 +96,7 @@ export const intentSchema = z.strictObject({
 });
 export type Intent = z.infer<typeof intentSchema>;
 
-export const epochSchema = z.strictObject({
+const epochSchema = z.strictObject({
   number: z.number().int().min(1),
   attempt: z.number().int().min(1),
   token: z.string().min(1),

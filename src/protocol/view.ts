@@ -9,7 +9,7 @@ import { SUPERVISOR_PHASES } from './member-status.ts';
 const wallMs = z.number();
 const port = z.number().int().min(0).max(65535);
 
-export const MEMBER_ROLES = ['voter', 'learner', 'none'] as const;
+const MEMBER_ROLES = ['voter', 'learner', 'none'] as const;
 export const CLUSTER_HEALTH_STATES = ['forming', 'healthy', 'degraded', 'quorum-lost', 'unknown'] as const;
 
 /** One seat of a slot: the one that holds its member, or its successor. A slot without a seat shows none of it. */
@@ -50,7 +50,7 @@ export const memberViewSchema = z.object({
 export type PublishedMember = z.infer<typeof memberViewSchema>;
 
 /** Why something that is wanted is not done. `code` is stable and kebab-case. */
-export const blockedViewSchema = z.object({
+const blockedViewSchema = z.object({
   code: z.string(),
   slot: z.string().nullable(),
   message: z.string(),

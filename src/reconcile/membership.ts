@@ -67,7 +67,7 @@ export function witnessesOf(pass: Pass): Witness[] {
 }
 
 /** Local evidence only: a member does not become ill because its cluster has no quorum. */
-export function isHealthy(witness: Witness): boolean {
+function isHealthy(witness: Witness): boolean {
   const { probe } = witness;
   const corrupt = probe.alarms.some(
     (alarm) => alarm.alarm === 'CORRUPT' && alarm.memberId === probe.memberId,

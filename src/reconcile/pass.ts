@@ -27,7 +27,7 @@ export type Draft<T> = T extends readonly (infer U)[]
 export type DraftSeat = Draft<Seat>;
 
 /** With nothing to wait for, the world is looked at again after this long. */
-export const IDLE_WAKE_MS = 5_000;
+const IDLE_WAKE_MS = 5_000;
 /** While something is going on. Events wake the loop earlier; this catches what sends none. */
 export const BUSY_WAKE_MS = 250;
 

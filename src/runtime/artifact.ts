@@ -42,7 +42,7 @@ export interface ArtifactOptions extends ArtifactParts {
 }
 
 /** The one folder of the archive. */
-export const ARTIFACT_FOLDER = 'etcd-mesos';
+const ARTIFACT_FOLDER = 'etcd-mesos';
 const PACK_TIMEOUT_MS = 10 * 60_000;
 /** Higher levels take several times as long for a hundredth of the size. */
 const GZIP_LEVEL = 6;

@@ -11,7 +11,7 @@ import { ArtifactError } from './artifact.ts';
 import { StartError } from './start-error.ts';
 
 /** With which code the program ends, and why; `docs/exit-codes.md` tells what to do about each. */
-export const EXIT = {
+const EXIT = {
   ok: 0,
   /** It ran and the answer is no: not healthy, not there yet, nobody answers. */
   failed: 1,

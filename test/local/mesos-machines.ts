@@ -100,7 +100,6 @@ export interface TestAnswer {
   readonly body: string;
 }
 
-export const PRINCIPAL = 'test-principal';
 const WALL_MS = 1_700_000_000_000;
 
 export function scalar(name: string, value: number, role = 'etcd'): Resource {

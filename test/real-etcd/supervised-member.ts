@@ -49,7 +49,7 @@ export interface Ended {
 
 const ENTRY = join(import.meta.dirname, '..', '..', 'src', 'cli', 'etcd-mesos.ts');
 export const TOKEN = 'token-1';
-export const key = createOrderKey().key;
+const key = createOrderKey().key;
 
 export async function createSupervisedMember(etcdBinary: string): Promise<SupervisedMember> {
   const sandbox = await mkdtemp(join(tmpdir(), 'etcd-mesos-member-'));

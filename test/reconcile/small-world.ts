@@ -29,7 +29,7 @@ export interface SmallMember {
   servesPeers: boolean;
 }
 
-export const SPEC: Spec = {
+const SPEC: Spec = {
   size: 3,
   bootstrapWindowMs: 5_000,
   unreachableTimeoutMs: 60_000,
@@ -40,7 +40,7 @@ export const SPEC: Spec = {
   etcd: { heartbeatIntervalMs: 100, electionTimeoutMs: 1000, quotaBytes: 2 ** 31, snapshotCount: 10_000 },
 };
 
-export function blankRecord(size: number): ClusterRecord {
+function blankRecord(size: number): ClusterRecord {
   return {
     schemaVersion: 1,
     cluster: 'cluster-1',

@@ -24,7 +24,7 @@ export function createSymbols(): Symbols {
 }
 
 /** What stands where a point in time stood: that there is one still matters. */
-export const TIME = '<time>';
+const TIME = '<time>';
 
 /** `value` with symbols for its ids and {@link TIME} for its times. Object keys are visited as they come. */
 export function normalise(value: Json, symbols: Symbols, key = ''): Json {
@@ -43,7 +43,7 @@ export function normalise(value: Json, symbols: Symbols, key = ''): Json {
 }
 
 /** Fields that hold a UUID's bytes in base64, as they are or below `value`. */
-export function isUuidKey(key: string): boolean {
+function isUuidKey(key: string): boolean {
   return key === 'uuid' || key === 'status_update_uuid';
 }
 

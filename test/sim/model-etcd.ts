@@ -594,7 +594,7 @@ function refused(refusal: Refusal): EtcdError {
 }
 
 /** As etcd derives it: the first eight bytes of SHA-1 over the peer URL and the token, or the time of an add. */
-export function memberIdOf(peerUrl: string, salt: string): string {
+function memberIdOf(peerUrl: string, salt: string): string {
   return idOf(createHash('sha1').update(peerUrl).update(salt).digest());
 }
 

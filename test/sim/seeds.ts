@@ -21,7 +21,7 @@ function explain(outcome: Outcome): string {
 }
 
 /** Seeds that every run tries. */
-export const SEEDS_END = 201;
+const SEEDS_END = 201;
 /** So many a test: a test that fails is near its seed. */
 export const SEEDS_A_TEST = 20;
 export const batches = (): number[] =>
