@@ -82,6 +82,8 @@ const SIZE = 3;
 const AGENTS = 5;
 /** For a phase in which dozens of schedulers die. */
 const PHASE_MS_MAX = 240_000;
+/** For all phases; far more than an idle machine of two cores takes. */
+const TEST_MS_MAX = 480_000;
 
 let directory = '';
 let cluster: LocalCluster;
@@ -111,7 +113,7 @@ afterEach(async ({ task }) => {
   else rmSync(directory, { recursive: true, force: true });
 });
 
-test('a scheduler that is killed around any of its actions is followed by one that ends at the same', async () => {
+test('whoever follows a killed scheduler ends at the same', { timeout: TEST_MS_MAX }, async () => {
   keeper = keepScheduler({
     directory: join(directory, 'scheduler'),
     points: ACTIONS.flatMap(pointsOf),
