@@ -8,7 +8,7 @@ import type { Resource } from '../mesos/wire.ts';
 import { taskIdOf } from '../protocol/identifiers.ts';
 import { peerUrlOf } from '../protocol/launch.ts';
 import type { EtcdMember, MemberStatus } from '../protocol/member-status.ts';
-import type { ClusterRecord, Leaving, Seat } from '../protocol/record.ts';
+import { type ClusterRecord, type Leaving, newEpoch, type Seat } from '../protocol/record.ts';
 import { tokenOf } from '../reconcile/formation.ts';
 import { type SchedulerConfig, SchedulerError } from './config.ts';
 import { type Ownership, ownerOf, readLabels } from './labels.ts';
@@ -230,17 +230,12 @@ function unborn(
   const attempt = 1 + Math.max(0, ...identities.map((identity) => identity.attempt));
   const { kept, spare } = onePerSlot(seats);
   return {
-    epoch: {
+    epoch: newEpoch({
       number,
       attempt,
       token: tokenOf(of.cluster, number, attempt, of.freshId),
-      source: { kind: 'bootstrap' },
-      phase: 'preparing',
       openedAtMs: of.wallMs,
-      waitedMs: 0,
-      members: [],
-      clusterId: null,
-    },
+    }),
     seats: kept,
     leaving: spare.map((seat) => leave(seat, 'its slot has another place', of.wallMs)),
   };

@@ -7,7 +7,7 @@ import { createOperatorClient, type OperatorClient } from '../mesos/operator-cli
 import { supervisorUrlOf } from '../protocol/launch.ts';
 import type { MemberStatus } from '../protocol/member-status.ts';
 import type { Members } from '../protocol/members-port.ts';
-import type { ClusterRecord, Seat } from '../protocol/record.ts';
+import { type ClusterRecord, newRecord, type Seat } from '../protocol/record.ts';
 import { type OrderKey, signOrder } from '../protocol/signature.ts';
 import { tokenOf } from '../reconcile/formation.ts';
 import {
@@ -99,27 +99,13 @@ function freshRecord(of: {
   readonly wallMs: number;
 }): ClusterRecord {
   const { config, cluster } = of;
-  return {
-    schemaVersion: 1,
+  return newRecord({
     cluster,
     framework: { name: config.framework.name, id: of.frameworkId },
-    generation: 1,
     size: config.spec.size,
-    epoch: {
-      number: 1,
-      attempt: 1,
-      token: tokenOf(cluster, 1, 1, cluster),
-      source: { kind: 'bootstrap' },
-      phase: 'preparing',
-      openedAtMs: of.wallMs,
-      waitedMs: 0,
-      members: [],
-      clusterId: null,
-    },
-    seats: [],
-    leaving: [],
-    intent: null,
-  };
+    token: tokenOf(cluster, 1, 1, cluster),
+    openedAtMs: of.wallMs,
+  });
 }
 
 /** What is under our name; `null` where the master refuses to tell. Waits for a master, and for its agents. */

@@ -136,6 +136,40 @@ export const recordSchema = z.strictObject({
 });
 export type ClusterRecord = z.infer<typeof recordSchema>;
 
+/** The record of a cluster that is about to be born. */
+export function newRecord(of: {
+  readonly cluster: string;
+  readonly framework: ClusterRecord['framework'];
+  readonly size: number;
+  readonly token: string;
+  readonly openedAtMs: number;
+}): ClusterRecord {
+  const { cluster, framework, size, token, openedAtMs } = of;
+  return {
+    schemaVersion: RECORD_SCHEMA_VERSION,
+    cluster,
+    framework,
+    generation: 1,
+    size,
+    epoch: newEpoch({ number: 1, attempt: 1, token, openedAtMs }),
+    seats: [],
+    leaving: [],
+    intent: null,
+  };
+}
+
+/** An epoch of which nothing was started yet. */
+export function newEpoch(of: Pick<Epoch, 'number' | 'attempt' | 'token' | 'openedAtMs'>): Epoch {
+  return {
+    ...of,
+    source: { kind: 'bootstrap' },
+    phase: 'preparing',
+    waitedMs: 0,
+    members: [],
+    clusterId: null,
+  };
+}
+
 /** Why a stored cluster record is not used, or not stored. */
 export class RecordError extends CodedError<'corrupt' | 'newer-schema' | 'too-large'> {}
 

@@ -1,6 +1,6 @@
 import type { SchedulerConfig } from '../../src/framework/config.ts';
 import type { Offer, Range, ReservationInfo, Resource } from '../../src/mesos/wire.ts';
-import type { ClusterRecord, Seat } from '../../src/protocol/record.ts';
+import { type ClusterRecord, newRecord, type Seat } from '../../src/protocol/record.ts';
 
 /** Values that the framework's tests are made of. */
 
@@ -57,25 +57,13 @@ export function seat(changes: Partial<Seat> = {}): Seat {
 
 export function record(changes: Partial<ClusterRecord> = {}): ClusterRecord {
   return {
-    schemaVersion: 1,
-    cluster: 'cluster-1',
-    framework: { name: 'etcd', id: 'framework-1' },
-    generation: 1,
-    size: 3,
-    epoch: {
-      number: 1,
-      attempt: 1,
+    ...newRecord({
+      cluster: 'cluster-1',
+      framework: { name: 'etcd', id: 'framework-1' },
+      size: 3,
       token: 'token',
-      source: { kind: 'bootstrap' },
-      phase: 'preparing',
       openedAtMs: 0,
-      waitedMs: 0,
-      members: [],
-      clusterId: null,
-    },
-    seats: [],
-    leaving: [],
-    intent: null,
+    }),
     ...changes,
   };
 }

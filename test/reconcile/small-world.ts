@@ -1,6 +1,6 @@
 import { peerUrlOf } from '../../src/protocol/launch.ts';
 import type { EtcdMember, MemberStatus, Probe } from '../../src/protocol/member-status.ts';
-import type { ClusterRecord, Seat, TaskEnd } from '../../src/protocol/record.ts';
+import { type ClusterRecord, newRecord, type Seat, type TaskEnd } from '../../src/protocol/record.ts';
 import { decide } from '../../src/reconcile/decide.ts';
 import type { Action, Decision, Want } from '../../src/reconcile/decision.ts';
 import type {
@@ -41,27 +41,13 @@ const SPEC: Spec = {
 };
 
 function blankRecord(size: number): ClusterRecord {
-  return {
-    schemaVersion: 1,
+  return newRecord({
     cluster: 'cluster-1',
     framework: { name: 'etcd', id: 'framework-1' },
-    generation: 1,
     size,
-    epoch: {
-      number: 1,
-      attempt: 1,
-      token: 'token-1',
-      source: { kind: 'bootstrap' },
-      phase: 'preparing',
-      openedAtMs: 0,
-      waitedMs: 0,
-      members: [],
-      clusterId: null,
-    },
-    seats: [],
-    leaving: [],
-    intent: null,
-  };
+    token: 'token-1',
+    openedAtMs: 0,
+  });
 }
 
 export class SmallWorld {

@@ -14,28 +14,12 @@ import type { SignedOrder } from '../../src/protocol/orders.ts';
 import { createSystemClock } from '../../src/runtime/clock.ts';
 import { type ClosableHttpTransport, createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { createMembersHttp } from '../../src/runtime/members-http.ts';
+import { status as statusWith } from '../framework/fake-master.ts';
 import { silentLogger } from '../silent-logger.ts';
 import { freePorts, until } from '../wait.ts';
 
 const clock = createSystemClock();
-const base: MemberStatus = {
-  protocol: 1,
-  build: 'test',
-  cluster: 'cluster-1',
-  slot: 'etcd-0',
-  seat: 'seat-1',
-  task: 'etcd-0__1',
-  sequence: 1,
-  phase: 'idle',
-  problem: null,
-  dataProblem: null,
-  fence: { epoch: 0, generation: 0 },
-  identity: null,
-  floor: null,
-  etcd: null,
-  probe: null,
-  warnings: [],
-};
+const base = statusWith({});
 
 /** A supervisor whose status is set by the test. */
 function createFakeSupervisor() {
