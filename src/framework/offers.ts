@@ -8,7 +8,7 @@ import { seatPlaced, seatRelaunched } from '../reconcile/seats.ts';
 import type { MemberResources, SchedulerConfig } from './config.ts';
 import { type Ownership, ownerOf, ownershipOf } from './labels.ts';
 import { createId, destroyId, reserveId, seatsOf, unreserveId } from './mesos-view.ts';
-import { type AgentOffer, type Judgement, most, place } from './placement.ts';
+import { type AgentOffer, type Judgement, most, type PlacementInput, place } from './placement.ts';
 import { countPorts } from './resources.ts';
 import { claimOf, labelledFor, offeredSeat, returnOf } from './seat-resources.ts';
 import { taskInfoOf } from './task-spec.ts';
@@ -22,8 +22,8 @@ export interface MatchInput {
   readonly config: SchedulerConfig;
   /** Base64 SPKI of the schedulers' public key. */
   readonly schedulerKey: string;
-  /** See `PlacementInput`. */
-  readonly shunned: ReadonlySet<string>;
+  /** See {@link PlacementInput}. */
+  readonly shunned: PlacementInput['shunned'];
   /** A UUID that names what this match makes. */
   readonly freshId: string;
   readonly wallMs: number;

@@ -63,8 +63,11 @@ export interface PlacementInput {
   readonly record: ClusterRecord;
   readonly need: MemberResources;
   readonly role: string;
-  /** Ids of agents on which a task did not come up lately: taken where there is no other. */
-  readonly shunned: ReadonlySet<string>;
+  /**
+   * By agent id: the ports of places on which no task came up lately. Such an agent is taken where there is no
+   * other, and other ports of it where there are any: somebody may hold them without having asked Mesos.
+   */
+  readonly shunned: ReadonlyMap<string, ReadonlySet<number>>;
 }
 
 /** One offer, judged for one slot. */
@@ -154,7 +157,7 @@ function shortages(offer: AgentOffer, input: Omit<PlacementInput, 'offers'>): re
     if (atLeast(have, amount)) return [];
     return [`${name}: ${amount}${unit} needed, ${have}${unit} free, ${round3(amount - have)}${unit} missing`];
   });
-  if (portsIn(offer, input.record) === null) {
+  if (portsIn(offer, input) === null) {
     const free = Math.max(0, ...offer.pools.map((pool) => countPorts(pool.ports)));
     problems.push(`ports: ${SEAT_PORTS} needed, ${free} free, ${Math.max(1, SEAT_PORTS - free)} missing`);
   }
@@ -172,22 +175,29 @@ function describeFree(offer: AgentOffer): string {
 }
 
 /** The ports for a seat: none that another seat at the same address has, even one that is on its way out. */
-function portsIn(offer: AgentOffer, record: ClusterRecord): { pool: Pool; ports: readonly number[] } | null {
+function portsIn(
+  offer: AgentOffer,
+  { record, shunned }: Pick<PlacementInput, 'record' | 'shunned'>,
+): { pool: Pool; ports: readonly number[] } | null {
   const taken = new Set(
     seatsOf(record)
       .filter((seat) => seat.host === offer.agent.host)
       .flatMap((seat) => Object.values(seat.ports)),
   );
-  for (const pool of offer.pools) {
-    const ports = lowestPorts(pool.ports, SEAT_PORTS, taken);
-    if (ports !== null) return { pool, ports };
+  const doubtful = shunned.get(offer.agent.id);
+  const avoided = doubtful === undefined ? [taken] : [new Set([...taken, ...doubtful]), taken];
+  for (const avoid of avoided) {
+    for (const pool of offer.pools) {
+      const ports = lowestPorts(pool.ports, SEAT_PORTS, avoid);
+      if (ports !== null) return { pool, ports };
+    }
   }
   return null;
 }
 
 function cutSeat(offer: AgentOffer, input: PlacementInput): Placement | null {
   const { need, role } = input;
-  const found = portsIn(offer, input.record);
+  const found = portsIn(offer, input);
   if (found === null) return null;
   const [peer = 0, client = 0, supervisor = 0] = found.ports;
   let pools = offer.pools;

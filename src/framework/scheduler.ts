@@ -15,7 +15,7 @@ import { createSchedulerConnection } from '../mesos/scheduler-connection.ts';
 import type { Call } from '../mesos/wire.ts';
 import { supervisorUrlOf } from '../protocol/launch.ts';
 import type { Members } from '../protocol/members-port.ts';
-import type { ClusterRecord } from '../protocol/record.ts';
+import type { ClusterRecord, Seat } from '../protocol/record.ts';
 import type { OrderKey } from '../protocol/signature.ts';
 import { decide } from '../reconcile/decide.ts';
 import type { Action, Decision } from '../reconcile/decision.ts';
@@ -38,7 +38,7 @@ import { observe } from './observe.ts';
 import { type InterestState, NO_INTEREST, nextInterest } from './offer-interest.ts';
 import { type Accept, type Capacity, type Match, matchOffers, straysOf, withCapacity } from './offers.ts';
 import { createOrderDesk, describeOrder, type OrderResult } from './orders.ts';
-import { type AgentOffer, agentOffersOf } from './placement.ts';
+import { type AgentOffer, agentOffersOf, type PlacementInput } from './placement.ts';
 import { createRecordKeeper } from './record-keeper.ts';
 import { NOTHING_MISSING, type ReleaseState, settleReleases } from './releases.ts';
 import type { SchedulerSnapshot } from './snapshot.ts';
@@ -89,10 +89,10 @@ const STORE_RETRY_MS = 1_000;
 const KILL_AGAIN_MS = 5_000;
 /** Where only offers can tell whether this is a first start, they are looked at for this long. */
 const LOOK_FOR_STRANGERS_MS = 3_000;
-/** An agent on which a launch came to nothing is the last choice for this long. */
+/** An agent on which no task came up is the last choice for this long. */
 const SHUN_MS = 1_800_000;
-/** Launches, and agents, whose time is remembered. */
-const LAUNCHES_MAX = 512;
+/** Launches, and other things, of which the newest are remembered. */
+const REMEMBERED_MAX = 512;
 
 export function createScheduler(options: SchedulerOptions): Scheduler {
   const { config, ports } = options;
@@ -122,8 +122,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   let trusted = true;
   const launchedAtMs = new Map<string, number>();
   const killedAtMs = new Map<string, number>();
-  /** By agent id: when a place there was given up because no task came up on it. Forgotten by a restart. */
-  const shunnedAtMs = new Map<string, number>();
+  /** Places that were given up because no task came up on them, by seat id. Forgotten by a restart. */
+  const shunnedPlaces = new Map<string, { readonly seat: Seat; readonly atMs: number }>();
   /** Calls about offers take effect in the order in which they were decided. */
   let offerCalls: Promise<void> = Promise.resolve();
 
@@ -260,7 +260,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       offers,
       config,
       schedulerKey: ports.orderKey.publicKey,
-      shunned: shunnedAgents(decision.record, startMs),
+      shunned: shunned(decision.record, startMs),
       freshId: ids.uuid(),
       wallMs: seen.wallMs,
     });
@@ -284,11 +284,16 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     return Math.min(...wakes);
   };
 
-  const shunnedAgents = (record: ClusterRecord, nowMs: number): ReadonlySet<string> => {
-    for (const { agentId, lost } of seatsOf(record)) {
-      if (lost?.cause === 'never-launched') remember(shunnedAtMs, agentId, nowMs);
+  const shunned = (record: ClusterRecord, nowMs: number): Shunned => {
+    for (const seat of seatsOf(record)) {
+      if (seat.lost?.cause === 'never-launched') remember(shunnedPlaces, seat.id, { seat, atMs: nowMs });
     }
-    return new Set([...shunnedAtMs].flatMap(([id, atMs]) => (nowMs - atMs < SHUN_MS ? [id] : [])));
+    const ports = new Map<string, Set<number>>();
+    for (const { seat, atMs } of shunnedPlaces.values()) {
+      if (nowMs - atMs >= SHUN_MS) continue;
+      ports.set(seat.agentId, new Set([...(ports.get(seat.agentId) ?? []), ...Object.values(seat.ports)]));
+    }
+    return ports;
   };
 
   /** Milliseconds until the look around is over. */
@@ -386,6 +391,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
 }
 
 const IGNORES_STRANGERS: BootstrapMode = 'new';
+
+type Shunned = PlacementInput['shunned'];
 
 /** Waits for all; the first that fails ends the others, and its error is the one that counts. */
 async function endTogether(ended: AbortController, parts: readonly Promise<void>[]): Promise<void> {
@@ -506,11 +513,11 @@ function launchedBy(call: Call & { type: 'ACCEPT' }): readonly string[] {
 }
 
 /** Remembers the newest; the oldest is forgotten when there are too many. */
-function remember(map: Map<string, number>, key: string, value: number): void {
+function remember<T>(map: Map<string, T>, key: string, value: T): void {
   map.delete(key);
   map.set(key, value);
   for (const oldest of map.keys()) {
-    if (map.size <= LAUNCHES_MAX) return;
+    if (map.size <= REMEMBERED_MAX) return;
     map.delete(oldest);
   }
 }

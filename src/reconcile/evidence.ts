@@ -1,7 +1,7 @@
 import { compareUint64 } from '../protocol/identifiers.ts';
 import type { LogPosition } from '../protocol/member-status.ts';
 import type { TaskEnd } from '../protocol/record.ts';
-import { type DraftSeat, evidenceOf, freshStatus, type Pass, viewOf } from './pass.ts';
+import { type DraftSeat, evidenceOf, freshStatus, type Pass, relaunchWaitMs, viewOf } from './pass.ts';
 
 /** A floor in the record may lag this many log entries behind: it is not worth a write for each. */
 const FLOOR_LAG_ENTRIES = 5_000n;
@@ -43,8 +43,10 @@ function foldTask(pass: Pass, seat: DraftSeat): void {
         seat.taskEnd = evidence.end;
         raiseFloor(pass, seat, 0n);
       }
-      // A place that is on offer whole is not absent: it only waits for its relaunch.
-      seat.absentMs = mesos.offered.get(seat.id)?.complete === true ? 0 : seat.absentMs + elapsedMs;
+      // A place that is on offer whole is not absent: it only waits for its relaunch. And before that is due,
+      // nobody has asked for the offer.
+      if (mesos.offered.get(seat.id)?.complete === true) seat.absentMs = 0;
+      else if (relaunchWaitMs(pass, seat) === 0) seat.absentMs += elapsedMs;
       if (seat.lost?.cause === 'unreachable' && mesos.offered.get(seat.id)?.volume === true) {
         if (!isBeingReplaced(pass, seat)) seat.lost = null;
       }
@@ -131,7 +133,7 @@ function outOfPatience(pass: Pass, seat: DraftSeat): DraftSeat['lost'] {
       const message = `its task ended ${seat.quickEnds} times soon after launch on ${seat.hostname}`;
       return { cause: 'never-launched', message: `${message}: ${seat.taskEnd?.message ?? ''}` };
     }
-    const patienceMs = seat.taskEnd === null ? spec.launchTimeoutMs : NEVER_STARTED_PATIENCE_MS;
+    const patienceMs = seat.taskEnd === null ? spec.launchTimeoutMs : offerPatienceMs(seat.taskEnd);
     const silentMs = seat.taskEnd === null ? silenceMs(pass, seat) : seat.absentMs;
     if (silentMs < patienceMs) return null;
     return {
@@ -152,13 +154,16 @@ function outOfPatience(pass: Pass, seat: DraftSeat): DraftSeat['lost'] {
 }
 
 /**
- * A place that never held data and whose task is over waits this long to be offered again. What is reserved there
- * after all is offered later, as a stray, and given back then.
+ * For how long a place that never held data and whose task is over may wait to be offered again. Where a task ran,
+ * something is reserved, and comes with the next round of offers; else perhaps nothing ever was. What is reserved
+ * there after all is offered later, as a stray, and given back then.
  */
-const NEVER_STARTED_PATIENCE_MS = 3_000;
+function offerPatienceMs({ standing }: TaskEnd): number {
+  return standing === 'ended' ? 10_000 : 3_000;
+}
 
-/** Launches that may end soon on a place without data; with the pauses between them they take a good minute. */
-const QUICK_ENDS_MAX = 8;
+/** Launches that may end soon on a place without data; with the pauses between them they take some 20 s. */
+const QUICK_ENDS_MAX = 6;
 
 /**
  * A host may lack what a task needs, or somebody may hold one of its ports. Where no supervisor comes up anywhere

@@ -83,6 +83,20 @@ export function seatsOf(pass: Pass, slot: string): DraftSeat[] {
   return pass.record.seats.filter((seat) => seat.slot === slot);
 }
 
+/** Milliseconds that are still to pass before an ended task is launched again; 0: none. */
+export function relaunchWaitMs(pass: Pass, seat: DraftSeat): number {
+  if (seat.taskEnd === null) return 0;
+  const delayMs = relaunchDelayMs(seat.quickEnds);
+  const waitedMs = pass.seen.wallMs - seat.taskEnd.atMs;
+  // Wall time only spaces the tries: after a jump back the wait is at most begun anew.
+  return waitedMs >= 0 && waitedMs < delayMs ? delayMs - waitedMs : 0;
+}
+
+/** The first two launches follow at once, then 1 s doubling to a minute. */
+function relaunchDelayMs(quickEnds: number): number {
+  return quickEnds < 2 ? 0 : Math.min(60_000, 1000 * 2 ** Math.min(quickEnds - 2, 6));
+}
+
 /** The slots that the target size asks for. */
 export function slotsOf(size: number): string[] {
   return Array.from({ length: size }, (_, index) => `etcd-${index}`);

@@ -9,6 +9,7 @@ import {
   freshStatus,
   order,
   type Pass,
+  relaunchWaitMs,
   seatById,
   seatsOf,
   slotsOf,
@@ -47,17 +48,15 @@ function isNeededAgain(pass: Pass, membership: Membership | null, seat: DraftSea
 function wantRelaunch(pass: Pass, seat: DraftSeat): void {
   const end = seat.taskEnd;
   if (end === null) return;
-  const delayMs = relaunchDelayMs(seat.quickEnds);
-  const waitedMs = pass.seen.wallMs - end.atMs;
-  // Wall time only spaces the tries: after a jump back the wait is at most begun anew.
-  if (waitedMs >= 0 && waitedMs < delayMs) {
+  const waitMs = relaunchWaitMs(pass, seat);
+  if (waitMs > 0) {
     block(
       pass,
       'launch-backs-off',
       seat.slot,
       `its task ended ${seat.quickEnds} times soon after launch: ${end.message}`,
     );
-    wakeWithin(pass, delayMs - waitedMs);
+    wakeWithin(pass, waitMs);
     return;
   }
   const reason = `its task is over: ${end.state}${end.message === '' ? '' : `, ${end.message}`}`;
@@ -71,11 +70,6 @@ function wantRelaunch(pass: Pass, seat: DraftSeat): void {
     );
     wakeWithin(pass, 1000);
   }
-}
-
-/** The first two launches follow at once, then 1 s doubling to a minute. */
-function relaunchDelayMs(quickEnds: number): number {
-  return quickEnds < 2 ? 0 : Math.min(60_000, 1000 * 2 ** Math.min(quickEnds - 2, 6));
 }
 
 /** Starts the etcd of a member that is listed and whose supervisor waits for the word (S4). */

@@ -20,7 +20,7 @@ function match(
   wants: readonly Want[],
   list: readonly Offer[],
   ours: ClusterRecord = record(),
-  shunned: readonly string[] = [],
+  shunned: ReadonlyMap<string, ReadonlySet<number>> = new Map(),
 ): Match {
   return matchOffers({
     wants,
@@ -28,7 +28,7 @@ function match(
     offers: agentOffersOf(list, ROLE),
     config: CONFIG,
     schedulerKey: 'a2V5',
-    shunned: new Set(shunned),
+    shunned,
     freshId: 'fresh',
     wallMs: 1000,
   });
@@ -105,10 +105,27 @@ describe('placing', () => {
   it('takes an agent on which a task did not come up lately only where there is no other', () => {
     const [, second] = offers(2);
     const list = [offer({ cpus: 64 }), second as Offer];
-    const hosts = (shunned: readonly string[]) =>
-      match(places.slice(0, 2), list, record(), shunned).record.seats.map((one) => one.hostname);
-    expect(hosts([])).toEqual(['agent-1', 'agent-2']);
-    expect(hosts(['S1'])).toEqual(['agent-2', 'agent-1']);
+    const placed = (shunned: ReadonlyMap<string, ReadonlySet<number>>) =>
+      match(places.slice(0, 2), list, record(), shunned).record.seats.map((one) => [
+        one.hostname,
+        one.ports.peer,
+      ]);
+    expect(placed(new Map())).toEqual([
+      ['agent-1', 31_000],
+      ['agent-2', 31_000],
+    ]);
+    // And there on other ports: somebody may hold one of those.
+    expect(placed(new Map([['S1', new Set([31_002])]]))).toEqual([
+      ['agent-2', 31_000],
+      ['agent-1', 31_003],
+    ]);
+  });
+
+  it('takes doubtful ports where there are no others', () => {
+    const list = [offer({ ports: [{ begin: 31_000, end: 31_002 }] })];
+    const shunned = new Map([['S1', new Set([31_002])]]);
+    const [only] = match(places.slice(0, 1), list, record(), shunned).record.seats;
+    expect(only?.ports).toEqual({ peer: 31_000, client: 31_001, supervisor: 31_002 });
   });
 
   it('refines what a role above ours has reserved, and reserves nothing twice', () => {
@@ -120,7 +137,7 @@ describe('placing', () => {
       offers: agentOffersOf([offer({ reservations: above })], config.framework.role),
       config,
       schedulerKey: 'a2V5',
-      shunned: new Set<string>(),
+      shunned: new Map(),
       freshId: 'fresh',
       wallMs: 0,
     };
@@ -298,7 +315,7 @@ describe('a placed seat', () => {
       offers: agentOffersOf([again], ROLE),
       config: CONFIG,
       schedulerKey: 'a2V5',
-      shunned: new Set<string>(),
+      shunned: new Map(),
       freshId: 'next',
       wallMs: 0,
     });

@@ -172,19 +172,30 @@ describe('a place on which no task comes up', () => {
   const lostOf = (world: SmallWorld) => world.record.seats.find(({ slot }) => slot === 'etcd-2')?.lost;
 
   it('is exchanged after many tries, where supervisors come up elsewhere', () => {
-    const world = failing(7);
+    const world = failing(5);
     world.step();
     expect(lostOf(world)).toBeNull();
-    const exchanged = failing(8);
+    const exchanged = failing(6);
     expect(exchanged.step().wants).toContainEqual(expect.objectContaining({ kind: 'place', slot: 'etcd-2' }));
     expect(lostOf(exchanged)).toEqual({
       cause: 'never-launched',
-      message: 'its task ended 8 times soon after launch on host-3: ended by the test',
+      message: 'its task ended 6 times soon after launch on host-3: ended by the test',
     });
   });
 
+  it('is not given up for its absence while its next try is not due', () => {
+    const world = failing(5);
+    world.offered.clear();
+    world.step(4_000);
+    world.step(3_000);
+    expect(world.last?.blocked.map(({ code }) => code)).toContain('launch-backs-off');
+    expect(world.seat('etcd-2')).toMatchObject({ absentMs: 0, lost: null });
+    for (let step = 0; step < 3; step += 1) world.step(4_000);
+    expect(lostOf(world)).toMatchObject({ cause: 'never-launched' });
+  });
+
   it('is kept where no other does any better', () => {
-    const world = failing(8);
+    const world = failing(6);
     for (const slot of ['etcd-0', 'etcd-1']) world.member(slot).up = false;
     world.step();
     expect(lostOf(world)).toBeNull();
