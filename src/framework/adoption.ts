@@ -106,8 +106,10 @@ function hiddenSeat(task: OperatorTask, owner: Ownership): FoundSeat {
   };
 }
 
+/** The newest status says who knows; but a task that went with its agent may have none that tells of that. */
 function endOf(task: OperatorTask): Seat['taskEnd'] {
-  const status = task.statuses?.at(-1) ?? { task_id: task.task_id, state: task.state };
+  const newest = task.statuses?.at(-1);
+  const status = newest?.state === task.state ? newest : { task_id: task.task_id, state: task.state };
   const evidence = evidenceOf(status, Math.round((status.timestamp ?? 0) * 1000));
   return evidence.kind === 'over' ? evidence.end : null;
 }

@@ -299,6 +299,16 @@ describe('a cluster whose record was lost', () => {
     });
   });
 
+  it('is adopted though a task went with an agent that is not there any more', async () => {
+    const { found, run, serve } = world();
+    const old = seat({ id: 'etcd-0-old', task: 'etcd-0__old', agentId: 'S9' });
+    const gone = { ...task(old), state: 'TASK_LOST' };
+    found({ tasks: { tasks: seats.map((one) => task(one)), completed_tasks: [gone] } });
+    serve(seats);
+    const { result } = await run();
+    expect(result?.record.seats.map(({ id }) => id)).toEqual(seats.map(({ id }) => id));
+  });
+
   it('gives a member whose last task nobody remembers a task to be denied', async () => {
     const { found, run, serve } = world();
     found({ tasks: { tasks: seats.slice(1).map((one) => task(one)) } });
