@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { etcdArguments } from '../src/etcd/arguments.ts';
@@ -9,6 +8,7 @@ import { createEtcdClient } from '../src/etcd/client.ts';
 import type { EtcdVersion } from '../src/etcd/versions.ts';
 import { etcdOptions } from '../src/protocol/etcd-options.ts';
 import { createSystemClock } from '../src/runtime/clock.ts';
+import { freePorts } from '../test/wait.ts';
 
 /**
  * What a practised operator would do by hand, without a pause for thought: the floor. Started with the very
@@ -180,12 +180,4 @@ export async function until(ask: (signal: AbortSignal) => Promise<boolean>): Pro
     await clock.sleep(POLL_MS);
   }
   throw new Error(`not within ${PATIENCE_MS} ms`, { cause: last });
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseEtcdVersion } from '../src/etcd/versions.ts';
@@ -11,6 +10,7 @@ import { type MemberStatus, memberStatusSchema } from '../src/protocol/member-st
 import { type PublishedMember, type PublishedView, publishedViewSchema } from '../src/protocol/view.ts';
 import { findEtcdProgram } from '../src/runtime/etcd-program.ts';
 import { startLocalCluster } from '../src/runtime/local.ts';
+import { freePorts } from '../test/wait.ts';
 import { createHandCluster, until, untilServes } from './by-hand.ts';
 import { type BenchResult, type Comparison, summarise } from './harness.ts';
 import type { Benchmark } from './main.ts';
@@ -80,7 +80,7 @@ async function byScheduler(): Promise<Record<Part, number>> {
     agents,
     program: [process.execPath, PROGRAM],
   });
-  const port = await freePort();
+  const [port = 0] = await freePorts(1);
   const api = `http://127.0.0.1:${port}`;
   let scheduler: ChildProcess | null = null;
   try {
@@ -198,12 +198,4 @@ async function seconds(work: () => Promise<void>): Promise<number> {
 
 async function settle(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  await once(server.close(), 'close');
-  return port;
 }
