@@ -1,15 +1,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { type ProcStat, parseProcStat } from '../base/proc-stat.ts';
 
-/** A process as `/proc` shows it. A pid alone names nobody for long: with its start it does. */
-export interface ProcessEntry {
+export interface ProcessEntry extends ProcStat {
   readonly pid: number;
-  readonly parentPid: number;
-  readonly groupId: number;
-  readonly sessionId: number;
-  /** `R`, `S`, `D`, `T` (stopped), `Z` (ended, not reaped) … */
-  readonly state: string;
-  /** Clock ticks from the machine's boot to the process's start. */
-  readonly startTicks: number;
 }
 
 /** A process that was once seen: gone when its pid is free or has another start. */
@@ -33,16 +26,7 @@ function readProcess(pid: number): ProcessEntry | null {
   } catch {
     return null;
   }
-  // The name in parentheses may hold anything, even `) S 1`: what follows the last parenthesis is plain.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return {
-    pid,
-    state: fields[0] ?? '',
-    parentPid: Number(fields[1]),
-    groupId: Number(fields[2]),
-    sessionId: Number(fields[3]),
-    startTicks: Number(fields[19]),
-  };
+  return { pid, ...parseProcStat(text) };
 }
 
 /** Every process of this machine that has not ended. */

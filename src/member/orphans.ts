@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, readlinkSync, statSync } from 'node:fs';
 import { describeError } from '../base/errors.ts';
 import type { Clock } from '../base/ports.ts';
+import { type ProcStat, parseProcStat } from '../base/proc-stat.ts';
 import { LAUNCH_VARIABLE } from '../protocol/launch.ts';
 import { MEMBER_VARIABLE, memberMark } from './death-pact.ts';
 import { type FoundProcess, OrphanError, type Orphans, type PortHolder } from './orphan-port.ts';
@@ -27,10 +28,11 @@ const LISTENING = '0A';
 export function createProcOrphans(options: ProcOrphansOptions): Orphans {
   return {
     async sweep(signal) {
-      const processes = readProcesses(options);
+      let processes = readProcesses(options);
       const killed: FoundProcess[] = [];
-      // Supervisors first: they would start their etcd again.
+      // Supervisors first: they would start their etcd again, and may have since they were looked for.
       for (const kind of ['supervisor', 'etcd'] as const) {
+        if (killed.length > 0) processes = readProcesses(options);
         const found = processes.filter((process) => process.kind === kind);
         for (const process of found) end(process, options);
         await vanished(found, options.clock, signal);
@@ -44,7 +46,7 @@ export function createProcOrphans(options: ProcOrphansOptions): Orphans {
 interface Seen extends FoundProcess {
   readonly kind: 'supervisor' | 'etcd' | 'other';
   /** Together with the id it names a process for good. */
-  readonly startedAt: string;
+  readonly startTicks: number;
 }
 
 function readProcesses(options: ProcOrphansOptions): readonly Seen[] {
@@ -58,12 +60,12 @@ function readProcesses(options: ProcOrphansOptions): readonly Seen[] {
 }
 
 function see(pid: number, options: ProcOrphansOptions): Seen {
-  const startedAt = statOf(pid).startedAt;
+  const { startTicks } = statOf(pid);
   const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8')
     .split('\0')
     .filter((word) => word !== '');
   const command = words.join(' ').slice(0, 300);
-  return { pid, command, startedAt, kind: kindOf(pid, words, options) };
+  return { pid, command, startTicks, kind: kindOf(pid, words, options) };
 }
 
 function kindOf(pid: number, words: readonly string[], options: ProcOrphansOptions): Seen['kind'] {
@@ -141,7 +143,7 @@ function portHolders(options: ProcOrphansOptions): readonly PortHolder[] {
 
 function end(process: Seen, options: ProcOrphansOptions): void {
   // Between the look and now the id may have gone to somebody else.
-  if (attempt(() => statOf(process.pid))?.startedAt !== process.startedAt) return;
+  if (attempt(() => statOf(process.pid))?.startTicks !== process.startTicks) return;
   try {
     options.kill(process.pid, 'SIGKILL');
   } catch (error) {
@@ -174,7 +176,7 @@ async function vanished(processes: readonly Seen[], clock: Clock, signal: AbortS
  */
 function isAlive(process: Seen): boolean {
   const now = attempt(() => statOf(process.pid));
-  if (now === null || now.startedAt !== process.startedAt) return false;
+  if (now === null || now.startTicks !== process.startTicks) return false;
   const threads = attempt(() => readdirSync(`/proc/${process.pid}/task`).length) ?? 0;
   return now.state !== 'Z' && now.state !== 'X' ? true : threads > 1;
 }
@@ -183,20 +185,13 @@ function ancestorsOf(pid: number): ReadonlySet<number> {
   const found = new Set<number>();
   for (let current = pid; current > 0 && !found.has(current); ) {
     found.add(current);
-    current = attempt(() => statOf(current).parent) ?? 0;
+    current = attempt(() => statOf(current).parentPid) ?? 0;
   }
   return found;
 }
 
-function statOf(pid: number): {
-  readonly state: string;
-  readonly parent: number;
-  readonly startedAt: string;
-} {
-  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  // The name, in brackets, may hold anything.
-  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return { state: fields[0] ?? '', parent: Number(fields[1] ?? 0), startedAt: fields[19] ?? '' };
+function statOf(pid: number): ProcStat {
+  return parseProcStat(readFileSync(`/proc/${pid}/stat`, 'latin1'));
 }
 
 function pids(): readonly number[] {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { link, readFile, unlink } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { StateStoreError } from '../base/ports.ts';
+import { parseProcStat } from '../base/proc-stat.ts';
 import { writeSynced } from '../member/durable-file.ts';
 
 /**
@@ -111,11 +112,9 @@ function held(path: string, { holder }: FoundHolder): StateStoreError {
 /** Clock ticks between boot and the start of a process, from /proc; `null` where there is no such process. */
 function startOf(pid: number): string | null {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The name is in parentheses and may hold anything: the fields are counted from behind it.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const { state, startTicks } = parseProcStat(readFileSync(`/proc/${pid}/stat`, 'latin1'));
     // A zombie holds nothing any more.
-    return fields[0] === 'Z' ? null : (fields[19] ?? null);
+    return state === 'Z' ? null : String(startTicks);
   } catch {
     return null;
   }

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { readProcessTable } from '../../src/local/process-table.ts';
 import { LAUNCH_VARIABLE, type Launch, peerUrlOf, supervisorUrlOf } from '../../src/protocol/launch.ts';
 import type { MemberStatus } from '../../src/protocol/member-status.ts';
 import type { OrderBody, Receipt } from '../../src/protocol/orders.ts';
@@ -187,10 +187,5 @@ export async function createSupervisedMember(etcdBinary: string): Promise<Superv
 
 /** A zombie is dead: whoever should have reaped it is not our matter. */
 export function isAlive(pid: number): boolean {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) !== 'Z';
-  } catch {
-    return false;
-  }
+  return readProcessTable().has(pid);
 }

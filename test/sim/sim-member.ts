@@ -1,7 +1,6 @@
 import type { Clock, Logger, ProcessExit, Processes, RunningProcess } from '../../src/base/ports.ts';
 import { parseEtcdVersion } from '../../src/etcd/versions.ts';
 import type { ContainerSpec } from '../../src/local/container-runtime.ts';
-import type { Orphans } from '../../src/member/orphan-port.ts';
 import { createSupervisor, type Supervisor } from '../../src/member/supervisor.ts';
 import { LAUNCH_VARIABLE, type Launch, launchSchema } from '../../src/protocol/launch.ts';
 import type { MemberStatus } from '../../src/protocol/member-status.ts';
@@ -12,6 +11,7 @@ import { createMortal } from './mortal.ts';
 import type { RandomStream } from './prng.ts';
 import type { TaskProcess } from './sim-containers.ts';
 import type { SimDisk } from './sim-disk.ts';
+import { createSimOrphans } from './sim-orphans.ts';
 
 /** A member's supervisor as a process of a simulated host. */
 export interface SimMember extends TaskProcess {
@@ -87,26 +87,7 @@ export function startSimMember(options: SimMemberOptions): SimMember {
     },
   };
 
-  /** What the previous task of the seat left running. */
-  const orphans: Orphans = {
-    sweep: async () => {
-      await clock.sleep(options.random.between(1, 30));
-      const killed: { pid: number; command: string }[] = [];
-      for (const other of options.members) {
-        if (other === self || other.host !== host || other.launch.seat !== launch.seat) continue;
-        other.kill({ orphan: false });
-        killed.push({ pid: 1, command: `supervisor of ${other.launch.task}` });
-      }
-      for (const process of [...etcd.running]) {
-        const { dataDirectory } = process.commandLine;
-        if (process.host !== host || !dataDirectory.startsWith(`${volumePath}/`)) continue;
-        process.kill('SIGKILL');
-        await process.exit;
-        killed.push({ pid: process.pid, command: `etcd on ${dataDirectory}` });
-      }
-      return { killed, foreign: [] };
-    },
-  };
+  const orphans = createSimOrphans({ ...options, launch, volumePath, self: () => self });
 
   const end = (result: ProcessExit) => {
     listening = false;
