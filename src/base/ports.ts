@@ -73,10 +73,14 @@ export interface StateStore {
   load(): Promise<StoredState | null>;
   /**
    * Durable when it resolves. `expectedVersion` is `null` for the first save.
-   * Rejects with code `conflict` when the stored version is another: somebody else has written.
+   * Rejects with code `conflict` when the stored version is another: somebody else has written; with `too-large`
+   * when there is more than a record may have.
    */
   save(bytes: Uint8Array, expectedVersion: string | null): Promise<string>;
-  /** Adds an entry to the log `kind`; the newest 200 are kept. */
+  /**
+   * Adds an entry to the log `kind`; the newest {@link LOG_ENTRIES_MAX} are kept. Rejects with code `too-large` when
+   * it has more than {@link LOG_ENTRY_BYTES_MAX} bytes as JSON text.
+   */
   append(kind: LogKind, entry: string): Promise<void>;
   /** Oldest first. */
   read(kind: LogKind): Promise<readonly string[]>;
@@ -88,6 +92,8 @@ export interface StoredState {
 export type LogKind = 'recoveries' | 'plans' | 'audit';
 /** Entries that a log of a state store keeps. */
 export const LOG_ENTRIES_MAX = 200;
+/** Bytes of one of them. */
+export const LOG_ENTRY_BYTES_MAX = 64 * 1024;
 
 /** Operating system processes. */
 export interface Processes {

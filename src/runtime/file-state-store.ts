@@ -1,7 +1,13 @@
 import { mkdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeError } from '../base/errors.ts';
-import { LOG_ENTRIES_MAX, type LogKind, type StateStore, StateStoreError } from '../base/ports.ts';
+import {
+  LOG_ENTRIES_MAX,
+  LOG_ENTRY_BYTES_MAX,
+  type LogKind,
+  type StateStore,
+  StateStoreError,
+} from '../base/ports.ts';
 import { DRAFT_SUFFIX, replaceFile, syncDirectory, writeSynced } from '../member/durable-file.ts';
 import { RECORD_BYTES_MAX } from '../protocol/record.ts';
 import { decodeStateFile, encodeStateFile, type StateFile } from './state-header.ts';
@@ -21,8 +27,6 @@ export interface FileStateStore extends StateStore {
 
 /** A log is rewritten to its newest {@link LOG_ENTRIES_MAX} entries when it has this many more. */
 const LOG_SLACK_ENTRIES = 50;
-/** Bytes of one log entry. */
-const ENTRY_BYTES_MAX = 64 * 1024;
 
 /**
  * Opens a directory, which is made where it is missing, for this process alone. Rejects with a
@@ -92,7 +96,7 @@ async function readIfThere(path: string): Promise<Buffer | null> {
 
 async function appendEntry(directory: string, kind: LogKind, entry: string): Promise<void> {
   const line = JSON.stringify(entry);
-  if (Buffer.byteLength(line) > ENTRY_BYTES_MAX) throw tooLarge(Buffer.byteLength(line));
+  if (Buffer.byteLength(line) > LOG_ENTRY_BYTES_MAX) throw tooLarge(Buffer.byteLength(line));
   const lines = await readLines(directory, kind);
   const path = join(directory, `${kind}.jsonl`);
   if (lines.length + 1 > LOG_ENTRIES_MAX + LOG_SLACK_ENTRIES) {

@@ -1,7 +1,9 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import { createFileVolume } from '../../src/member/file-volume.ts';
 import { createMemoryDisk } from '../sim/memory-volume.ts';
 import { identity, memberVolumeContract, owner } from './member-volume.ts';
@@ -24,6 +26,7 @@ describe('on the file system', () => {
       fillData: async (volume, epoch) =>
         void (await mkdir(join(volume.dataDirectory(epoch), 'member', 'wal'), { recursive: true })),
       lose: async () => await rm(directory, { recursive: true }),
+      spoilFence: async () => await writeFile(join(directory, 'fence.json'), '{'),
     };
   });
 
@@ -82,6 +85,29 @@ describe('on the file system', () => {
   });
 });
 
+/** Without room for a file system of its own a full one cannot be had: it takes root's rights, here and now. */
+const small = mkdtempSync(join(tmpdir(), 'etcd-mesos-small-'));
+const isMounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', small]).status === 0;
+afterAll(() => {
+  if (isMounted) spawnSync('umount', [small]);
+  rmSync(small, { recursive: true, force: true });
+});
+
+test.skipIf(!isMounted)('a full file system is told, and what was there stays', async () => {
+  const volume = createFileVolume(small);
+  await volume.open(owner);
+  await volume.createData(identity);
+  await volume.writeFence({ epoch: 1, generation: 1 });
+  const filler = join(volume.dataDirectory(1), 'filler');
+  await writeFile(filler, Buffer.alloc(1024 * 1024)).catch(() => {});
+  await expect(volume.writeFence({ epoch: 1, generation: 2 })).rejects.toMatchObject({ code: 'full' });
+  expect(await volume.readFence()).toEqual({ epoch: 1, generation: 1 });
+  expect(await volume.readIdentity()).toEqual(identity);
+  await rm(filler);
+  await volume.writeFence({ epoch: 1, generation: 3 });
+  expect(await volume.readFence()).toEqual({ epoch: 1, generation: 3 });
+});
+
 describe('in memory', () => {
   memberVolumeContract(async () => {
     const disk = createMemoryDisk();
@@ -89,6 +115,7 @@ describe('in memory', () => {
       connect: () => disk.connect(),
       fillData: async (_volume, epoch) => disk.setData(epoch, 'present'),
       lose: async () => disk.lose(),
+      spoilFence: async () => disk.corrupt(),
     };
   });
 

@@ -9,6 +9,8 @@ export interface VolumeFixture {
   fillData(volume: MemberVolume, epoch: number): Promise<void>;
   /** Takes the volume away. */
   lose(): Promise<void>;
+  /** The file of the fence holds what nobody wrote so. */
+  spoilFence(): Promise<void>;
 }
 
 export const owner: VolumeOwner = { volumeId: 'volume-1', cluster: 'cluster-1', slot: 'etcd-0' };
@@ -99,5 +101,31 @@ export function memberVolumeContract(create: () => Promise<VolumeFixture>): void
     await fixture.lose();
     await expect(fixture.connect().open(owner)).rejects.toMatchObject({ code: 'missing' });
     await expect(volume.writeFence({ epoch: 1, generation: 1 })).rejects.toMatchObject({ code: 'missing' });
+  });
+
+  test('what cannot be understood is an error and never absent; all else is read', async () => {
+    const fixture = await create();
+    const volume = fixture.connect();
+    await volume.open(owner);
+    await volume.writeFence({ epoch: 1, generation: 7 });
+    await volume.createData(identity);
+    await fixture.spoilFence();
+    await expect(fixture.connect().readFence()).rejects.toMatchObject({ code: 'corrupt' });
+    const next = fixture.connect();
+    await next.open(owner);
+    expect(await next.readIdentity()).toEqual(identity);
+  });
+
+  test('each epoch has a floor of its own, which a new identity of the same attempt leaves alone', async () => {
+    const volume = (await create()).connect();
+    await volume.open(owner);
+    await volume.createData(identity);
+    await volume.createData({ ...identity, epoch: 2, token: 'token-2' });
+    await volume.writeFloor(1, { term: '1', index: '5' });
+    await volume.writeFloor(2, { term: '2', index: '9' });
+    await volume.writeIdentity({ ...identity, started: true });
+    expect(await volume.readFloor(1)).toEqual({ term: '1', index: '5' });
+    expect(await volume.readFloor(2)).toEqual({ term: '2', index: '9' });
+    expect(await volume.readFloor(3)).toBeNull();
   });
 }

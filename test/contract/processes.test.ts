@@ -1,4 +1,4 @@
-import { describe } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import type { ProcessSpec } from '../../src/base/ports.ts';
 import { createProcesses } from '../../src/runtime/processes.ts';
 import { createMemoryProcesses, type ProgramContext } from '../sim/memory-processes.ts';
@@ -20,6 +20,36 @@ describe('of this machine', () => {
     longLine: shell('printf %0100000d 0'),
     settle: async (promise) => await promise,
   }));
+
+  test('it gets what its spec names and nothing of ours', async () => {
+    const lines: string[] = [];
+    const process = await createProcesses().start({
+      ...shell('pwd; env; cat'),
+      env: { PATH: '/usr/bin:/bin', OWN: 'x y' },
+      onLine: (line) => lines.push(line),
+    });
+    expect(await process.exit).toEqual({ code: 0, signal: null });
+    // The shell adds these itself.
+    const told = lines.filter((line) => !/^(PWD|OLDPWD|SHLVL|_)=/.test(line));
+    expect(told.toSorted()).toEqual(['/', 'OWN=x y', 'PATH=/usr/bin:/bin']);
+  });
+
+  test('what may not be run, and a directory that is not there, are typed errors', async () => {
+    const spec = shell('true');
+    const start = (changes: Partial<ProcessSpec>) => createProcesses().start({ ...spec, ...changes });
+    await expect(start({ command: import.meta.filename })).rejects.toMatchObject({ code: 'not-executable' });
+    await expect(start({ cwd: '/not/there' })).rejects.toMatchObject({ code: 'not-found' });
+  });
+
+  test('its end is told though a child of its own still holds its output', async () => {
+    const lines: string[] = [];
+    const process = await createProcesses().start({
+      ...shell('sleep 600 & echo $!'),
+      onLine: (line) => lines.push(line),
+    });
+    expect(await process.exit).toEqual({ code: 0, signal: null });
+    globalThis.process.kill(Number(lines[0]), 'SIGKILL');
+  });
 });
 
 describe('in memory', () => {

@@ -1,4 +1,10 @@
-import { LOG_ENTRIES_MAX, type LogKind, type StateStore, StateStoreError } from '../../src/base/ports.ts';
+import {
+  LOG_ENTRIES_MAX,
+  LOG_ENTRY_BYTES_MAX,
+  type LogKind,
+  type StateStore,
+  StateStoreError,
+} from '../../src/base/ports.ts';
 import { RECORD_BYTES_MAX } from '../../src/protocol/record.ts';
 
 /** A state store in memory that outlives the schedulers which use it, and can be told to fail. */
@@ -27,7 +33,9 @@ export function createMemoryStore(): MemoryStore {
     },
     load: () => {
       const bytes = history.at(-1);
-      return Promise.resolve(bytes === undefined ? null : { bytes, version: String(history.length) });
+      return Promise.resolve(
+        bytes === undefined ? null : { bytes: bytes.slice(), version: String(history.length) },
+      );
     },
     save: (bytes, expectedVersion) => {
       const how = failure;
@@ -45,6 +53,10 @@ export function createMemoryStore(): MemoryStore {
       return how === 'after' ? Promise.reject(unavailable()) : Promise.resolve(String(history.length));
     },
     append: (kind, entry) => {
+      const sizeBytes = Buffer.byteLength(JSON.stringify(entry));
+      if (sizeBytes > LOG_ENTRY_BYTES_MAX) {
+        return Promise.reject(new StateStoreError('too-large', `${sizeBytes} bytes are too many`));
+      }
       logs.set(kind, [...(logs.get(kind) ?? []), entry].slice(-LOG_ENTRIES_MAX));
       return Promise.resolve();
     },

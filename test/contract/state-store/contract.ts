@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { LOG_ENTRIES_MAX, type StateStore } from '../../../src/base/ports.ts';
+import { LOG_ENTRIES_MAX, LOG_ENTRY_BYTES_MAX, type StateStore } from '../../../src/base/ports.ts';
 import { RECORD_BYTES_MAX } from '../../../src/protocol/record.ts';
 
 /** What every state store keeps to. `reopen` gives a store on what the last one left. */
@@ -80,6 +80,25 @@ export function stateStoreContract(
       const save = store.save(new Uint8Array(RECORD_BYTES_MAX + 1), null);
       await expect(save).rejects.toMatchObject({ code: 'too-large' });
       expect(await store.load()).toBeNull();
+    });
+
+    it('keeps what it has to itself: neither what was given nor what is handed out changes it', async () => {
+      const { store } = await setUp();
+      const given = bytesOf('one');
+      const version = await store.save(given, null);
+      given.fill(0);
+      (await store.load())?.bytes.fill(0);
+      expect(await textOf(store)).toBe('one');
+      expect((await store.load())?.version).toBe(version);
+    });
+
+    it('refuses an entry of a log that is too long, and keeps the others', async () => {
+      const { store } = await setUp();
+      // In quotation marks, as JSON text has it.
+      const longest = 'x'.repeat(LOG_ENTRY_BYTES_MAX - 2);
+      await store.append('audit', longest);
+      await expect(store.append('audit', `${longest}x`)).rejects.toMatchObject({ code: 'too-large' });
+      expect(await store.read('audit')).toEqual([longest]);
     });
 
     it('keeps the newest entries of a log, in their order, each log for itself', async () => {
