@@ -27,6 +27,21 @@ export function etcdClientContract(start: (size: number) => Promise<PlainCluster
     return member;
   };
 
+  /** Asks until the gate, which depends on how long the cluster has stood, is open; nothing else may refuse. */
+  const addedLearner = async (peerUrl: string): Promise<string> => {
+    const refusals = new Set<string>();
+    const { memberId } = await until('the add is accepted', 20_000, async () => {
+      try {
+        return await at(0).client.memberAddLearner(peerUrl, within(3000));
+      } catch (error) {
+        refusals.add(error instanceof EtcdError ? error.code : String(error));
+        return null;
+      }
+    });
+    expect([...refusals].filter((code) => code !== 'unhealthy-cluster')).toEqual([]);
+    return memberId;
+  };
+
   describe('a cluster of three', () => {
     beforeAll(async () => {
       cluster = await start(3);
@@ -58,17 +73,7 @@ export function etcdClientContract(start: (size: number) => Promise<PlainCluster
     test('a learner is added after five seconds, promoted when it is level, and removed with exit code 0', async () => {
       const [peer = 0, client = 0] = await freePorts(2);
       const peerUrl = `http://127.0.0.1:${peer}`;
-      const refusals = new Set<string>();
-      const { memberId } = await until('the add is accepted', 20_000, async () => {
-        try {
-          return await at(0).client.memberAddLearner(peerUrl, within(3000));
-        } catch (error) {
-          refusals.add(error instanceof EtcdError ? error.code : String(error));
-          return null;
-        }
-      });
-      // The gate depends on how long the cluster has stood; nothing but the gate may have refused.
-      expect([...refusals].filter((code) => code !== 'unhealthy-cluster')).toEqual([]);
+      const memberId = await addedLearner(peerUrl);
       expect(await codeOf(at(1).client.memberAddLearner(peerUrl, within(3000)))).toMatch(
         /peer-url-exists|member-exists/,
       );
@@ -165,20 +170,10 @@ export function etcdClientContract(start: (size: number) => Promise<PlainCluster
     afterAll(async () => await cluster.close());
 
     test('nobody is added until every voter has been connected for five seconds', async () => {
-      const refusals = new Set<string>();
       await formed(cluster);
-      const peerUrl = await unusedPeerUrl();
-      const { memberId } = await until('the add is accepted', 20_000, async () => {
-        try {
-          return await at(0).client.memberAddLearner(peerUrl, within(3000));
-        } catch (error) {
-          refusals.add(error instanceof EtcdError ? error.code : String(error));
-          return null;
-        }
-      });
+      const memberId = await addedLearner(await unusedPeerUrl());
       const youngestMs = Math.max(...cluster.members.map(({ startedAtMs }) => startedAtMs));
       expect(clock.monotonicMs() - youngestMs).toBeGreaterThanOrEqual(4_500);
-      expect([...refusals].filter((code) => code !== 'unhealthy-cluster')).toEqual([]);
       expect(await codeOf(at(1).client.moveLeader(memberId, within(2000)))).not.toBe('done');
       expect(await codeOf(at(2).client.memberRemove(memberId, within(5000)))).toBe('done');
     });
