@@ -252,13 +252,15 @@ function nurse(
     return;
   }
   const dead = removing !== undefined && !membership.set.healthy.has(removing.id);
-  if (!isLevelWithLeader(membership, addSeat) && !dead) return;
+  const level = isLevelWithLeader(membership, addSeat);
+  if (!level && !dead) return;
   // An only voter cannot go first, nor one that is needed while another is dead: then, for a moment, its
   // successor votes beside it.
   if (removing !== undefined && objectionToRemoval(membership.set, removing.id) === null) {
     remove(pass, membership, intent, removing, intent.reason);
     return;
   }
+  if (!level) return;
   const objection = objectionToPromotion(membership.set, adding.id);
   if (objection !== null) block(pass, 'unsafe', intent.slot, `not promoted: ${objection}`);
   else {
