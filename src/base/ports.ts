@@ -84,16 +84,37 @@ export interface StateStore {
   append(kind: LogKind, entry: string): Promise<void>;
   /** Oldest first. */
   read(kind: LogKind): Promise<readonly string[]>;
+  /** Forgets record and logs for good: the next {@link load} gives `null`. Safe to repeat. */
+  clear(): Promise<void>;
 }
 export interface StoredState {
   readonly bytes: Uint8Array;
   readonly version: string;
 }
-export type LogKind = 'recoveries' | 'plans' | 'audit';
+export const LOG_KINDS = ['recoveries', 'plans', 'audit'] as const;
+export type LogKind = (typeof LOG_KINDS)[number];
 /** Entries that a log of a state store keeps. */
 export const LOG_ENTRIES_MAX = 200;
 /** Bytes of one of them. */
 export const LOG_ENTRY_BYTES_MAX = 64 * 1024;
+
+/** Which of several schedulers acts. */
+export interface Leadership {
+  /**
+   * Resolves when this process leads; until then it stands by. Rejects when `signal` aborts. May be called again
+   * once the term it gave is over.
+   */
+  lead(signal: AbortSignal): Promise<LeadershipTerm>;
+  /** Base URL of the API of the scheduler that leads now, by the newest word; `null` where none is known. */
+  leaderUrl(): string | null;
+}
+/** The time for which one process leads. */
+export interface LeadershipTerm {
+  /** Aborts as soon as it is not certain any more that we lead: nothing may be begun from then on. */
+  readonly over: AbortSignal;
+  /** Gives it up, so that another need not wait for our session to end. */
+  resign(): Promise<void>;
+}
 
 /** Operating system processes. */
 export interface Processes {

@@ -8,7 +8,13 @@ import type { Resource } from '../mesos/wire.ts';
 import { taskIdOf } from '../protocol/identifiers.ts';
 import { peerUrlOf } from '../protocol/launch.ts';
 import type { EtcdMember, MemberStatus } from '../protocol/member-status.ts';
-import { type ClusterRecord, type Leaving, newEpoch, type Seat } from '../protocol/record.ts';
+import {
+  type ClusterRecord,
+  type Leaving,
+  newEpoch,
+  RECORD_SCHEMA_VERSION,
+  type Seat,
+} from '../protocol/record.ts';
 import { tokenOf } from '../reconcile/formation.ts';
 import { type SchedulerConfig, SchedulerError } from './config.ts';
 import { type Ownership, ownerOf, readLabels } from './labels.ts';
@@ -158,6 +164,10 @@ function bareSeat(found: FoundSeat, as: { pinned: Seat['pinned']; wallMs: number
     host: found.host,
     ports: { peer, client, supervisor },
     volumeId: volume?.disk?.persistence?.id ?? owner.seat,
+    storage: 'persistent',
+    wal: null,
+    nameShare: null,
+    nameTask: null,
     resources: { cpus: sum(resources, 'cpus'), memMb: sum(resources, 'mem'), diskMb: sum(resources, 'disk') },
     // A seat whose last task nobody remembers gets the name of one that never was: the master denies it.
     task: task?.task_id.value ?? taskIdOf(owner.slot, `forgotten-${owner.seat}`),
@@ -202,12 +212,13 @@ export function adoptRecord(input: {
   const cluster = findings.seats[0]?.owner.cluster ?? '';
   const generation = 1 + Math.max(0, ...[...statuses.values()].map((status) => status.fence.generation));
   const common = {
-    schemaVersion: 1 as const,
+    schemaVersion: RECORD_SCHEMA_VERSION,
     cluster,
     framework: { name: config.framework.name, id: frameworkIdOf(findings) },
     generation,
     size: config.spec.size,
     intent: null,
+    uninstall: null,
   };
   if (started.length === 0) {
     const silent = seats.filter((seat) => !statuses.has(seat.id));

@@ -8,7 +8,7 @@ import { etcdId, slotName, uint64Text } from './identifiers.ts';
  * with compare-and-set. All else is observed anew. Never a secret in it.
  */
 export const RECORD_BYTES_MAX = 256 * 1024;
-const RECORD_SCHEMA_VERSION = 1;
+export const RECORD_SCHEMA_VERSION = 2 as const;
 
 const wallMs = z.number();
 const position = z.strictObject({ term: uint64Text, index: uint64Text });
@@ -47,7 +47,19 @@ export const seatSchema = z.strictObject({
   host: z.string().min(1),
   ports: z.strictObject({ peer: z.number().int(), client: z.number().int(), supervisor: z.number().int() }),
   volumeId: z.string().min(1),
+  /**
+   * `persistent`: on volumes that are reserved and outlive its tasks. `sandbox`: in the task's sandbox, which ends
+   * with it, and nothing is reserved.
+   */
+  storage: z.enum(['persistent', 'sandbox']),
+  /** A volume of its own for etcd's log; `null`: the log lies beside the database. */
+  wal: z.strictObject({ volumeId: z.string().min(1), diskMb: z.number() }).nullable(),
+  /** What the member's own task is given. */
   resources: z.strictObject({ cpus: z.number(), memMb: z.number(), diskMb: z.number() }),
+  /** What is reserved beside it for the name task; `null`: the seat has none. */
+  nameShare: z.strictObject({ cpus: z.number(), memMb: z.number() }).nullable(),
+  /** The task that stands for the client port in DNS while the member serves; `null`: never launched or over. */
+  nameTask: z.strictObject({ task: z.string().min(1), launchedAtMs: wallMs }).nullable(),
   /** The newest task on it. Its end is stored before it is acknowledged. */
   task: z.string().min(1),
   taskEnd: taskEndSchema.nullable(),
@@ -71,10 +83,21 @@ export const seatSchema = z.strictObject({
     .nullable(),
   /** Milliseconds of monotonic time with fresh evidence that the task is away. */
   absentMs: z.number().min(0),
-  /** Why this seat cannot serve its member any more; ends in L2. Only `unreachable` can be taken back. */
+  /**
+   * Why this seat cannot serve its member any more; ends in L2. Only `unreachable` and `maintenance` can be taken
+   * back; with these two the member may serve until its successor votes.
+   */
   lost: z
     .strictObject({
-      cause: z.enum(['unreachable', 'task-gone', 'agent-gone', 'volume-gone', 'data', 'never-launched']),
+      cause: z.enum([
+        'unreachable',
+        'maintenance',
+        'task-gone',
+        'agent-gone',
+        'volume-gone',
+        'data',
+        'never-launched',
+      ]),
       message: z.string().min(1),
     })
     .nullable(),
@@ -105,8 +128,12 @@ const epochSchema = z.strictObject({
     /** What ran before this record was made. */
     z.strictObject({ kind: z.literal('adopted') }),
   ]),
-  /** S5: `go` is stored before the first start order; `formed` when a quorum reported one cluster id. */
-  phase: z.enum(['preparing', 'go', 'formed']),
+  /**
+   * S5: `go` is stored before the first start order; `formed` when a quorum reported one cluster id. `adopting`:
+   * its places were found without tasks; which cluster they hold is read from their volumes once supervisors run
+   * on them, and until then nothing is prepared or started.
+   */
+  phase: z.enum(['adopting', 'preparing', 'go', 'formed']),
   openedAtMs: wallMs,
   /** Milliseconds for which a quorum of the target was prepared and the rest was waited for; after `go`, since it. */
   waitedMs: z.number().min(0),
@@ -133,6 +160,15 @@ export const recordSchema = z.strictObject({
   seats: z.array(seatSchema).max(32),
   leaving: z.array(leavingSchema).max(256),
   intent: intentSchema.nullable(),
+  /** The cluster is being given up; never taken back. `null`: it is not. */
+  uninstall: z
+    .strictObject({
+      askedAtMs: wallMs,
+      by: z.enum(['environment', 'operator']),
+      /** Somebody said that the data may go, or an archive holds it. Until then no member is touched. */
+      confirmed: z.boolean(),
+    })
+    .nullable(),
 });
 export type ClusterRecord = z.infer<typeof recordSchema>;
 
@@ -155,6 +191,7 @@ export function newRecord(of: {
     seats: [],
     leaving: [],
     intent: null,
+    uninstall: null,
   };
 }
 
@@ -192,7 +229,7 @@ export function parseRecord(bytes: Uint8Array): ClusterRecord {
       { hint: 'Start the newer etcd-mesos again: it is not rewritten by an older one.' },
     );
   }
-  const parsed = recordSchema.safeParse(json);
+  const parsed = recordSchema.safeParse(version === 1 ? migratedFrom1(json) : json);
   if (!parsed.success) {
     throw new RecordError(
       'corrupt',
@@ -203,6 +240,29 @@ export function parseRecord(bytes: Uint8Array): ClusterRecord {
     );
   }
   return parsed.data;
+}
+
+/** Schema 1 had no name tasks, no volumes for the log, no sandbox storage and no uninstall. */
+function migratedFrom1(json: unknown): unknown {
+  const old = json as { seats?: unknown; leaving?: unknown };
+  const added = { storage: 'persistent', wal: null, nameShare: null, nameTask: null };
+  const withAdded = (seat: unknown): unknown => (isObject(seat) ? { ...seat, ...added } : seat);
+  const { seats, leaving } = old;
+  return {
+    ...old,
+    schemaVersion: RECORD_SCHEMA_VERSION,
+    seats: Array.isArray(seats) ? seats.map(withAdded) : seats,
+    leaving: Array.isArray(leaving)
+      ? leaving.map((entry: unknown) =>
+          isObject(entry) ? { ...entry, seat: withAdded(entry['seat']) } : entry,
+        )
+      : leaving,
+    uninstall: null,
+  };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** The bytes to store. Throws a {@link RecordError} `too-large`. */

@@ -133,7 +133,7 @@ export const publishedViewSchema = z.object({
     .object({
       number: z.number().int().min(1),
       attempt: z.number().int().min(1),
-      phase: z.enum(['preparing', 'go', 'formed']),
+      phase: z.enum(['adopting', 'preparing', 'go', 'formed']),
       /** etcd's cluster id, hex; `null` until formed. */
       clusterId: z.string().nullable(),
     })

@@ -5,13 +5,14 @@ import type { ClusterRecord, Seat } from '../protocol/record.ts';
 /** A seat as placement makes it: everything but what only time tells. */
 export type PlacedSeat = Omit<
   Seat,
-  'taskEnd' | 'launches' | 'launchedAtMs' | 'quickEnds' | 'data' | 'absentMs' | 'lost'
+  'nameTask' | 'taskEnd' | 'launches' | 'launchedAtMs' | 'quickEnds' | 'data' | 'absentMs' | 'lost'
 >;
 
 /** Adds a seat whose task is about to be launched for the first time. */
 export function seatPlaced(record: ClusterRecord, placed: PlacedSeat, atMs: number): ClusterRecord {
   const seat: Seat = {
     ...placed,
+    nameTask: null,
     taskEnd: null,
     launches: 1,
     launchedAtMs: atMs,

@@ -1,9 +1,10 @@
-import { mkdir, readFile, unlink } from 'node:fs/promises';
+import { mkdir, readFile, rm, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describeError } from '../base/errors.ts';
 import {
   LOG_ENTRIES_MAX,
   LOG_ENTRY_BYTES_MAX,
+  LOG_KINDS,
   type LogKind,
   type StateStore,
   StateStoreError,
@@ -68,6 +69,13 @@ export async function openFileStateStore(directory: string): Promise<FileStateSt
       }),
     append: (kind, entry) => inTurn(() => appendEntry(directory, kind, entry)),
     read: (kind) => inTurn(async () => (await readLines(directory, kind)).slice(-LOG_ENTRIES_MAX)),
+    clear: () =>
+      inTurn(async () => {
+        // The record goes last: what is left after a crash still says whose the logs are.
+        for (const kind of LOG_KINDS) await rm(join(directory, `${kind}.jsonl`), { force: true });
+        await rm(recordPath, { force: true });
+        await syncDirectory(directory);
+      }),
     close: async () => {
       await last;
       if (closed) return;

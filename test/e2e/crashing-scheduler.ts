@@ -64,6 +64,7 @@ function dyingStore(store: SchedulerPorts['store']): SchedulerPorts['store'] {
     },
     append: (kind, entry) => store.append(kind, entry),
     read: (kind) => store.read(kind),
+    clear: () => store.clear(),
   };
 }
 

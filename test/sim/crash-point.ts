@@ -63,6 +63,7 @@ export function createCrashPoint(kill: (why: string) => void): CrashPoint {
       save: (bytes, expectedVersion) => at('save', () => store.save(bytes, expectedVersion)),
       append: (kind, entry) => at('append', () => store.append(kind, entry)),
       read: (kind) => store.read(kind),
+      clear: () => at('clear', () => store.clear()),
     }),
     transport: (transport) => ({
       request: (request) => {

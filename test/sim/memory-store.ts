@@ -19,10 +19,12 @@ export interface MemoryStore extends StateStore {
 
 export function createMemoryStore(): MemoryStore {
   const history: Uint8Array[] = [];
+  /** Saves that a `clear` has forgotten. */
+  let forgotten = 0;
   const logs = new Map<LogKind, readonly string[]>();
   let failure: 'before' | 'after' | null = null;
   let listener = (_bytes: Uint8Array): void => {};
-  const version = (): string | null => (history.length === 0 ? null : String(history.length));
+  const version = (): string | null => (history.length === forgotten ? null : String(history.length));
   return {
     history,
     failNext: (how) => {
@@ -32,7 +34,7 @@ export function createMemoryStore(): MemoryStore {
       listener = next;
     },
     load: () => {
-      const bytes = history.at(-1);
+      const bytes = history.length === forgotten ? undefined : history.at(-1);
       return Promise.resolve(
         bytes === undefined ? null : { bytes: bytes.slice(), version: String(history.length) },
       );
@@ -61,6 +63,11 @@ export function createMemoryStore(): MemoryStore {
       return Promise.resolve();
     },
     read: (kind) => Promise.resolve(logs.get(kind) ?? []),
+    clear: () => {
+      forgotten = history.length;
+      logs.clear();
+      return Promise.resolve();
+    },
   };
 }
 

@@ -51,6 +51,20 @@ export function stateStoreContract(
       expect(await store.load()).toBeNull();
     });
 
+    it('forgets all when it is cleared, as often as wanted, and begins anew', async () => {
+      const { store, reopen } = await setUp();
+      const first = await store.save(bytesOf('one'), null);
+      await store.save(bytesOf('two'), first);
+      await store.append('audit', 'entry');
+      await store.clear();
+      await store.clear();
+      const again = await reopen();
+      expect(await again.load()).toBeNull();
+      expect(await again.read('audit')).toEqual([]);
+      await again.save(bytesOf('new'), null);
+      expect(await textOf(again)).toBe('new');
+    });
+
     it('lets one of two savers with the same version win', async () => {
       const { store } = await setUp();
       const first = await store.save(bytesOf('one'), null);
