@@ -11,6 +11,8 @@ export interface ProjectFile {
 export const projectRoot = path.resolve(import.meta.dirname, '../..');
 
 const TOP_FOLDERS = ['.ci', 'bench', 'docker', 'docs', 'package', 'scripts', 'src', 'test'];
+/** Files at the top that nobody writes; `.git` is one in a worktree. */
+const NOT_WRITTEN = ['package-lock.json', '.git'];
 /** Recorded by others, byte for byte. */
 const RECORDED = 'test/data';
 const BINARY = /\.(png|gz|db|snap|wal|bin)$/;
@@ -19,7 +21,7 @@ const BINARY = /\.(png|gz|db|snap|wal|bin)$/;
 export function readProject(root = projectRoot): readonly ProjectFile[] {
   const paths = readdirSync(root, { withFileTypes: true })
     .flatMap((entry) => {
-      if (entry.isFile()) return entry.name === 'package-lock.json' ? [] : [entry.name];
+      if (entry.isFile()) return NOT_WRITTEN.includes(entry.name) ? [] : [entry.name];
       return TOP_FOLDERS.includes(entry.name) ? filesBelow(root, entry.name) : [];
     })
     .filter((file) => !file.startsWith(`${RECORDED}/`) && !BINARY.test(file) && !file.endsWith('.log'))
