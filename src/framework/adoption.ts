@@ -17,7 +17,8 @@ import {
 } from '../protocol/record.ts';
 import { tokenOf } from '../reconcile/formation.ts';
 import { type SchedulerConfig, SchedulerError } from './config.ts';
-import { type Ownership, ownerOf, readLabels } from './labels.ts';
+import { type Ownership, ownerOf, readLabels, readLayout } from './labels.ts';
+import { rounded } from './resources.ts';
 import { evidenceOf } from './task-evidence.ts';
 
 /** Making a record out of what is found in Mesos and what the supervisors say. Pure. */
@@ -140,7 +141,7 @@ export function adoptableSeats(
     const slots = hidden.map((found) => `${found.owner.slot} on agent ${found.agentId}`).join(', ');
     throw refuse(`tasks on agents that the master does not see at present: ${slots}`);
   }
-  const incomplete = findings.seats.filter((found) => portsOf(found.resources).length < 3);
+  const incomplete = findings.seats.filter((found) => portsOf(found) === null);
   if (incomplete.length > 0) {
     throw refuse(
       `reservations without three ports: ${incomplete.map((found) => found.owner.seat).join(', ')}`,
@@ -151,7 +152,7 @@ export function adoptableSeats(
 
 function bareSeat(found: FoundSeat, as: { pinned: Seat['pinned']; wallMs: number }): Seat {
   const { owner, resources } = found;
-  const [peer = 0, client = 0, supervisor = 0] = portsOf(resources);
+  const nameShare = layoutOf(resources)?.nameShare ?? null;
   const task = found.live ?? found.ended;
   const volume = resources.find((resource) => resource.disk?.persistence !== undefined);
   return {
@@ -162,13 +163,17 @@ function bareSeat(found: FoundSeat, as: { pinned: Seat['pinned']; wallMs: number
     hostname: found.hostname,
     zone: found.zone,
     host: found.host,
-    ports: { peer, client, supervisor },
+    ports: portsOf(found) ?? { peer: 0, client: 0, supervisor: 0 },
     volumeId: volume?.disk?.persistence?.id ?? owner.seat,
     storage: 'persistent',
     wal: null,
-    nameShare: null,
+    nameShare,
     nameTask: null,
-    resources: { cpus: sum(resources, 'cpus'), memMb: sum(resources, 'mem'), diskMb: sum(resources, 'disk') },
+    resources: {
+      cpus: less(sum(resources, 'cpus'), nameShare?.cpus),
+      memMb: less(sum(resources, 'mem'), nameShare?.memMb),
+      diskMb: sum(resources, 'disk'),
+    },
     // A seat whose last task nobody remembers gets the name of one that never was: the master denies it.
     task: task?.task_id.value ?? taskIdOf(owner.slot, `forgotten-${owner.seat}`),
     taskEnd: found.live === null && found.ended !== null ? endOf(found.ended) : null,
@@ -182,12 +187,29 @@ function bareSeat(found: FoundSeat, as: { pinned: Seat['pinned']; wallMs: number
   };
 }
 
-/** Placement gives the lowest to peers, the next to clients, the last to the supervisor. */
-function portsOf(resources: readonly Resource[]): readonly number[] {
-  return resources
+/**
+ * As the labels tell, if all of them are there. Reservations without that label gave the lowest to peers, the next
+ * to clients, the last to the supervisor. `null` where three are not there.
+ */
+function portsOf({ resources }: FoundSeat): Seat['ports'] | null {
+  const held = resources
     .flatMap((resource) => (resource.name === 'ports' ? (resource.ranges?.range ?? []) : []))
     .flatMap(({ begin, end }) => Array.from({ length: Math.min(8, end - begin + 1) }, (_, at) => begin + at))
     .sort((a, b) => a - b);
+  const told = layoutOf(resources)?.ports ?? null;
+  if (told !== null) return Object.values(told).every((port) => held.includes(port)) ? told : null;
+  const [peer, client, supervisor] = held;
+  if (peer === undefined || client === undefined || supervisor === undefined) return null;
+  return { peer, client, supervisor };
+}
+
+function layoutOf(resources: readonly Resource[]): ReturnType<typeof readLayout> | null {
+  const labelled = resources.find((resource) => ownerOf(resource) !== null);
+  return labelled === undefined ? null : readLayout(labelled.reservations?.at(-1)?.labels);
+}
+
+function less(amount: number, share = 0): number {
+  return Math.max(0, rounded(amount - share));
 }
 
 function sum(resources: readonly Resource[], name: string): number {

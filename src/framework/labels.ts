@@ -10,6 +10,10 @@ const LABEL = {
   seat: 'etcd_mesos_seat',
   /** The name that other Mesos tools know for it; holds the seat's id on reservations. */
   resource: 'resource_id',
+  /** Which port is which: `peer,client,supervisor`. */
+  ports: 'etcd_mesos_ports',
+  /** What of the reservation is the name task's: `cpus,MB`. */
+  nameShare: 'etcd_mesos_name_share',
 } as const;
 
 /** To whom a reservation or a task belongs. */
@@ -28,12 +32,44 @@ export function ownershipOf(
   return { ...owner, slot: seat.slot, seat: seat.id };
 }
 
-export function reservationLabels(of: Ownership): Labels {
-  return { labels: [...common(of), { key: LABEL.resource, value: of.seat }] };
+/** How a seat's parts are used, as far as its resources alone do not show it. */
+export type SeatLayout = Pick<Seat, 'ports' | 'nameShare'>;
+
+export function reservationLabels(of: Ownership, layout: SeatLayout): Labels {
+  return { labels: [...common(of), { key: LABEL.resource, value: of.seat }, ...layoutLabels(layout)] };
 }
 
-export function taskLabels(of: Ownership): Labels {
-  return { labels: [...common(of), { key: LABEL.seat, value: of.seat }] };
+export function taskLabels(of: Ownership, layout: SeatLayout): Labels {
+  return { labels: [...common(of), { key: LABEL.seat, value: of.seat }, ...layoutLabels(layout)] };
+}
+
+function layoutLabels({ ports, nameShare }: SeatLayout): readonly Label[] {
+  return [
+    { key: LABEL.ports, value: `${ports.peer},${ports.client},${ports.supervisor}` },
+    ...(nameShare === null ? [] : [{ key: LABEL.nameShare, value: `${nameShare.cpus},${nameShare.memMb}` }]),
+  ];
+}
+
+/** What labels tell of a seat's parts; `null` for what they do not tell: older reservations have none of it. */
+export function readLayout(labels: Labels | undefined): {
+  readonly ports: Seat['ports'] | null;
+  readonly nameShare: Seat['nameShare'];
+} {
+  const numbers = (key: string, count: number): readonly number[] | null => {
+    const value = labels?.labels.find((label) => label.key === key)?.value;
+    const parts = value?.split(',') ?? [];
+    const read = parts.map(Number);
+    const isSound = parts.length === count && read.every((one) => Number.isFinite(one) && one > 0);
+    return isSound ? read : null;
+  };
+  const ports = numbers(LABEL.ports, 3);
+  const share = numbers(LABEL.nameShare, 2);
+  const [peer = 0, client = 0, supervisor = 0] = ports ?? [];
+  const [cpus = 0, memMb = 0] = share ?? [];
+  return {
+    ports: ports === null ? null : { peer, client, supervisor },
+    nameShare: share === null ? null : { cpus, memMb },
+  };
 }
 
 /** `null` where the labels are not ours or incomplete. */

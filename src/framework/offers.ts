@@ -8,9 +8,17 @@ import { seatPlaced, seatRelaunched } from '../reconcile/seats.ts';
 import type { MemberResources, SchedulerConfig } from './config.ts';
 import { type Ownership, ownerOf, ownershipOf } from './labels.ts';
 import { createId, destroyId, reserveId, seatsOf, unreserveId } from './mesos-view.ts';
-import { type AgentOffer, type Judgement, most, type PlacementInput, place } from './placement.ts';
+import { NAME_SHARE } from './name-share.ts';
+import {
+  type AgentOffer,
+  type Judgement,
+  most,
+  type PlacementInput,
+  place,
+  withNameShare,
+} from './placement.ts';
 import { countPorts } from './resources.ts';
-import { claimOf, labelledFor, offeredSeat, returnOf } from './seat-resources.ts';
+import { claimOf, isNameShareAlone, labelledFor, offeredSeat, returnOf } from './seat-resources.ts';
 import { taskInfoOf } from './task-spec.ts';
 
 /** What is wanted, matched with what is offered: the record to store and, once it is stored, the calls. Pure. */
@@ -140,7 +148,7 @@ function takePlace(state: Matching, want: Want & { kind: 'place' }, input: Match
       volumeId: seatId,
       storage: 'persistent',
       wal: null,
-      nameShare: null,
+      nameShare: NAME_SHARE,
       resources: config.resources,
       task: taskIdOf(want.slot, input.freshId),
       pinned: { artifact: config.spec.artifact, etcd: config.spec.etcd },
@@ -150,7 +158,7 @@ function takePlace(state: Matching, want: Want & { kind: 'place' }, input: Match
   const seat = state.record.seats.at(-1) as Seat;
   const owner = ownerFor(seat, state.record);
   const { principal } = config.framework;
-  const claim = claimOf(placement, { owner, role, principal, volumeId: seat.volumeId });
+  const claim = claimOf(placement, { owner, seat, role, principal });
   const operations = operationsOn(state, placement.rest);
   if (claim.reserve.length > 0) {
     operations.operations.push({
@@ -284,7 +292,8 @@ export function offeredSeats(
   const offered = new Map<string, OfferedSeat>();
   for (const seat of seatsOf(record)) {
     const offer = offers.find((one) => one.agent.id === seat.agentId);
-    const found = offer === undefined ? null : offeredSeat(offer, seat, role);
+    if (offer === undefined || (record.seats.includes(seat) && isNameShareAlone(offer, seat))) continue;
+    const found = offeredSeat(offer, seat, role);
     if (found !== null) offered.set(seat.id, found.found);
   }
   return offered;
@@ -338,9 +347,10 @@ export function withCapacity(
 export function explainUnplaced(
   slot: string,
   capacity: ReadonlyMap<string, Capacity>,
-  need: MemberResources,
+  resources: MemberResources,
   record: ClusterRecord,
 ): Blocked {
+  const need = withNameShare(resources);
   const agents = [...capacity.values()];
   if (agents.length === 0) {
     return { code: 'waits-for-offers', slot, message: 'no agent has offered anything yet' };

@@ -2,6 +2,7 @@ import type { Offer, ReservationInfo, Resource } from '../mesos/wire.ts';
 import type { ClusterRecord } from '../protocol/record.ts';
 import type { MemberResources } from './config.ts';
 import { agentOf, type KnownAgent, seatsOf } from './mesos-view.ts';
+import { NAME_SHARE } from './name-share.ts';
 import {
   atLeast,
   countPorts,
@@ -12,6 +13,7 @@ import {
   type Pool,
   poolsOf,
   portsResource,
+  rounded,
   type ScalarName,
   scalarResource,
 } from './resources.ts';
@@ -88,6 +90,8 @@ export interface Placement {
   readonly rest: AgentOffer;
 }
 export interface Piece {
+  /** Whose task runs on it. */
+  readonly of: 'member' | 'name';
   readonly name: ScalarName | 'ports';
   readonly resource: Resource;
   readonly reservations: readonly ReservationInfo[];
@@ -146,7 +150,7 @@ function compareRanks(a: readonly number[], b: readonly number[]): number {
 
 /** What an agent lacks for one member, each resource with the amount that is missing. */
 function shortages(offer: AgentOffer, input: Omit<PlacementInput, 'offers'>): readonly string[] {
-  const { need } = input;
+  const need = withNameShare(input.need);
   const scalars: readonly (readonly [ScalarName, number, string])[] = [
     ['cpus', need.cpus, ''],
     ['mem', need.memMb, ' MB'],
@@ -155,7 +159,9 @@ function shortages(offer: AgentOffer, input: Omit<PlacementInput, 'offers'>): re
   const problems = scalars.flatMap(([name, amount, unit]) => {
     const have = most(offer.pools, name);
     if (atLeast(have, amount)) return [];
-    return [`${name}: ${amount}${unit} needed, ${have}${unit} free, ${round3(amount - have)}${unit} missing`];
+    return [
+      `${name}: ${amount}${unit} needed, ${have}${unit} free, ${rounded(amount - have)}${unit} missing`,
+    ];
   });
   if (portsIn(offer, input) === null) {
     const free = Math.max(0, ...offer.pools.map((pool) => countPorts(pool.ports)));
@@ -202,20 +208,34 @@ function cutSeat(offer: AgentOffer, input: PlacementInput): Placement | null {
   const [peer = 0, client = 0, supervisor = 0] = found.ports;
   let pools = offer.pools;
   const pieces: Piece[] = [];
-  for (const [name, amount] of [
-    ['cpus', need.cpus],
-    ['mem', need.memMb],
-    ['disk', need.diskMb],
+  for (const [name, amount, share] of [
+    ['cpus', need.cpus, NAME_SHARE.cpus],
+    ['mem', need.memMb, NAME_SHARE.memMb],
+    ['disk', need.diskMb, 0],
   ] as const) {
-    const cut = cutScalar(pools, name, amount, role);
-    if (cut === null) return null;
-    pools = cut.pools;
-    pieces.push(cut.piece);
+    // Both from one pool: then they are reserved alike, and either is found by its amount.
+    const source = pools.find((pool) => atLeast(pool[name], amount + share));
+    if (source === undefined) return null;
+    const { reservations } = source;
+    const piece = (of: Piece['of'], value: number): Piece => ({
+      of,
+      name,
+      resource: scalarResource(name, value, role, reservations),
+      reservations,
+    });
+    pools = pools.map((pool) => (pool === source ? minusScalar(pool, name, amount + share) : pool));
+    pieces.push(piece('member', amount), ...(share === 0 ? [] : [piece('name', share)]));
   }
   const { reservations } = found.pool;
   pools = pools.map((pool) => (pool.reservations === reservations ? minusPorts(pool, found.ports) : pool));
-  pieces.push({ name: 'ports', resource: portsResource(found.ports, role, reservations), reservations });
+  const ports = portsResource(found.ports, role, reservations);
+  pieces.push({ of: 'member', name: 'ports', resource: ports, reservations });
   return { offer, ports: { peer, client, supervisor }, pieces, rest: { ...offer, pools } };
+}
+
+/** What a new seat reserves of cpus and memory: its member's share and the name task's. */
+export function withNameShare(need: MemberResources): MemberResources {
+  return { ...need, cpus: rounded(need.cpus + NAME_SHARE.cpus), memMb: need.memMb + NAME_SHARE.memMb };
 }
 
 /** Takes an amount from the first pool that has it. */
@@ -224,12 +244,11 @@ export function cutScalar(
   name: ScalarName,
   amount: number,
   role: string,
-): { piece: Piece; pools: readonly Pool[] } | null {
+): { resource: Resource; pools: readonly Pool[] } | null {
   const source = pools.find((pool) => atLeast(pool[name], amount));
   if (source === undefined) return null;
-  const { reservations } = source;
   return {
-    piece: { name, resource: scalarResource(name, amount, role, reservations), reservations },
+    resource: scalarResource(name, amount, role, source.reservations),
     pools: pools.map((pool) => (pool === source ? minusScalar(pool, name, amount) : pool)),
   };
 }
@@ -239,19 +258,15 @@ export function cutPorts(
   pools: readonly Pool[],
   ports: readonly number[],
   role: string,
-): { piece: Piece; pools: readonly Pool[] } | null {
+): { resource: Resource; pools: readonly Pool[] } | null {
   const source = pools.find((pool) => ports.every((port) => hasPort(pool.ports, port)));
   if (source === undefined) return null;
-  const { reservations } = source;
   return {
-    piece: { name: 'ports', resource: portsResource(ports, role, reservations), reservations },
+    resource: portsResource(ports, role, source.reservations),
     pools: pools.map((pool) => (pool === source ? minusPorts(pool, ports) : pool)),
   };
 }
 
-function round3(value: number): number {
-  return Math.round(value * 1000) / 1000;
-}
 function compareText(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

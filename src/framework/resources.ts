@@ -9,7 +9,8 @@ const SCALAR_UNIT = 0.001;
 export function atLeast(have: number, need: number): boolean {
   return Math.round(have / SCALAR_UNIT) >= Math.round(need / SCALAR_UNIT);
 }
-function rounded(value: number): number {
+/** In thousandths. */
+export function rounded(value: number): number {
   return Math.round(value / SCALAR_UNIT) / 1000;
 }
 

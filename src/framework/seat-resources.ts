@@ -3,7 +3,7 @@ import type { Seat } from '../protocol/record.ts';
 import type { OfferedSeat } from '../reconcile/observation.ts';
 import { type Ownership, ownerOf, reservationLabels } from './labels.ts';
 import { type AgentOffer, cutPorts, cutScalar, type Piece, type Placement } from './placement.ts';
-import { atLeast, hasPort, type Pool, type ScalarName } from './resources.ts';
+import { atLeast, hasPort, type Pool, rounded, type ScalarName } from './resources.ts';
 import { VOLUME_PATH } from './task-spec.ts';
 
 /** A seat as Mesos sees it: what is reserved for it, its volume, and how these are taken and given back. Pure. */
@@ -17,18 +17,18 @@ export interface SeatClaim {
 
 export function claimOf(
   placement: Placement,
-  as: { owner: Ownership; role: string; principal: string | undefined; volumeId: string },
+  as: { owner: Ownership; seat: Seat; role: string; principal: string | undefined },
 ): SeatClaim {
   const mine: ReservationInfo = {
     type: 'DYNAMIC',
     role: as.role,
-    labels: reservationLabels(as.owner),
+    labels: reservationLabels(as.owner, as.seat),
     ...(as.principal === undefined ? {} : { principal: as.principal }),
   };
   const claimed = placement.pieces.map((piece) => ({ piece, resource: withReservation(piece, mine) }));
   const disk: DiskInfo = {
     persistence: {
-      id: as.volumeId,
+      id: as.seat.volumeId,
       ...(as.principal === undefined ? {} : { principal: as.principal }),
     },
     volume: { mode: 'RW', container_path: VOLUME_PATH },
@@ -39,7 +39,9 @@ export function claimOf(
     // What is reserved for our very role already cannot be reserved once more.
     reserve: claimed.filter(({ piece }) => topRole(piece) !== as.role).map(({ resource }) => resource),
     volume,
-    task: claimed.map((entry) => (entry === onDisk ? volume : entry.resource)),
+    task: claimed
+      .filter(({ piece }) => piece.of === 'member')
+      .map((entry) => (entry === onDisk ? volume : entry.resource)),
   };
 }
 
@@ -83,35 +85,99 @@ export function offeredSeat(
   };
 }
 
+/** What a task needs of the seat that it runs on. */
+interface SeatPart {
+  readonly cpus: number;
+  readonly memMb: number;
+  /** All of its volumes, whole. */
+  readonly disks: boolean;
+  readonly ports: readonly number[];
+}
+
+/** No more than the member's own part: what is left of the reservation is the name task's. */
 function fill(
   labelled: readonly Resource[],
   seat: Seat,
   pools: readonly Pool[],
   role: string,
 ): { task: readonly Resource[]; pools: readonly Pool[] } | null {
+  if (!atLeast(sumOf(labelled, 'disk'), seat.resources.diskMb)) return null;
+  const { cpus, memMb } = seat.resources;
+  return take(labelled, { cpus, memMb, disks: true, ports: Object.values(seat.ports) }, pools, role);
+}
+
+/**
+ * What the seat's name task runs on, where that is on offer; `null` where it is not.
+ * @param offer of the seat's agent.
+ */
+export function offeredNameShare(
+  offer: AgentOffer,
+  seat: Seat,
+  role: string,
+): { readonly task: readonly Resource[]; readonly rest: AgentOffer } | null {
+  if (seat.nameShare === null) return null;
+  const labelled = labelledFor(offer.resources, seat);
+  const taken = take(labelled, { ...seat.nameShare, disks: false, ports: [] }, offer.pools, role);
+  return taken === null ? null : { task: taken.task, rest: { ...offer, pools: taken.pools } };
+}
+
+function take(
+  labelled: readonly Resource[],
+  part: SeatPart,
+  pools: readonly Pool[],
+  role: string,
+): { task: readonly Resource[]; pools: readonly Pool[] } | null {
   const ours = pools.filter((pool) => pool.reservations.at(-1)?.role === role);
   const others = pools.filter((pool) => pool.reservations.at(-1)?.role !== role);
   let left: readonly Pool[] = ours;
-  const task = [...labelled];
+  const task: Resource[] = [];
   for (const [name, amount] of [
-    ['cpus', seat.resources.cpus],
-    ['mem', seat.resources.memMb],
-    ['disk', seat.resources.diskMb],
+    ['cpus', part.cpus],
+    ['mem', part.memMb],
   ] as const) {
-    if (atLeast(sumOf(labelled, name), amount)) continue;
-    const cut = name === 'disk' ? null : cutScalar(left, name, amount, role);
+    if (atLeast(sumOf(labelled, name), amount)) {
+      task.push(...upTo(labelled, name, amount));
+      continue;
+    }
+    const cut = cutScalar(left, name, amount, role);
     if (cut === null) return null;
     left = cut.pools;
-    task.push(cut.piece.resource);
+    task.push(cut.resource);
   }
-  const ports = Object.values(seat.ports);
-  if (!ports.every((port) => labelled.some((resource) => hasPort(resource.ranges?.range ?? [], port)))) {
-    const cut = cutPorts(left, ports, role);
+  if (part.disks) task.push(...labelled.filter((resource) => resource.name === 'disk'));
+  const held = labelled.filter((one) => part.ports.some((port) => hasPort(one.ranges?.range ?? [], port)));
+  if (part.ports.every((port) => held.some((one) => hasPort(one.ranges?.range ?? [], port)))) {
+    task.push(...held);
+  } else {
+    const cut = cutPorts(left, part.ports, role);
     if (cut === null) return null;
     left = cut.pools;
-    task.push(cut.piece.resource);
+    task.push(cut.resource);
   }
   return { task, pools: [...left, ...others] };
+}
+
+/** An amount of one resource, from as many pieces as it takes. */
+function upTo(labelled: readonly Resource[], name: ScalarName, amount: number): readonly Resource[] {
+  let missing = amount;
+  return labelled.flatMap((resource) => {
+    if (resource.name !== name || missing <= 0) return [];
+    const value = Math.min(missing, resource.scalar?.value ?? 0);
+    missing = rounded(missing - value);
+    return [{ ...resource, scalar: { value } }];
+  });
+}
+
+/** Nothing but what the name task may hold: that says nothing about the place of the member. */
+export function isNameShareAlone(offer: AgentOffer, seat: Seat): boolean {
+  const { nameShare } = seat;
+  if (nameShare === null) return false;
+  const labelled = labelledFor(offer.resources, seat);
+  return (
+    labelled.every(({ name }) => name === 'cpus' || name === 'mem') &&
+    atLeast(nameShare.cpus, sumOf(labelled, 'cpus')) &&
+    atLeast(nameShare.memMb, sumOf(labelled, 'mem'))
+  );
 }
 
 function sumOf(resources: readonly Resource[], name: ScalarName): number {

@@ -40,7 +40,7 @@ export function taskInfoOf(input: TaskSpecInput): TaskInfo {
       consecutive_failures: FAILURES_NEVER_KILL,
     },
     kill_policy: { grace_period: { nanoseconds: input.killGraceMs * 1_000_000 } },
-    labels: taskLabels(input.owner),
+    labels: taskLabels(input.owner, seat),
     discovery: {
       visibility: 'EXTERNAL',
       name: 'etcd-server',

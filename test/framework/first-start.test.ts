@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { SchedulerConfig } from '../../src/framework/config.ts';
 import { firstStart } from '../../src/framework/first-start.ts';
 import { ownershipOf, reservationLabels, taskLabels } from '../../src/framework/labels.ts';
+import { rangesOf } from '../../src/framework/resources.ts';
 import { createFixedMasterSource } from '../../src/mesos/master-source.ts';
 import type { Resource, TaskState } from '../../src/mesos/wire.ts';
 import { peerUrlOf, supervisorUrlOf } from '../../src/protocol/launch.ts';
@@ -27,7 +28,7 @@ const seats: readonly Seat[] = [0, 1, 2].map((at) =>
 );
 
 function reservationOf(one: Seat, cluster: string): readonly Resource[] {
-  const labels = reservationLabels(ownershipOf(one, { framework: 'etcd', cluster, epoch: 1 }));
+  const labels = reservationLabels(ownershipOf(one, { framework: 'etcd', cluster, epoch: 1 }), one);
   const reservations = [{ type: 'DYNAMIC', role: ROLE, labels } as const];
   const scalar = (name: string, value: number, more = {}): Resource => ({
     name,
@@ -39,13 +40,13 @@ function reservationOf(one: Seat, cluster: string): readonly Resource[] {
   const { cpus, memMb, diskMb } = one.resources;
   const volume = { persistence: { id: one.volumeId }, volume: { mode: 'RW', container_path: 'etcd-volume' } };
   return [
-    scalar('cpus', cpus),
-    scalar('mem', memMb),
+    scalar('cpus', cpus + (one.nameShare?.cpus ?? 0)),
+    scalar('mem', memMb + (one.nameShare?.memMb ?? 0)),
     scalar('disk', diskMb, { disk: volume }),
     {
       name: 'ports',
       type: 'RANGES',
-      ranges: { range: [{ begin: one.ports.peer, end: one.ports.supervisor }] },
+      ranges: { range: rangesOf(Object.values(one.ports)) },
       reservations,
     },
   ];
@@ -67,7 +68,7 @@ const task = (one: Seat, state: TaskState = 'TASK_RUNNING', frameworkId = 'frame
   framework_id: { value: frameworkId },
   agent_id: { value: one.agentId },
   state,
-  labels: taskLabels(ownershipOf(one, { framework: 'etcd', cluster: 'cluster-1', epoch: 1 })),
+  labels: taskLabels(ownershipOf(one, { framework: 'etcd', cluster: 'cluster-1', epoch: 1 }), one),
   statuses: [{ task_id: { value: one.task }, state, source: 'SOURCE_EXECUTOR' }],
 });
 
@@ -283,6 +284,27 @@ describe('a cluster whose record was lost', () => {
     expect(members.orders.map(({ order }) => [order.kind, order.generation])).toEqual(
       seats.map(() => ['fence', 8]),
     );
+  });
+
+  it('is adopted with the ports and the name task’s share as its labels tell them', async () => {
+    const { found, run, serve } = world();
+    const [first, ...others] = seats;
+    const odd = seat({
+      ...first,
+      ports: { peer: 31_000, client: 31_007, supervisor: 31_003 },
+      nameShare: { cpus: 0.01, memMb: 32 },
+    });
+    found({
+      agents: { agents: agents([odd, ...others]) },
+      tasks: { tasks: [odd, ...others].map((one) => task(one)) },
+    });
+    serve([odd, ...others]);
+    const { ports, nameShare, resources } = (await run()).result?.record.seats[0] ?? {};
+    expect({ ports, nameShare, resources }).toEqual({
+      ports: odd.ports,
+      nameShare: odd.nameShare,
+      resources: odd.resources,
+    });
   });
 
   it('is adopted with a member that is down, from its reservation alone', async () => {

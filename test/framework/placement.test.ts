@@ -9,6 +9,7 @@ import {
 } from '../../src/framework/offers.ts';
 import { agentOffersOf } from '../../src/framework/placement.ts';
 import { poolsOf } from '../../src/framework/resources.ts';
+import { offeredNameShare } from '../../src/framework/seat-resources.ts';
 import type { Offer, Operation, Resource } from '../../src/mesos/wire.ts';
 import type { ClusterRecord } from '../../src/protocol/record.ts';
 import type { Want } from '../../src/reconcile/decision.ts';
@@ -46,10 +47,19 @@ function amount(resources: readonly Resource[], name: string): number {
 const countPorts = (one: Resource): number =>
   (one.ranges?.range ?? []).reduce((sum, { begin, end }) => sum + end - begin + 1, 0);
 
-/** What Mesos would offer next: the reserved resources and the volume of a launched task. */
-function reservedBy(result: Match): readonly Resource[] {
+function launchedOn(result: Match): readonly Resource[] {
   const launch = operationsOf(result).find((operation) => operation.type === 'LAUNCH');
   return launch?.type === 'LAUNCH' ? (launch.launch.task_infos[0]?.resources ?? []) : [];
+}
+/** What Mesos would offer once the task is over: all that was reserved, alike pieces as one, and the volume. */
+function reservedBy(result: Match): readonly Resource[] {
+  const reserve = operationsOf(result).find((operation) => operation.type === 'RESERVE');
+  const reserved = reserve?.type === 'RESERVE' ? reserve.reserve.resources : [];
+  return launchedOn(result).map((one) =>
+    one.name === 'cpus' || one.name === 'mem'
+      ? { ...one, scalar: { value: amount(reserved, one.name) } }
+      : one,
+  );
 }
 
 describe('placing', () => {
@@ -144,7 +154,7 @@ describe('placing', () => {
     const reserve = operationsOf(matchOffers(input)).find((operation) => operation.type === 'RESERVE');
     const stacks =
       reserve?.type === 'RESERVE' ? reserve.reserve.resources.map((one) => one.reservations) : [];
-    expect(stacks).toHaveLength(4);
+    expect(stacks).toHaveLength(6);
     for (const stack of stacks) {
       expect(stack?.map(({ type, role }) => [type, role])).toEqual([
         ['STATIC', 'etcd-role'],
@@ -171,7 +181,7 @@ describe('placing', () => {
     const result = match(places.slice(0, 1), [offer({ disk: 10, cpus: 0.1, more: [mount, labelled] })]);
     expect(result.accepts).toEqual([]);
     expect(result.judged[0]?.judgement.explanation).toBe(
-      'cpus: 0.5 needed, 0.1 free, 0.4 missing; disk: 1024 MB needed, 10 MB free, 1014 MB missing',
+      'cpus: 0.51 needed, 0.1 free, 0.41 missing; disk: 1024 MB needed, 10 MB free, 1014 MB missing',
     );
   });
 
@@ -229,8 +239,8 @@ function expectContained(call: Match['accepts'][number]['call'], list: readonly 
   if (reserve?.type !== 'RESERVE' || launch?.type !== 'LAUNCH' || pool === undefined)
     throw new Error('incomplete');
   const taken = reserve.reserve.resources;
-  expect(amount(taken, 'cpus')).toBe(0.5);
-  expect(pool.cpus).toBeGreaterThanOrEqual(0.5);
+  expect(amount(taken, 'cpus')).toBe(0.51);
+  expect(pool.cpus).toBeGreaterThanOrEqual(0.51);
   expect(pool.mem).toBeGreaterThanOrEqual(amount(taken, 'mem'));
   expect(pool.disk).toBeGreaterThanOrEqual(amount(taken, 'disk'));
   const ports = taken.flatMap((one) => one.ranges?.range ?? []);
@@ -239,8 +249,9 @@ function expectContained(call: Match['accepts'][number]['call'], list: readonly 
   }
   expect(amount(taken, 'ports')).toBe(3);
   const { resources = [] } = launch.launch.task_infos[0] ?? {};
-  for (const name of ['cpus', 'mem', 'disk', 'ports'])
-    expect(amount(resources, name)).toBe(amount(taken, name));
+  for (const name of ['disk', 'ports']) expect(amount(resources, name)).toBe(amount(taken, name));
+  expect(amount(resources, 'cpus')).toBe(0.5);
+  expect(amount(resources, 'mem')).toBe(amount(taken, 'mem') - 32);
 }
 
 describe('a placed seat', () => {
@@ -252,8 +263,36 @@ describe('a placed seat', () => {
     const want: Want = { kind: 'relaunch', seat: seatId, task: 'etcd-0__two', reason: 'ended' };
     const result = match([want], [again], placed.record);
     expect(operationsOf(result).map((operation) => operation.type)).toEqual(['LAUNCH']);
-    expect(reservedBy(result)).toEqual(reservedBy(placed));
+    expect(launchedOn(result)).toEqual(launchedOn(placed));
     expect(result.record.seats[0]).toMatchObject({ task: 'etcd-0__two', launches: 2, taskEnd: null });
+  });
+
+  it('is launched again while its name task holds its share, and leaves that share alone', () => {
+    const want: Want = { kind: 'relaunch', seat: seatId, task: 'etcd-0__two', reason: 'ended' };
+    const held = offer({ id: 'O2', cpus: 0, mem: 0, more: launchedOn(placed) });
+    expect(launchedOn(match([want], [held], placed.record))).toEqual(launchedOn(placed));
+    const [one] = placed.record.seats;
+    const [whole] = agentOffersOf([again], ROLE);
+    if (one === undefined || whole === undefined) throw new Error('nothing placed');
+    const share = offeredNameShare(whole, one, ROLE)?.task ?? [];
+    expect(share.map(({ name }) => [name, amount(share, name)])).toEqual([
+      ['cpus', 0.01],
+      ['mem', 32],
+    ]);
+    expect(share.map(({ reservations }) => reservations)).toEqual(
+      [0, 1].map(() => launchedOn(placed)[0]?.reservations),
+    );
+  });
+
+  it('is not taken for offered where only the name task’s share is', () => {
+    const [one] = placed.record.seats;
+    const [whole] = agentOffersOf([again], ROLE);
+    if (one === undefined || whole === undefined) throw new Error('nothing placed');
+    const more = offeredNameShare(whole, one, ROLE)?.task ?? [];
+    const list = agentOffersOf([offer({ id: 'O2', more })], ROLE);
+    expect(offeredSeats(list, placed.record, ROLE).size).toBe(0);
+    const leaving = { ...placed.record, seats: [], leaving: [{ seat: one, reason: 'r', sinceMs: 0 }] };
+    expect(offeredSeats(list, leaving, ROLE).size).toBe(1);
   });
 
   it('is not launched without its volume', () => {
@@ -340,7 +379,7 @@ describe('why a slot has no place', () => {
     expect(why([offer({ mem: 100 }), offer({ agent: 'S2', mem: 200, hostname: 'big' })])).toEqual({
       code: 'offers-never-fit',
       slot: 'etcd-0',
-      message: 'no agent is large enough: memory: 256 MB needed, at most 200 MB on big, 56 MB missing',
+      message: 'no agent is large enough: memory: 288 MB needed, at most 200 MB on big, 88 MB missing',
     });
     expect(why([offer()], record({ seats: [seat()] }))).toMatchObject({ code: 'no-free-host' });
     expect(why([offer()])).toMatchObject({ code: 'waits-for-offers' });

@@ -67,13 +67,10 @@ describe('a leaving seat is forgotten', () => {
   });
 
   it('not while it is on offer, its agent offers nothing, or its task may live', () => {
-    const labels = reservationLabels({
-      framework: 'etcd',
-      cluster: 'cluster-1',
-      slot: 'etcd-0',
-      epoch: 1,
-      seat: 'etcd-0-seat',
-    });
+    const labels = reservationLabels(
+      { framework: 'etcd', cluster: 'cluster-1', slot: 'etcd-0', epoch: 1, seat: 'etcd-0-seat' },
+      seat(),
+    );
     const reserved = {
       name: 'cpus',
       type: 'SCALAR',

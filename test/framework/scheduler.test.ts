@@ -154,6 +154,7 @@ describe('a first start', () => {
     await clock.runUntil(isSubscribed(scheduler), 1_000);
     const labels = reservationLabels(
       ownershipOf(seat(), { framework: 'etcd', cluster: 'another-cluster', epoch: 1 }),
+      seat(),
     );
     const reservations = [{ type: 'DYNAMIC', role: CONFIG.framework.role, labels }] as const;
     const theirs = { name: 'cpus', type: 'SCALAR', scalar: { value: 1 }, reservations } as const;
