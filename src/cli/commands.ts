@@ -31,6 +31,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./endpoints.ts'),
   },
   {
+    name: 'debug',
+    summary: 'show what the scheduler sees: offers, and why they were taken or not',
+    load: () => import('./debug.ts'),
+  },
+  {
     name: 'run-member',
     summary: 'supervise one etcd: what a member’s Mesos task runs, told everything by its launch',
     load: () => import('./run-member.ts'),

@@ -1,6 +1,13 @@
 import { Hono } from 'hono';
 import type { Logger } from '../base/ports.ts';
-import type { OfferExplanation, PublishedMember, PublishedView } from '../protocol/view.ts';
+import type {
+  DebugOffers,
+  OfferExplanation,
+  OfferReport,
+  OfferSummary,
+  PublishedMember,
+  PublishedView,
+} from '../protocol/view.ts';
 import {
   type ApiContext,
   type ApiEnvironment,
@@ -16,8 +23,8 @@ import type { Metrics } from './metrics.ts';
 export interface ApiOptions {
   /** The newest view; `null` before the first. */
   readonly view: () => PublishedView | null;
-  /** How offers were judged lately, newest last. */
-  readonly offers: () => readonly OfferExplanation[];
+  /** How offers were judged lately. */
+  readonly offers: () => OfferReport;
   readonly metrics: Metrics;
   /** `null` where the scheduler serves no tarball. */
   readonly artifact: ServedArtifact | null;
@@ -171,7 +178,10 @@ function instanceOf(view: PublishedView, slot: string): unknown {
 }
 
 function viewRoutes({ view, offers, metrics }: ApiOptions): readonly ApiRoute[] {
-  const debugOffers = withView(view, (context) => json(context, { offers: offers().map(offerOf) }));
+  const debugOffers = withView(view, (context) => {
+    const { summaries, explanations } = offers();
+    return json(context, { summary: summaries.map(summaryOf), offers: explanations.map(offerOf) });
+  });
   return [
     status(
       '/v1/state/frameworkId',
@@ -186,16 +196,29 @@ function viewRoutes({ view, offers, metrics }: ApiOptions): readonly ApiRoute[] 
       const text = await metrics.render(view());
       return context.body(text, 200, { 'content-type': metrics.contentType });
     }),
-    status('/v1/debug/offers', 'why offers were taken or not, newest last', debugOffers),
+    status(
+      '/v1/debug/offers',
+      'why offers were taken or not: a summary for each slot, then the offers, newest last',
+      debugOffers,
+    ),
     status('/v2/debug/offers', 'the same', debugOffers),
     status('/v1/view', 'everything that status shows', withView(view, json)),
   ];
 }
 
-const offerOf = (entry: OfferExplanation): unknown => ({
+/** The parts of an answer that `debugOffersSchema` reads. */
+const summaryOf = ({ slot, sinceMs, lastMs, ...counts }: OfferSummary): DebugOffers['summary'][number] => ({
+  'pod-instance-name': slot,
+  since: new Date(sinceMs).toISOString(),
+  last: new Date(lastMs).toISOString(),
+  ...counts,
+});
+
+const offerOf = (entry: OfferExplanation): DebugOffers['offers'][number] => ({
   timestamp: new Date(entry.atMs).toISOString(),
   'pod-instance-name': entry.slot,
   outcome: entry.outcome,
   explanation: entry.explanation,
-  offer: { id: entry.offerId, agent_id: entry.agentId, hostname: entry.hostname },
+  requirements: entry.requirements,
+  offer: { id: entry.offerId, agent_id: entry.agentId, hostname: entry.hostname, zone: entry.zone },
 });

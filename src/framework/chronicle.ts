@@ -1,18 +1,14 @@
 import type { Clock } from '../base/ports.ts';
 import type { ConnectionEvent } from '../mesos/connection.ts';
 import type { ClusterRecord } from '../protocol/record.ts';
-import {
-  OFFER_EXPLANATIONS_MAX,
-  type OfferExplanation,
-  STORY_LINES_MAX,
-  type StoryLine,
-} from '../protocol/view.ts';
+import { STORY_LINES_MAX, type StoryLine } from '../protocol/view.ts';
 import type { Blocked, Decision } from '../reconcile/decision.ts';
 import type { Observation } from '../reconcile/observation.ts';
 import type { SchedulerConfig } from './config.ts';
 import type { Ownership } from './labels.ts';
 import type { MesosView } from './mesos-view.ts';
 import type { InterestState } from './offer-interest.ts';
+import { createOfferJournal } from './offer-journal.ts';
 import { type Capacity, explainUnplaced, type Match } from './offers.ts';
 import type { OrderProblemView } from './orders.ts';
 import type { SchedulerSnapshot } from './snapshot.ts';
@@ -61,9 +57,9 @@ export function createChronicle(options: {
   const { clock, config } = options;
   let sources: (() => ChronicleSources) | null = null;
   let record: ClusterRecord | null = null;
-  let last: PassReport | null = null;
+  let last: Pick<PassReport, 'seen' | 'decision'> | null = null;
   let blocked: readonly Blocked[] = [];
-  let explanations: readonly OfferExplanation[] = [];
+  const journal = createOfferJournal();
   let story: readonly StoryLine[] = [];
   let told = 0;
   let foreign: readonly Ownership[] = [];
@@ -140,19 +136,19 @@ export function createChronicle(options: {
     passed(pass) {
       count(pass);
       narrate(pass);
-      const atMs = pass.seen.wallMs;
-      explanations = [...explanations, ...explain(pass, atMs)].slice(-OFFER_EXPLANATIONS_MAX);
+      journal.note(pass.match.judged, pass.seen.wallMs);
       blocked = blockedBy(pass, config, foreign);
       record = pass.match.record;
-      last = pass;
+      last = { seen: pass.seen, decision: pass.decision };
     },
     failed() {
       counted.passFailures += 1;
     },
     snapshot() {
       const from = sources?.();
+      const atMs = clock.wallMs();
       return {
-        atMs: clock.wallMs(),
+        atMs,
         record,
         observation: last?.seen ?? null,
         decision: last?.decision ?? null,
@@ -165,10 +161,11 @@ export function createChronicle(options: {
           suppressed: from?.interest.suppressed ?? false,
           offersHeld: from?.view.offers.size ?? 0,
         },
-        explanations,
+        offers: { summaries: journal.summaries(atMs), explanations: journal.explanations(atMs) },
         story,
         counters: {
           ...counted,
+          offersRejected: journal.rejections(),
           recordSaves: from?.saves ?? 0,
           subscriptions: from?.view.subscriptions ?? 0,
           offersReceived: from?.view.counts.offersReceived ?? 0,
@@ -179,18 +176,6 @@ export function createChronicle(options: {
       };
     },
   };
-}
-
-function explain(pass: PassReport, atMs: number): readonly OfferExplanation[] {
-  return pass.match.judged.map(({ slot, judgement }) => ({
-    atMs,
-    slot,
-    offerId: judgement.offer.offerIds[0] ?? '',
-    agentId: judgement.offer.agent.id,
-    hostname: judgement.offer.agent.hostname,
-    outcome: judgement.fits ? 'pass' : 'fail',
-    explanation: judgement.explanation,
-  }));
 }
 
 /** The core says that a slot waits for an offer; what was offered so far says why none fits. */

@@ -65,6 +65,14 @@ export const SERIES: readonly Series[] = [
   one('gauge', 'offers_held', 'Offers in hand.', (view) => view.mesos.offersHeld),
   one('counter', 'offers_received_total', 'Offers received.', (view) => view.counters.offersReceived),
   one('counter', 'offers_declined_total', 'Offers declined.', (view) => view.counters.offersDeclined),
+  by(
+    'counter',
+    'offers_rejected_total',
+    'Times that an offer did not do for a member, by the requirement that it missed.',
+    ['requirement'],
+    (view) =>
+      Object.entries(view.counters.offersRejected).map(([requirement, count]) => [{ requirement }, count]),
+  ),
   one(
     'counter',
     'operations_failed_total',

@@ -1,6 +1,8 @@
 import type { Offer, ReservationInfo, Resource } from '../mesos/wire.ts';
 import type { ClusterRecord } from '../protocol/record.ts';
+import type { OfferRequirement } from '../protocol/view.ts';
 import type { MemberResources } from './config.ts';
+import { amountRequirement, isMet, ruleRequirement } from './judgement.ts';
 import { agentOf, type KnownAgent, seatsOf } from './mesos-view.ts';
 import { NAME_SHARE } from './name-share.ts';
 import {
@@ -76,8 +78,7 @@ export interface PlacementInput {
 export interface Judgement {
   readonly offer: AgentOffer;
   readonly fits: boolean;
-  /** Each requirement and by how much it was missed or met. */
-  readonly explanation: string;
+  readonly requirements: readonly OfferRequirement[];
 }
 
 /** A place that was found. */
@@ -98,16 +99,20 @@ export interface Piece {
 }
 
 function judge(input: PlacementInput): readonly Judgement[] {
-  const held = new Set(input.record.seats.filter((seat) => seat.lost === null).map((seat) => seat.hostname));
+  const held = new Map(
+    input.record.seats.filter((seat) => seat.lost === null).map((seat) => [seat.hostname, seat.slot]),
+  );
   return input.offers.map((offer) => {
-    const problems = [
-      ...(held.has(offer.agent.hostname)
-        ? [`host ${offer.agent.hostname} holds a member already, at most one is placed on a host`]
-        : []),
-      ...shortages(offer, input),
+    const holder = held.get(offer.agent.hostname);
+    const requirements = [
+      ...amountsOf(offer, input),
+      ruleRequirement('hostname UNIQUE', {
+        ok: holder === undefined,
+        needed: 'a host without a member',
+        offered: holder === undefined ? offer.agent.hostname : `${offer.agent.hostname} with ${holder}`,
+      }),
     ];
-    if (problems.length > 0) return { offer, fits: false, explanation: problems.join('; ') };
-    return { offer, fits: true, explanation: `fits: ${describeFree(offer)}` };
+    return { offer, fits: isMet(requirements), requirements };
   });
 }
 
@@ -148,36 +153,25 @@ function compareRanks(a: readonly number[], b: readonly number[]): number {
   return 0;
 }
 
-/** What an agent lacks for one member, each resource with the amount that is missing. */
-function shortages(offer: AgentOffer, input: Omit<PlacementInput, 'offers'>): readonly string[] {
+/** What one member needs of an agent, and what there is. */
+function amountsOf(offer: AgentOffer, input: Omit<PlacementInput, 'offers'>): readonly OfferRequirement[] {
   const need = withNameShare(input.need);
-  const scalars: readonly (readonly [ScalarName, number, string])[] = [
-    ['cpus', need.cpus, ''],
-    ['mem', need.memMb, ' MB'],
-    ['disk', need.diskMb, ' MB'],
+  const free = Math.max(0, ...offer.pools.map((pool) => countPorts(pool.ports)));
+  return [
+    amountRequirement('cpus', { needed: need.cpus, offered: most(offer.pools, 'cpus') }),
+    amountRequirement('mem', { needed: need.memMb, offered: most(offer.pools, 'mem'), unit: 'MB' }),
+    amountRequirement('disk', { needed: need.diskMb, offered: most(offer.pools, 'disk'), unit: 'MB' }),
+    amountRequirement('ports', {
+      needed: SEAT_PORTS,
+      // Some that are free may be those of a place that is on its way out.
+      offered: portsIn(offer, input) === null ? Math.min(free, SEAT_PORTS - 1) : free,
+    }),
   ];
-  const problems = scalars.flatMap(([name, amount, unit]) => {
-    const have = most(offer.pools, name);
-    if (atLeast(have, amount)) return [];
-    return [
-      `${name}: ${amount}${unit} needed, ${have}${unit} free, ${rounded(amount - have)}${unit} missing`,
-    ];
-  });
-  if (portsIn(offer, input) === null) {
-    const free = Math.max(0, ...offer.pools.map((pool) => countPorts(pool.ports)));
-    problems.push(`ports: ${SEAT_PORTS} needed, ${free} free, ${Math.max(1, SEAT_PORTS - free)} missing`);
-  }
-  return problems;
 }
 
 /** The most of it that one pool has: a member's share is cut from one. */
 export function most(pools: readonly Pool[], name: ScalarName): number {
   return Math.max(0, ...pools.map((pool) => pool[name]));
-}
-
-function describeFree(offer: AgentOffer): string {
-  const { pools } = offer;
-  return `${most(pools, 'cpus')} cpus, ${most(pools, 'mem')} MB memory, ${most(pools, 'disk')} MB disk free`;
 }
 
 /** The ports for a seat: none that another seat at the same address has, even one that is on its way out. */

@@ -1,6 +1,6 @@
 import type { MasterInfo } from '../mesos/wire.ts';
 import type { ClusterRecord } from '../protocol/record.ts';
-import type { OfferExplanation, SchedulerCounters, StoryLine } from '../protocol/view.ts';
+import type { OfferReport, SchedulerCounters, StoryLine } from '../protocol/view.ts';
 import type { Blocked, Decision } from '../reconcile/decision.ts';
 import type { Observation } from '../reconcile/observation.ts';
 
@@ -14,8 +14,8 @@ export interface SchedulerSnapshot {
   /** The core's, and those of placement and orders. */
   readonly blocked: readonly Blocked[];
   readonly mesos: MesosState;
-  /** How offers were judged lately, newest last. */
-  readonly explanations: readonly OfferExplanation[];
+  /** How offers were judged lately. */
+  readonly offers: OfferReport;
   /** Newest last. */
   readonly story: readonly StoryLine[];
   readonly counters: SchedulerCounters;

@@ -69,6 +69,21 @@ export type StoryLine = z.infer<typeof storyLineSchema>;
 /** Lines of the story that a view holds: the newest. */
 export const STORY_LINES_MAX = 100;
 
+/** One thing that a place must have, held against an offer. */
+export const offerRequirementSchema = z.object({
+  /** `cpus`, `mem`, `disk`, `ports`, `region`, `maintenance`, or a placement constraint as `hostname UNIQUE`. */
+  requirement: z.string(),
+  ok: z.boolean(),
+  /** A number where it is an amount, else words. */
+  needed: z.union([z.number(), z.string()]),
+  offered: z.union([z.number(), z.string()]),
+  /** By how much an amount falls short, 0 where it does not; `null` where there is no amount. */
+  missing: z.number().nullable(),
+  /** `MB`, or empty. */
+  unit: z.string(),
+});
+export type OfferRequirement = z.infer<typeof offerRequirementSchema>;
+
 /** How an offer was judged for a slot that waits for one. */
 export const offerExplanationSchema = z.object({
   atMs: wallMs,
@@ -76,12 +91,58 @@ export const offerExplanationSchema = z.object({
   offerId: z.string(),
   agentId: z.string(),
   hostname: z.string(),
+  zone: z.string().nullable(),
   outcome: z.enum(['pass', 'fail']),
   explanation: z.string(),
+  requirements: z.array(offerRequirementSchema),
 });
 export type OfferExplanation = z.infer<typeof offerExplanationSchema>;
 /** Explanations that a view's source keeps: the newest. */
 export const OFFER_EXPLANATIONS_MAX = 200;
+/** Milliseconds for which they are shown. */
+export const OFFER_EXPLANATION_AGE_MS = 3_600_000;
+
+/** All offers that were looked at for one slot while it waited for a place, or last did. */
+export const offerSummarySchema = z.object({
+  slot: z.string(),
+  sinceMs: wallMs,
+  lastMs: wallMs,
+  /** Offers looked at, and those of them that fitted. */
+  looked: z.number().int().min(0),
+  fitted: z.number().int().min(0),
+  /** What they missed, the most frequent first. */
+  failed: z.array(z.object({ requirement: z.string(), offers: z.number().int().min(1) })),
+});
+export type OfferSummary = z.infer<typeof offerSummarySchema>;
+
+/** What `/v1/debug/offers` tells. */
+export interface OfferReport {
+  readonly summaries: readonly OfferSummary[];
+  /** Newest last. */
+  readonly explanations: readonly OfferExplanation[];
+}
+
+/** `GET /v1/debug/offers`. */
+export const debugOffersSchema = z.object({
+  summary: z.array(
+    offerSummarySchema
+      .omit({ slot: true, sinceMs: true, lastMs: true })
+      .extend({ 'pod-instance-name': z.string(), since: z.string(), last: z.string() }),
+  ),
+  offers: z.array(
+    offerExplanationSchema.pick({ outcome: true, explanation: true, requirements: true }).extend({
+      timestamp: z.string(),
+      'pod-instance-name': z.string(),
+      offer: z.object({
+        id: z.string(),
+        agent_id: z.string(),
+        hostname: z.string(),
+        zone: z.string().nullable(),
+      }),
+    }),
+  ),
+});
+export type DebugOffers = z.infer<typeof debugOffersSchema>;
 
 const count = z.number().int().min(0);
 
@@ -97,6 +158,8 @@ export const schedulerCountersSchema = z.object({
   subscriptions: count,
   offersReceived: count,
   offersDeclined: count,
+  /** By requirement: how often an offer missed it. */
+  offersRejected: z.record(z.string(), count),
   /** Offer operations (reserve, create, launch …) that came to nothing. */
   operationsFailed: count,
   /** Tasks launched. */

@@ -1,11 +1,19 @@
 import pRetry from 'p-retry';
+import type * as z from 'zod';
 import { CodedError, describeError } from '../base/errors.ts';
-import { type PublishedView, publishedViewSchema } from '../protocol/view.ts';
+import {
+  type DebugOffers,
+  debugOffersSchema,
+  type PublishedView,
+  publishedViewSchema,
+} from '../protocol/view.ts';
 
 /** A scheduler's HTTP API, asked from a shell. */
 export interface SchedulerClient {
   /** `GET /v1/view`. Rejects with a {@link SchedulerClientError}. */
   view(): Promise<PublishedView>;
+  /** `GET /v1/debug/offers`. Rejects with a {@link SchedulerClientError}. */
+  offers(): Promise<DebugOffers>;
   /** Any path's text. Rejects with a {@link SchedulerClientError}: `refused` where it answers with an error. */
   text(path: string): Promise<string>;
 }
@@ -37,19 +45,21 @@ export function createSchedulerClient(
     if (status === 200) return body;
     throw refusalOf(base, status, body);
   };
+  const read = async <T>(path: string, schema: z.ZodType<T>): Promise<T> => {
+    const body = await text(path);
+    try {
+      return schema.parse(JSON.parse(body));
+    } catch (cause) {
+      throw new SchedulerClientError('not-a-scheduler', `${base} does not answer as a scheduler of ours`, {
+        cause,
+        hint: 'Check the address, and that both are of the same release.',
+      });
+    }
+  };
   return {
     text,
-    async view() {
-      const body = await text('/v1/view');
-      try {
-        return publishedViewSchema.parse(JSON.parse(body));
-      } catch (cause) {
-        throw new SchedulerClientError('not-a-scheduler', `${base} does not answer as a scheduler of ours`, {
-          cause,
-          hint: 'Check the address, and that both are of the same release.',
-        });
-      }
-    },
+    view: async () => await read('/v1/view', publishedViewSchema),
+    offers: async () => await read('/v1/debug/offers', debugOffersSchema),
   };
 }
 

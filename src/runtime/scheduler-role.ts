@@ -193,7 +193,7 @@ function apiFor({ log, token }: Parts, source: ApiSource): Hono<ApiEnvironment> 
       const current = snapshot();
       return current === null || config === null ? null : publishedViewOf(current, config, buildName());
     },
-    offers: () => snapshot()?.explanations ?? [],
+    offers: () => snapshot()?.offers ?? { summaries: [], explanations: [] },
     metrics,
     artifact,
     token,

@@ -15,7 +15,7 @@ describe('help', () => {
   test('names every command, and the version', async () => {
     const help = await runCli(['--help']);
     expect([help.code, help.stderr]).toEqual([0, '']);
-    for (const command of ['scheduler', 'status', 'endpoints', 'local'])
+    for (const command of ['scheduler', 'status', 'endpoints', 'debug', 'local'])
       expect(help.stdout).toContain(command);
     const version = await runCli(['--version']);
     expect([version.code, version.stdout]).toEqual([0, expect.stringContaining(`etcd-mesos ${VERSION}`)]);
@@ -27,10 +27,13 @@ describe('help', () => {
     for (const spec of OPTION_KEYS.map(optionSpec)) expect(stdout).toContain(`--${spec.name} <`);
   });
 
-  test.for([['status'], ['endpoints'], ['local'], ['local', 'up']])('of %s', async (words) => {
-    const { code, stdout } = await runCli([...words, '--help']);
-    expect([code, stdout]).toEqual([0, expect.stringContaining(`Usage: etcd-mesos ${words.join(' ')}`)]);
-  });
+  test.for([['status'], ['endpoints'], ['debug', 'offers'], ['local'], ['local', 'up']])(
+    'of %s',
+    async (words) => {
+      const { code, stdout } = await runCli([...words, '--help']);
+      expect([code, stdout]).toEqual([0, expect.stringContaining(`Usage: etcd-mesos ${words.join(' ')}`)]);
+    },
+  );
 });
 
 describe('a wrong command line ends with 2 and one message', () => {

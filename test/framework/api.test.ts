@@ -9,7 +9,7 @@ import {
   mountRoutes,
 } from '../../src/framework/api-access.ts';
 import { createMetrics, METRIC_PREFIX, SERIES } from '../../src/framework/metrics.ts';
-import type { OfferExplanation, PublishedView } from '../../src/protocol/view.ts';
+import { debugOffersSchema, type OfferReport, type PublishedView } from '../../src/protocol/view.ts';
 import { silentLogger } from '../silent-logger.ts';
 import { emptySlot, sampleMember, sampleView } from './sample-view.ts';
 
@@ -17,7 +17,7 @@ const FAR = { remoteAddress: '10.9.9.9' };
 const NEAR = { remoteAddress: '127.0.0.1' };
 const TARBALL = new TextEncoder().encode('a tarball');
 
-function apiOf(view: PublishedView | null, offers: readonly OfferExplanation[] = []) {
+function apiOf(view: PublishedView | null, offers: OfferReport = { summaries: [], explanations: [] }) {
   return createApi({
     view: () => view,
     offers: () => offers,
@@ -257,25 +257,54 @@ describe('the rest', () => {
   });
 
   test('offers are explained in the form of DC/OS', async () => {
-    const explanation: OfferExplanation = {
-      atMs: 0,
-      slot: 'etcd-0',
-      offerId: 'o-1',
-      agentId: 'a-1',
-      hostname: 'node-0',
-      outcome: 'fail',
-      explanation: '512 MiB of memory are missing',
+    const memory = { requirement: 'mem', ok: false, needed: 512, offered: 12, missing: 500, unit: 'MB' };
+    const report: OfferReport = {
+      summaries: [
+        {
+          slot: 'etcd-0',
+          sinceMs: 0,
+          lastMs: 61_000,
+          looked: 9,
+          fitted: 0,
+          failed: [{ requirement: 'mem', offers: 9 }],
+        },
+      ],
+      explanations: [
+        {
+          atMs: 0,
+          slot: 'etcd-0',
+          offerId: 'o-1',
+          agentId: 'a-1',
+          hostname: 'node-0',
+          zone: 'z1',
+          outcome: 'fail',
+          explanation: 'mem: 512 MB needed, 12 MB free, 500 MB missing',
+          requirements: [memory],
+        },
+      ],
     };
     for (const path of ['/v1/debug/offers', '/v2/debug/offers']) {
-      const answer = await apiOf(sampleView(), [explanation]).request(path, {}, FAR);
-      expect(await answer.json()).toEqual({
+      const answer: unknown = await (await apiOf(sampleView(), report).request(path, {}, FAR)).json();
+      expect(debugOffersSchema.parse(answer)).toEqual(answer);
+      expect(answer).toEqual({
+        summary: [
+          {
+            'pod-instance-name': 'etcd-0',
+            since: '1970-01-01T00:00:00.000Z',
+            last: '1970-01-01T00:01:01.000Z',
+            looked: 9,
+            fitted: 0,
+            failed: [{ requirement: 'mem', offers: 9 }],
+          },
+        ],
         offers: [
           {
             timestamp: '1970-01-01T00:00:00.000Z',
             'pod-instance-name': 'etcd-0',
             outcome: 'fail',
-            explanation: '512 MiB of memory are missing',
-            offer: { id: 'o-1', agent_id: 'a-1', hostname: 'node-0' },
+            explanation: 'mem: 512 MB needed, 12 MB free, 500 MB missing',
+            requirements: [memory],
+            offer: { id: 'o-1', agent_id: 'a-1', hostname: 'node-0', zone: 'z1' },
           },
         ],
       });
@@ -322,7 +351,7 @@ describe('the rest', () => {
       view: () => {
         throw new Error('a secret detail');
       },
-      offers: () => [],
+      offers: () => ({ summaries: [], explanations: [] }),
       metrics: createMetrics(),
       artifact: null,
       token: null,

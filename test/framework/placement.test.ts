@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { describeRequirements } from '../../src/framework/judgement.ts';
 import {
   explainUnplaced,
   type Match,
@@ -80,9 +81,11 @@ describe('placing', () => {
     expect(result.unmatched).toEqual([places[2]]);
     const why = result.judged
       .filter(({ slot }) => slot === 'etcd-2')
-      .map(({ judgement }) => judgement.explanation);
+      .map(({ judgement }) => describeRequirements(judgement.requirements));
     expect(why).toEqual(
-      [1, 2].map((at) => expect.stringContaining(`host agent-${at} holds a member`) as string),
+      [1, 2].map(
+        (at) => `hostname UNIQUE: a host without a member is needed, this is agent-${at} with etcd-${at - 1}`,
+      ),
     );
   });
 
@@ -180,7 +183,7 @@ describe('placing', () => {
     };
     const result = match(places.slice(0, 1), [offer({ disk: 10, cpus: 0.1, more: [mount, labelled] })]);
     expect(result.accepts).toEqual([]);
-    expect(result.judged[0]?.judgement.explanation).toBe(
+    expect(describeRequirements(result.judged[0]?.judgement.requirements ?? [])).toBe(
       'cpus: 0.51 needed, 0.1 free, 0.41 missing; disk: 1024 MB needed, 10 MB free, 1014 MB missing',
     );
   });

@@ -90,7 +90,7 @@ function snapshot(
       suppressed: true,
       offersHeld: 0,
     },
-    explanations: [],
+    offers: { summaries: [], explanations: [] },
     story: [],
     counters: {
       passes: 0,
@@ -100,6 +100,7 @@ function snapshot(
       subscriptions: 0,
       offersReceived: 0,
       offersDeclined: 0,
+      offersRejected: {},
       operationsFailed: 0,
       launches: 0,
       taskUpdates: {},

@@ -51,6 +51,7 @@ export function sampleView(changes: Partial<PublishedView> = {}): PublishedView 
       subscriptions: 1,
       offersReceived: 12,
       offersDeclined: 9,
+      offersRejected: { cpus: 4, 'hostname UNIQUE': 5 },
       operationsFailed: 0,
       launches: 3,
       taskUpdates: { TASK_RUNNING: 3, TASK_STARTING: 3 },

@@ -172,14 +172,14 @@ describe('a first start', () => {
     const { scheduler } = start();
     await clock.runUntil(isSubscribed(scheduler), 1_000);
     master.say(offersEvent([offer({ disk: 24 })]));
-    await clock.runUntil(() => scheduler.snapshot().explanations.length > 0, 1_000);
-    const { blocked, explanations } = scheduler.snapshot();
+    await clock.runUntil(() => scheduler.snapshot().offers.explanations.length > 0, 1_000);
+    const { blocked, offers } = scheduler.snapshot();
     expect(blocked).toContainEqual({
       code: 'offers-never-fit',
       slot: 'etcd-0',
       message: 'no agent is large enough: disk: 1024 MB needed, at most 24 MB on agent-1, 1000 MB missing',
     });
-    expect(explanations[0]).toMatchObject({ outcome: 'fail', slot: 'etcd-0', hostname: 'agent-1' });
+    expect(offers.explanations[0]).toMatchObject({ outcome: 'fail', slot: 'etcd-0', hostname: 'agent-1' });
     const [decline] = callsOf(master.calls, 'DECLINE');
     expect(decline?.decline.filters?.refuse_seconds).toBe(5);
   });
