@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { describeError } from '../base/errors.ts';
 import type { Clock, Logger, Random } from '../base/ports.ts';
 import { createJsonLineReader, toJsonLine } from './json-lines.ts';
+import type { LeaderWatch } from './leadership.ts';
 import type { AgentToMaster, MasterToAgent } from './messages.ts';
 
 /**
@@ -18,8 +19,8 @@ const RETRY_MS_MAX = 500;
 const CONNECT_MS_MAX = 3000;
 
 export interface AgentLinkOptions {
-  /** `http://127.0.0.1:<port>`. */
-  readonly masterUrl: string;
+  /** Follows the leading master, from one to the next. */
+  readonly leader: LeaderWatch;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -37,27 +38,41 @@ export interface AgentLink {
 
 const CLOSE_MS_MAX = 500;
 
-/** Keeps a connection to the master until it is closed. */
+/** Keeps a connection to the leading master until it is closed. */
 export function openAgentLink(options: AgentLinkOptions): AgentLink {
   const { clock, logger } = options;
   const closed = new AbortController();
   let socket: Duplex | null = null;
+  let masterUrl: string | null = null;
+  /** Aborts when another master leads: what is under way with the one before it ends. */
+  let moved = new AbortController();
+  options.leader.follow((url) => {
+    if (url === masterUrl || closed.signal.aborted) return;
+    masterUrl = url;
+    moved.abort();
+    moved = new AbortController();
+    socket?.destroy();
+  });
   void keepConnected();
 
   async function keepConnected(): Promise<void> {
     let retryMs = RETRY_MS_MIN;
     while (!closed.signal.aborted) {
-      try {
-        socket = await connectToMaster(options.masterUrl, clock, closed.signal);
-        retryMs = RETRY_MS_MIN;
-        logger.info('master link up', { master: options.masterUrl });
-        await converse(socket);
-        logger.warn('master link down', { master: options.masterUrl });
-      } catch (error) {
-        if (!isAborted(closed.signal))
-          logger.debug('master link failed', { master: options.masterUrl, error });
+      const here = AbortSignal.any([closed.signal, moved.signal]);
+      const master = masterUrl;
+      if (master !== null) {
+        try {
+          socket = await connectToMaster(master, clock, here);
+          retryMs = RETRY_MS_MIN;
+          logger.info('master link up', { master });
+          await converse(socket);
+          logger.warn('master link down', { master });
+        } catch (error) {
+          if (!isAborted(here)) logger.debug('master link failed', { master, error });
+        }
       }
-      await clock.sleep(retryMs * (0.5 + options.random.next() / 2), closed.signal);
+      if (isAborted(here)) retryMs = RETRY_MS_MIN;
+      await clock.sleep(retryMs * (0.5 + options.random.next() / 2), here);
       retryMs = Math.min(retryMs * 2, RETRY_MS_MAX);
     }
   }
@@ -94,6 +109,7 @@ export function openAgentLink(options: AgentLinkOptions): AgentLink {
     close: async () => {
       const last = socket;
       closed.abort();
+      await options.leader.close();
       if (last === null) return;
       const flushed = new Promise<void>((resolve) => last.end(resolve));
       await Promise.race([flushed, clock.sleep(CLOSE_MS_MAX)]);

@@ -48,10 +48,23 @@ export function markUnreachable(master: Master, agent: Agent): void {
   });
 }
 
+/** The agents of an earlier leader that have not come back in time are unreachable; what they ran nobody knows. */
+export function giveUpRecovered(master: Master): void {
+  if (master.recoveredDueMs === null || master.now.monotonicMs < master.recoveredDueMs) return;
+  master.recoveredDueMs = null;
+  for (const agentId of master.recoveredAgents.keys()) {
+    master.unreachableAgents.set(agentId, { sinceWallMs: master.now.wallMs });
+    tellOfFailure(master, agentId);
+  }
+  keepNewest(master.unreachableAgents, AGENTS_REMEMBERED_MAX);
+  master.recoveredAgents.clear();
+}
+
 /** The operator's word that an agent never comes back. `false` when there is no such agent. */
 export function markAgentGone(master: Master, agentId: string): boolean {
   const agent = master.agents.get(agentId);
-  if (agent === undefined && !master.unreachableAgents.has(agentId)) return false;
+  const isRecovered = master.recoveredAgents.delete(agentId);
+  if (agent === undefined && !isRecovered && !master.unreachableAgents.has(agentId)) return false;
   master.goneAgents.add(agentId);
   keepNewest(master.goneAgents, AGENTS_REMEMBERED_MAX);
   const message = 'Agent has been marked gone';
@@ -69,6 +82,7 @@ export function markAgentGone(master: Master, agentId: string): boolean {
     }
   }
   master.unreachableAgents.delete(agentId);
+  if (isRecovered) tellOfFailure(master, agentId);
   if (agent === undefined) return true;
   sendToAgent(master, agent, { kind: 'shutdown', message });
   dropAgent(master, agent, (framework, task) => {
@@ -113,8 +127,12 @@ function dropAgent(master: Master, agent: Agent, lose: (framework: Framework, ta
   for (const [uuid, record] of master.operations) {
     if (record.agentId === agent.id) master.operations.delete(uuid);
   }
+  tellOfFailure(master, agent.id);
+}
+
+function tellOfFailure(master: Master, agentId: string): void {
   for (const framework of master.frameworks.values()) {
-    tell(master, framework, { type: 'FAILURE', failure: { agent_id: { value: agent.id } } });
+    tell(master, framework, { type: 'FAILURE', failure: { agent_id: { value: agentId } } });
   }
 }
 

@@ -9,6 +9,7 @@ import {
   createAgentMachine,
 } from './agent-machine.ts';
 import { createAlarm } from './alarm.ts';
+import type { LeaderWatch } from './leadership.ts';
 import { LocalMesosError } from './local-error.ts';
 import type { AgentDescription } from './messages.ts';
 import { createProcessContainerRuntime } from './process-container-runtime.ts';
@@ -23,8 +24,7 @@ export interface AgentProcessOptions {
   readonly description: AgentDescription;
   /** Absolute; made where it is not there. An agent that was on it before is gone on with. */
   readonly workDirectory: string;
-  /** `http://127.0.0.1:<port>`. */
-  readonly masterUrl: string;
+  readonly leader: LeaderWatch;
   /** How an executor is started; `--directory <path>` is added. */
   readonly executorCommand: readonly [string, ...string[]];
   readonly environment: Readonly<Record<string, string | undefined>>;

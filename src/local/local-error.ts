@@ -11,4 +11,8 @@ export class LocalMesosError extends CodedError<
   | 'no-free-ports'
   | 'operator-call-failed'
   | 'processes-left'
+  /** Another master leads and has taken over what is stored. */
+  | 'registry-taken'
+  /** Several masters need ZooKeeper; without it there is one. */
+  | 'bad-masters'
 > {}

@@ -80,6 +80,8 @@ function reregisterAgent(master: Master, link: string, message: Message<'reregis
   }
   const known = master.agents.get(agentId);
   const wasUnreachable = master.unreachableAgents.delete(agentId);
+  master.recoveredAgents.delete(agentId);
+  if (master.recoveredAgents.size === 0) master.recoveredDueMs = null;
   if (known === undefined) removeAtSameAddress(master, message.agent);
   const agent =
     known ??

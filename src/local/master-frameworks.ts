@@ -1,4 +1,5 @@
 import type { FrameworkInfo } from '../mesos/wire.ts';
+import { masterInfo } from './master-info.ts';
 import {
   allocateSoon,
   COMPLETED_FRAMEWORKS_MAX,
@@ -9,13 +10,10 @@ import {
   forgetOffer,
   keepNewest,
   type Master,
-  type MasterConfig,
-  pidOfMaster,
   rescindOffer,
   sendToAgent,
   tell,
 } from './master-state.ts';
-import { MASTER_CAPABILITIES, MESOS_VERSION } from './mesos-build.ts';
 import { roleProblem } from './roles.ts';
 import type { SubscribeCall } from './scheduler-call.ts';
 import { hasCapability, isTerminal } from './task-status.ts';
@@ -185,28 +183,6 @@ function greet(master: Master, framework: Framework): void {
     },
   });
   beat(master, framework);
-}
-
-function masterInfo(config: MasterConfig) {
-  const { masterId, hostname, ip, port, domain } = config;
-  return {
-    id: masterId,
-    ip: ipv4AsNumber(ip),
-    port,
-    pid: pidOfMaster(config),
-    hostname,
-    version: MESOS_VERSION,
-    address: { hostname, ip, port },
-    ...(domain === null ? {} : { domain }),
-    capabilities: MASTER_CAPABILITIES.map((type) => ({ type })),
-  };
-}
-
-/** As `MasterInfo.ip` has it: the four bytes, the first the lowest. 0 for what is no IPv4 address. */
-function ipv4AsNumber(ip: string): number {
-  const bytes = ip.split('.').map(Number);
-  if (bytes.length !== 4) return 0;
-  return bytes.reduceRight((sum, byte) => sum * 256 + byte, 0);
 }
 
 function beat(master: Master, framework: Framework): void {

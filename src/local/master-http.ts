@@ -5,6 +5,7 @@ import { MESOS_BUILD } from './mesos-build.ts';
 import { answerOperator } from './operator-api.ts';
 import { type ParsedCall, parseSchedulerCall } from './scheduler-call.ts';
 import { type AcceptedCall, carryOut, changeFramework } from './scheduler-calls.ts';
+import { redirection } from './standby.ts';
 import { showSlaves, showState, showTasks } from './state-endpoints.ts';
 
 type Request = Extract<MasterInput, { kind: 'request' }>;
@@ -37,7 +38,12 @@ function route(master: Master, request: Request): Answer | Streaming {
   if (request.body.length > BODY_CHARACTERS_MAX) {
     return text(413, `413 Request Entity Too Large. At most ${BODY_CHARACTERS_MAX} bytes are taken.`);
   }
-  switch (path.startsWith('/master/') ? path.slice('/master'.length) : path) {
+  const endpoint = path.startsWith('/master/') ? path.slice('/master'.length) : path;
+  if (master.leadership.kind === 'standby' && LEADERS_ENDPOINTS.has(endpoint))
+    return redirect(master, request);
+  switch (endpoint) {
+    case '/redirect':
+      return redirect(master, request);
     case '/api/v1/scheduler':
       return withJson(request, (json) => answerScheduler(master, request, json));
     case '/api/v1':
@@ -55,6 +61,21 @@ function route(master: Master, request: Request): Answer | Streaming {
     default:
       return text(404, '404 Not Found.');
   }
+}
+
+/** What a standby does not answer itself. */
+const LEADERS_ENDPOINTS: ReadonlySet<string> = new Set([
+  '/api/v1/scheduler',
+  '/api/v1',
+  '/state',
+  '/slaves',
+  '/tasks',
+]);
+
+function redirect(master: Master, { path }: Request): Answer {
+  const location = redirection(master, path);
+  if (location === null) return text(503, 'No leader elected');
+  return { status: 307, headers: { location }, body: '' };
 }
 
 /** The checks are Mesos's, in its order and with its words. */

@@ -1,13 +1,15 @@
 import type { Ids } from '../base/ports.ts';
 import type { DomainInfo, HealthCheck } from '../mesos/wire.ts';
-import { loseLink } from './agent-loss.ts';
+import { giveUpRecovered, loseLink } from './agent-loss.ts';
 import type { Instant } from './instant.ts';
 import { pingAgents, takeAgentMessage } from './master-agents.ts';
 import { loseStream, tickFrameworks } from './master-frameworks.ts';
 import { answerRequest } from './master-http.ts';
+import { type LocalMasterInfo, masterInfo } from './master-info.ts';
 import type { MasterInput, MasterOutput } from './master-io.ts';
 import type { Master } from './master-state.ts';
 import { makeOffers } from './offers.ts';
+import { recover, registryOf } from './registry.ts';
 
 export type { MasterInput, MasterOutput } from './master-io.ts';
 
@@ -20,6 +22,10 @@ export interface MasterMachine {
   handle(input: MasterInput, now: Instant): readonly MasterOutput[];
   /** Monotonic time at which a `tick` is due even if nothing happens. */
   nextWakeMs(): number;
+  /** As it shows itself; its id was made with it. */
+  readonly info: LocalMasterInfo;
+  /** Only then does it take agents. */
+  isLeading(): boolean;
 }
 
 export interface MasterMachineOptions {
@@ -32,6 +38,13 @@ export interface MasterMachineOptions {
   readonly domain?: DomainInfo;
   /** When the master started. */
   readonly startedAt: Instant;
+  /**
+   * One of several masters: it stands by until it is told that it was elected, and has stored what its successor
+   * must know. Default: it is alone and leads.
+   */
+  readonly standsBy?: boolean;
+  /** Milliseconds that the agents of a master's predecessor have to come back before they are unreachable. */
+  readonly agentReregisterTimeoutMs?: number;
   /** Milliseconds between two allocations. Default 200. */
   readonly allocationIntervalMs?: number;
   /**
@@ -51,6 +64,8 @@ export interface MasterMachineOptions {
 const ALLOCATION_INTERVAL_MS_DEFAULT = 200;
 const AGENT_PING_TIMEOUT_MS_DEFAULT = 1000;
 const AGENT_PING_TIMEOUTS_MAX_DEFAULT = 3;
+/** Mesos's own. */
+const AGENT_REREGISTER_TIMEOUT_MS_DEFAULT = 600_000;
 
 export function createMasterMachine(options: MasterMachineOptions): MasterMachine {
   const { startedAt } = options;
@@ -58,18 +73,32 @@ export function createMasterMachine(options: MasterMachineOptions): MasterMachin
   const nextAllocation = options.nextAllocationMs ?? ((nowMs: number) => nowMs + allocationIntervalMs);
   const master = emptyMaster(options, allocationIntervalMs);
   let allocationMs = nextAllocation(startedAt.monotonicMs);
+  let stored = '';
+  let ended = false;
 
   return {
+    info: masterInfo(master.config),
+    isLeading: () => master.leadership.kind === 'leading',
     nextWakeMs: () => Math.min(allocationMs, ...timers(master)),
     handle(input, now) {
+      if (ended) return [];
       master.now = now;
       master.outputs = [];
       master.allocateNow = new Set();
       take(input);
       makeOffers(master);
-      return master.outputs;
+      return options.standsBy === true && master.leadership.kind === 'leading' ? withStore() : master.outputs;
     },
   };
+
+  /** What the next leader must know is stored before anybody hears of it. */
+  function withStore(): readonly MasterOutput[] {
+    const registry = registryOf(master);
+    const text = JSON.stringify(registry);
+    if (text === stored) return master.outputs;
+    stored = text;
+    return [{ kind: 'store', registry }, ...master.outputs];
+  }
 
   function take(input: MasterInput): void {
     switch (input.kind) {
@@ -80,18 +109,39 @@ export function createMasterMachine(options: MasterMachineOptions): MasterMachin
         loseStream(master, input.exchange);
         return;
       case 'agent-message':
-        takeAgentMessage(master, input.link, input.message);
+        // Whoever stands by hears nothing of agents: they find the leader.
+        if (master.leadership.kind === 'leading') takeAgentMessage(master, input.link, input.message);
         return;
       case 'agent-link-lost':
         loseLink(master, input.link);
+        return;
+      case 'elected':
+        if (master.leadership.kind === 'leading') return;
+        master.leadership = { kind: 'leading', electedWallMs: master.now.wallMs };
+        recover(master, input.registry);
+        return;
+      case 'leader':
+        follow(input.leader);
         return;
       case 'tick':
         tick();
     }
   }
 
+  /** A master that has led and leads no more is of no use: what it holds for true may not be any more. */
+  function follow(leader: LocalMasterInfo | null): void {
+    if (master.leadership.kind === 'standby') {
+      master.leadership = { kind: 'standby', leader };
+      return;
+    }
+    ended = true;
+    const message = leader === null ? 'Lost leadership' : `Conceded leadership to ${leader.pid}`;
+    master.outputs = [{ kind: 'exit', message }];
+  }
+
   function tick(): void {
     pingAgents(master);
+    giveUpRecovered(master);
     tickFrameworks(master);
     const nowMs = master.now.monotonicMs;
     if (nowMs < allocationMs) return;
@@ -101,7 +151,7 @@ export function createMasterMachine(options: MasterMachineOptions): MasterMachin
 }
 
 function timers(master: Master): readonly number[] {
-  const times: number[] = [];
+  const times: number[] = master.recoveredDueMs === null ? [] : [master.recoveredDueMs];
   for (const { nextPingMs } of master.agents.values()) times.push(nextPingMs);
   for (const { stream, failoverDueMs } of master.frameworks.values()) {
     if (stream !== null) times.push(stream.nextHeartbeatMs);
@@ -123,8 +173,13 @@ function emptyMaster(options: MasterMachineOptions, allocationIntervalMs: number
       allocationIntervalMs,
       agentPingTimeoutMs: options.agentPingTimeoutMs ?? AGENT_PING_TIMEOUT_MS_DEFAULT,
       agentPingTimeoutsMax: options.agentPingTimeoutsMax ?? AGENT_PING_TIMEOUTS_MAX_DEFAULT,
+      agentReregisterTimeoutMs: options.agentReregisterTimeoutMs ?? AGENT_REREGISTER_TIMEOUT_MS_DEFAULT,
       healthCheckTypes: new Set(options.healthCheckTypes ?? ['TCP']),
     },
+    leadership:
+      options.standsBy === true
+        ? { kind: 'standby', leader: null }
+        : { kind: 'leading', electedWallMs: startedAt.wallMs },
     ids,
     now: startedAt,
     outputs: [],
@@ -133,6 +188,8 @@ function emptyMaster(options: MasterMachineOptions, allocationIntervalMs: number
     completedFrameworks: new Map(),
     agents: new Map(),
     links: new Map(),
+    recoveredAgents: new Map(),
+    recoveredDueMs: null,
     unreachableAgents: new Map(),
     goneAgents: new Set(),
     offers: new Map(),

@@ -5,9 +5,11 @@ import type { Clock, Ids, Logger } from '../base/ports.ts';
 import { LINK_PATH, LINK_PROTOCOL } from './agent-link.ts';
 import { createAlarm } from './alarm.ts';
 import { createJsonLineReader, toJsonLine } from './json-lines.ts';
+import type { MasterElection } from './leadership.ts';
 import { LocalMesosError } from './local-error.ts';
 import { createMasterMachine, type MasterInput, type MasterOutput } from './master-machine.ts';
 import type { AgentToMaster } from './messages.ts';
+import type { RegistryStore } from './registry-file.ts';
 
 /** Bytes of a request's body. */
 const BODY_BYTES_MAX = 64 * 1024 * 1024;
@@ -22,21 +24,33 @@ export interface MasterProcessOptions {
   readonly allocationIntervalMs?: number;
   readonly agentPingTimeoutMs?: number;
   readonly agentPingTimeoutsMax?: number;
+  readonly agentReregisterTimeoutMs?: number;
+  /** One of several masters, which stands by until it is elected. Default: it is alone and leads. */
+  readonly candidacy?: MasterCandidacy;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly logger: Logger;
+}
+
+export interface MasterCandidacy {
+  readonly election: MasterElection;
+  readonly registry: RegistryStore;
 }
 
 export interface MasterProcess {
   /** `http://127.0.0.1:<port>`. */
   readonly url: string;
   readonly port: number;
+  isLeading(): boolean;
+  /** Resolves with why, when the master has led and leads no more: it takes nothing from then on. */
+  readonly ended: Promise<string>;
   close(): Promise<void>;
 }
 
 /**
- * The master machine behind an HTTP server. What it knows is in memory: a master that is started anew has a new
- * id, and learns agents and frameworks again when they come back.
+ * The master machine behind an HTTP server. What it knows is in memory, but for what one of several masters leaves
+ * to the next: a master that is started anew has a new id, and learns agents and frameworks again when they come
+ * back.
  * Rejects with a {@link LocalMesosError}: `not-loopback`, `port-in-use`.
  */
 export async function startMaster(options: MasterProcessOptions): Promise<MasterProcess> {
@@ -50,21 +64,69 @@ export async function startMaster(options: MasterProcessOptions): Promise<Master
   server.on('upgrade', takeLink);
   const port = await listen(server, ip, options.port);
   const now = () => ({ monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() });
-  const machine = createMasterMachine({ ...options, ip, hostname: ip, port, startedAt: now() });
+  const { candidacy } = options;
+  const standsBy = candidacy !== undefined;
+  const machine = createMasterMachine({ ...options, ip, hostname: ip, port, standsBy, startedAt: now() });
   const alarm = createAlarm(clock, () => handle({ kind: 'tick' }));
+  const ending = Promise.withResolvers<string>();
+  let ended = false;
   alarm.set(machine.nextWakeMs());
-  logger.info('master listening', { url: `http://${ip}:${port}` });
+  logger.info('master listening', { url: `http://${ip}:${port}`, masterId: machine.info.id });
+  candidacy?.election.stand(machine.info, (leader) => {
+    logger.info('leading master', { leader: leader?.pid ?? null });
+    if (leader?.id !== machine.info.id) handle({ kind: 'leader', leader });
+    else if (!machine.isLeading()) orEnd(lead);
+  });
+
+  function lead(): void {
+    handle({ kind: 'elected', registry: candidacy?.registry.takeOver(machine.info.id) ?? null });
+  }
 
   function handle(input: MasterInput): void {
-    for (const output of machine.handle(input, now())) carryOut(output);
-    alarm.set(machine.nextWakeMs());
+    if (ended) return;
+    orEnd(() => {
+      for (const output of machine.handle(input, now())) carryOut(output);
+    });
+    if (!ended) alarm.set(machine.nextWakeMs());
+  }
+
+  /** A master that cannot store what the next one must know can do nothing more. */
+  function orEnd(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      if (!(error instanceof LocalMesosError)) throw error;
+      end(error.message);
+    }
+  }
+
+  /** Nobody is answered any more; whoever waits finds the next leader. */
+  function end(why: string): void {
+    ended = true;
+    alarm.stop();
+    for (const response of exchanges.values()) response.destroy();
+    for (const link of links.values()) link.destroy();
+    logger.warn('master ends', { why });
+    ending.resolve(why);
   }
 
   function carryOut(output: MasterOutput): void {
-    if (output.kind === 'send') {
-      links.get(output.link)?.write(toJsonLine(output.message));
-      return;
+    switch (output.kind) {
+      case 'send':
+        links.get(output.link)?.write(toJsonLine(output.message));
+        return;
+      case 'store':
+        candidacy?.registry.store(machine.info.id, output.registry);
+        return;
+      case 'exit':
+        end(output.message);
+        return;
+      default:
+        answer(output);
     }
+  }
+
+  function answer(output: Extract<MasterOutput, { exchange: string }>): void {
     // A client that went away meanwhile is told nothing.
     const response = exchanges.get(output.exchange);
     if (response === undefined) return;
@@ -120,6 +182,10 @@ export async function startMaster(options: MasterProcessOptions): Promise<Master
 
   function takeLink(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.on('error', () => socket.destroy());
+    if (!machine.isLeading()) {
+      socket.end('HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n\r\n');
+      return;
+    }
     if (request.url !== LINK_PATH || request.headers.upgrade !== LINK_PROTOCOL) {
       socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n');
       return;
@@ -151,6 +217,7 @@ export async function startMaster(options: MasterProcessOptions): Promise<Master
 
   async function close(): Promise<void> {
     alarm.stop();
+    await candidacy?.election.close();
     exchanges.clear();
     const open = [...links.values()];
     links.clear();
@@ -160,7 +227,13 @@ export async function startMaster(options: MasterProcessOptions): Promise<Master
     await ended;
   }
 
-  return { url: `http://${ip}:${port}`, port, close };
+  return {
+    url: `http://${ip}:${port}`,
+    port,
+    isLeading: () => !ended && machine.isLeading(),
+    ended: ending.promise,
+    close,
+  };
 }
 
 function listen(server: Server, ip: string, port: number): Promise<number> {

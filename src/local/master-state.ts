@@ -8,6 +8,7 @@ import type {
   TaskStatus,
 } from '../mesos/wire.ts';
 import type { Instant } from './instant.ts';
+import type { LocalMasterInfo } from './master-info.ts';
 import type { MasterOutput } from './master-io.ts';
 import type { AgentDescription, AgentOperation, AgentTask, MasterToAgent } from './messages.ts';
 import type { ResourceOperation } from './operations.ts';
@@ -17,6 +18,8 @@ import { isTerminal } from './task-status.ts';
 /** What a master of the local Mesos knows, shared by the files that each do a part of its work. */
 export interface Master {
   readonly config: MasterConfig;
+  /** Whether it leads; one that was started alone always does. */
+  leadership: MasterStanding;
   readonly ids: Ids;
   /** Of the input that is being handled. */
   now: Instant;
@@ -29,6 +32,10 @@ export interface Master {
   /** Registered ones, connected or not. */
   readonly agents: Map<string, Agent>;
   readonly links: Map<string, string>;
+  /** Admitted by an earlier leader and not back since this one was elected. */
+  readonly recoveredAgents: Map<string, AgentDescription>;
+  /** When those that are not back by then become unreachable; `null` where there are none. */
+  recoveredDueMs: number | null;
   readonly unreachableAgents: Map<string, { readonly sinceWallMs: number }>;
   readonly goneAgents: Set<string>;
   readonly offers: Map<string, OutstandingOffer>;
@@ -38,6 +45,11 @@ export interface Master {
   nextAgent: number;
   nextOffer: number;
 }
+
+/** One of several masters leads; the others know who that is, as soon as there is one, and send everybody there. */
+export type MasterStanding =
+  | { readonly kind: 'leading'; readonly electedWallMs: number }
+  | { readonly kind: 'standby'; readonly leader: LocalMasterInfo | null };
 
 export interface MasterConfig {
   readonly masterId: string;
@@ -49,6 +61,7 @@ export interface MasterConfig {
   readonly allocationIntervalMs: number;
   readonly agentPingTimeoutMs: number;
   readonly agentPingTimeoutsMax: number;
+  readonly agentReregisterTimeoutMs: number;
   readonly healthCheckTypes: ReadonlySet<HealthCheck['type']>;
 }
 

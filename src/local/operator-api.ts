@@ -12,6 +12,7 @@ import {
   usedBy,
 } from './master-state.ts';
 import { AGENT_CAPABILITIES, MESOS_BUILD } from './mesos-build.ts';
+import type { AgentDescription } from './messages.ts';
 import { withRole } from './resource-views.ts';
 import type { Resources } from './resources.ts';
 
@@ -35,7 +36,9 @@ export function answerOperator(master: Master, call: unknown): OperatorAnswer {
     case 'GET_AGENTS':
       return json(type, {
         agents: newestFirst(master.agents).map((agent) => showAgent(master, agent)),
-        recovered_agents: [],
+        recovered_agents: [...master.recoveredAgents].map(([id, description]) =>
+          showAgentInfo(id, description),
+        ),
       });
     case 'GET_FRAMEWORKS':
       return json(type, {
@@ -84,18 +87,21 @@ export function newestFirst<Value>(entries: ReadonlyMap<string, Value>): readonl
   return [...entries.values()].reverse();
 }
 
-function showAgent(master: Master, agent: Agent) {
-  const { hostname, port, resources, attributes, domain } = agent.description;
+function showAgentInfo(id: string, { hostname, port, resources, attributes, domain }: AgentDescription) {
   return {
-    agent_info: {
-      hostname,
-      port,
-      resources,
-      ...(attributes.length === 0 ? {} : { attributes }),
-      id: { value: agent.id },
-      ...(domain === null ? {} : { domain }),
-      checkpoint: true,
-    },
+    hostname,
+    port,
+    resources,
+    ...(attributes.length === 0 ? {} : { attributes }),
+    id: { value: id },
+    ...(domain === null ? {} : { domain }),
+    checkpoint: true,
+  };
+}
+
+function showAgent(master: Master, agent: Agent) {
+  return {
+    agent_info: showAgentInfo(agent.id, agent.description),
     active: agent.link !== null,
     deactivated: false,
     version: MESOS_BUILD.version,

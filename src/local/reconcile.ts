@@ -39,6 +39,10 @@ export function reconcileTask(master: Master, framework: Framework, question: Ta
     return;
   }
   const agentId = question.agent_id?.value ?? framework.unreachableTasks.get(taskId)?.agentId;
+  // It may run on an agent that has not come back to this leader yet: there is nothing to say until it has.
+  const isRecovering =
+    agentId === undefined ? master.recoveredAgents.size > 0 : master.recoveredAgents.has(agentId);
+  if (isRecovering) return;
   tellOfTask(master, framework, taskId, wordOfUnknown(master, agentId));
 }
 
@@ -114,6 +118,9 @@ function tellOfUnknownOperation(master: Master, framework: Framework, question: 
 function wordOfUnknownOperation(master: Master, agentId: string | undefined): readonly [string, string] {
   if (agentId === undefined)
     return ['OPERATION_UNKNOWN', "Operation is unknown and no 'agent_id' was provided"];
+  if (master.recoveredAgents.has(agentId)) {
+    return ['OPERATION_RECOVERING', 'Agent is recovered but has not re-registered'];
+  }
   if (master.agents.has(agentId)) return ['OPERATION_UNKNOWN', 'Operation is unknown'];
   if (master.unreachableAgents.has(agentId)) return ['OPERATION_UNREACHABLE', 'Agent is unreachable'];
   if (master.goneAgents.has(agentId)) return ['OPERATION_GONE_BY_OPERATOR', 'Agent marked gone by operator'];

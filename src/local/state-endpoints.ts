@@ -20,14 +20,14 @@ import { addResources } from './resources.ts';
 
 /** The JSON endpoints that are older than the operator API: `/state`, `/slaves`, `/tasks`. */
 export function showState(master: Master) {
-  const { config } = master;
+  const { config, leadership } = master;
   const agents = [...master.agents.values()];
   const pid = pidOfMaster(config);
   const startedSeconds = config.startedAt.wallMs / 1000;
   return {
     ...MESOS_BUILD,
     start_time: startedSeconds,
-    elected_time: startedSeconds,
+    ...(leadership.kind === 'leading' ? { elected_time: leadership.electedWallMs / 1000 } : {}),
     id: config.masterId,
     pid,
     hostname: config.hostname,

@@ -48,11 +48,13 @@ const LOCAL_CODES: Readonly<Record<LocalMesosError['code'], ExitCode>> = {
   'no-free-ports': EXIT.cannotListen,
   'not-loopback': EXIT.badOptions,
   'bad-agent': EXIT.badOptions,
+  'bad-masters': EXIT.badOptions,
   'work-directory-in-use': EXIT.state,
   'checkpoint-unreadable': EXIT.state,
   'start-failed': EXIT.failed,
   'operator-call-failed': EXIT.failed,
   'processes-left': EXIT.failed,
+  'registry-taken': EXIT.failed,
 };
 
 const START_CODES: Readonly<Record<StartError['code'], ExitCode>> = {

@@ -7,6 +7,7 @@ import {
   localDomain,
   textAttribute,
 } from '../local/agent-resources.ts';
+import { createFixedLeader } from '../local/leadership.ts';
 import {
   type LocalCluster,
   type LocalClusterOptions,
@@ -69,7 +70,7 @@ export async function runLocalAgent(options: LocalAgentRoleOptions): Promise<voi
       attributes: options.attributes.map(([name, value]) => textAttribute(name, value)),
       domain: options.zone === null ? null : localDomain(options.zone),
     },
-    masterUrl: options.masterUrl,
+    leader: createFixedLeader(options.masterUrl),
     workDirectory: resolve(options.workDirectory),
     executorCommand: [...programOfThisProcess(), 'local', 'executor'],
     environment: process.env,

@@ -1,12 +1,19 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
-import { type MasterProcess, startMaster } from '../../src/local/master-process.ts';
+import type { MasterElection } from '../../src/local/leadership.ts';
+import type { LocalMasterInfo } from '../../src/local/master-info.ts';
+import { type MasterCandidacy, type MasterProcess, startMaster } from '../../src/local/master-process.ts';
+import type { Registry } from '../../src/local/registry.ts';
+import { createRegistryFile } from '../../src/local/registry-file.ts';
 import { createSystemIds } from '../../src/runtime/ids.ts';
 import { silentLogger } from '../silent-logger.ts';
 import { clock, until } from './container-world.ts';
 
 const masters: MasterProcess[] = [];
-async function start(options: { ip?: string; port?: number } = {}) {
+async function start(options: { ip?: string; port?: number; candidacy?: MasterCandidacy } = {}) {
   const master = await startMaster({
     port: 0,
     clock,
@@ -92,13 +99,67 @@ test('a stream is RecordIO over chunks and ends with the master', async () => {
   await expect(ended).rejects.toThrow();
 });
 
+const upgrade = (path: string, protocol: string) =>
+  `GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: ${protocol}\r\n\r\n`;
+
 test('garbage, a foreign upgrade and a broken link harm nobody', async () => {
   const { port, url } = await start();
   expect(await say(port, 'nonsense\r\n\r\n')).toContain('400');
-  const upgrade = (path: string, protocol: string) =>
-    `GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: Upgrade\r\nupgrade: ${protocol}\r\n\r\n`;
   expect(await say(port, upgrade('/', 'websocket'))).toContain('404');
   const link = upgrade('/local/agent-link', 'etcd-mesos-local-agent');
   expect(await say(port, `${link}not json\n`)).toContain('101');
   expect((await fetch(`${url}/health`)).status).toBe(200);
+});
+
+/** An election in which the test says who wins. */
+function createElection() {
+  const candidates: {
+    readonly self: LocalMasterInfo;
+    readonly onLeader: (leader: LocalMasterInfo | null) => void;
+  }[] = [];
+  return {
+    candidate: (): MasterElection => ({
+      stand: (self, onLeader) => void candidates.push({ self, onLeader }),
+      close: () => Promise.resolve(),
+    }),
+    elect: (index: number | null) => {
+      const leader = index === null ? null : (candidates[index]?.self ?? null);
+      for (const { onLeader } of candidates) onLeader(leader);
+    },
+  };
+}
+
+test('of two masters the elected one serves; the one that was deposed ends and stores nothing more', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'etcd-mesos-masters-'));
+  const election = createElection();
+  const startOne = () =>
+    start({ candidacy: { election: election.candidate(), registry: createRegistryFile(directory) } });
+  const [first, second] = [await startOne(), await startOne()];
+  const get = (port: number) => say(port, 'GET /state HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n');
+  expect(await get(second.port)).toContain('HTTP/1.1 503');
+  election.elect(0);
+  expect(first.isLeading()).toBe(true);
+  expect(await get(first.port)).toContain('HTTP/1.1 200');
+  expect(await get(second.port)).toContain(`location: //127.0.0.1:${first.port}/master/state`);
+  expect(await say(second.port, upgrade('/local/agent-link', 'etcd-mesos-local-agent'))).toContain('503');
+  election.elect(1);
+  expect(await first.ended).toBe(`Conceded leadership to master@127.0.0.1:${second.port}`);
+  expect(await get(second.port)).toContain('HTTP/1.1 200');
+  rmSync(directory, { recursive: true, force: true });
+});
+
+test('only the master that took over last can store', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'etcd-mesos-registry-'));
+  const registry: Registry = { schemaVersion: 1, admitted: {}, unreachable: {}, gone: ['S1'] };
+  const [first, second] = [createRegistryFile(directory), createRegistryFile(directory)];
+  expect(first.takeOver('one')).toBeNull();
+  first.store('one', registry);
+  expect(second.takeOver('two')).toEqual(registry);
+  expect(() => first.store('one', { ...registry, gone: [] })).toThrow(
+    expect.objectContaining({ code: 'registry-taken' }),
+  );
+  expect(second.takeOver('two')).toEqual(registry);
+  writeFileSync(join(directory, 'registry.json'), '{}');
+  expect(() => second.takeOver('two')).toThrow(expect.objectContaining({ code: 'checkpoint-unreadable' }));
+  rmSync(directory, { recursive: true, force: true });
 });

@@ -14,6 +14,7 @@ import {
   type MasterOutput,
 } from '../../src/local/master-machine.ts';
 import type { AgentDescription, MasterToAgent } from '../../src/local/messages.ts';
+import type { Registry } from '../../src/local/registry.ts';
 import type {
   FrameworkInfo,
   Offer,
@@ -35,8 +36,16 @@ export interface Machines {
   request(request: TestRequest): TestAnswer;
   /** A POST of JSON to the operator API. */
   operator(body: unknown): TestAnswer;
-  /** The master's process is gone; another starts and the agents find it. */
-  restartMaster(): void;
+  /**
+   * The master's process is gone; another starts and the agents find it: all of them unless some are named. One
+   * of several goes on from what the last one stored.
+   */
+  restartMaster(returning?: readonly TestAgent[]): void;
+}
+
+export interface MachinesOptions {
+  /** The master is one of several that follow each other. */
+  readonly severalMasters?: boolean;
 }
 
 export interface TestAgent {
@@ -125,15 +134,29 @@ export function describeAgent(number: number, given: Partial<AgentDescription> =
   };
 }
 
-export function createMachines(descriptions: readonly AgentDescription[] = [describeAgent(1)]): Machines {
+export function createMachines(
+  descriptions: readonly AgentDescription[] = [describeAgent(1)],
+  options: MachinesOptions = {},
+): Machines {
   const ids = countingIds();
   const schedulers = new Map<string, { events: SchedulerEvent[]; ended: boolean }>();
   const answers = new Map<string, TestAnswer>();
   let nowMs = 1000;
   let names = 0;
   const now = () => ({ monotonicMs: nowMs, wallMs: WALL_MS + nowMs });
-  const newMaster = (): MasterMachine =>
-    createMasterMachine({ ids, hostname: 'master', ip: '127.0.0.1', port: 5050, startedAt: now() });
+  let registry: Registry | null = null;
+  const standsBy = options.severalMasters === true;
+  const newMaster = (): MasterMachine => {
+    const startedAt = now();
+    return createMasterMachine({
+      ids,
+      hostname: 'master',
+      ip: '127.0.0.1',
+      port: 5050,
+      startedAt,
+      standsBy,
+    });
+  };
   let master = newMaster();
 
   const agents = descriptions.map((description) => createTestAgent(description));
@@ -155,14 +178,14 @@ export function createMachines(descriptions: readonly AgentDescription[] = [desc
     subscribe: (info = {}, suppressed = []) => subscribe(info, suppressed),
     request,
     operator: (body) => request({ path: '/api/v1', body: JSON.stringify(body) }),
-    restartMaster() {
+    restartMaster(returning = agents) {
       master = newMaster();
-      for (const agent of agents) {
-        agent.unlink();
-        agent.link();
-      }
+      if (standsBy) toMaster({ kind: 'elected', registry });
+      for (const agent of agents) agent.unlink();
+      for (const agent of agents) if (returning.includes(agent)) agent.link();
     },
   };
+  if (standsBy) toMaster({ kind: 'elected', registry });
   for (const agent of agents) agent.start();
   return machines;
 
@@ -178,7 +201,10 @@ export function createMachines(descriptions: readonly AgentDescription[] = [desc
     } else if (output.kind === 'close-stream') {
       const scheduler = schedulers.get(output.exchange);
       if (scheduler !== undefined) scheduler.ended = true;
-    } else {
+    } else if (output.kind === 'store') {
+      // What is written down must survive being written down.
+      registry = JSON.parse(JSON.stringify(output.registry)) as Registry;
+    } else if (output.kind === 'send') {
       agents.find((agent) => agent.linkName() === output.link)?.receive(output.message);
     }
   }

@@ -17,7 +17,11 @@ const serverParts: Parts = (entry) => {
       return [
         ['response', 'status'],
         ['response', 'headers', 'content-type'],
+        ['response', 'headers', 'location'],
+        ['response', 'headers', 'www-authenticate'],
       ];
+    case 'subscribe-refused':
+      return [['status'], ['body']];
     case 'call':
     case 'http':
       return [

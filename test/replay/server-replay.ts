@@ -77,6 +77,8 @@ function createReplay(trace: readonly TraceEntry[], { script, allocationsMs }: S
   const sent = new Set<number>();
   /** By scheduler: the stream that it got last, open or not. */
   const streamIds = new Map<string, string>();
+  /** By scheduler: a subscription that was refused; its body has a line of its own in the recordings. */
+  const refusals = new Map<string, JsonObject>();
   let exchanges = 0;
   const world = createServerWorld({
     script,
@@ -113,6 +115,9 @@ function createReplay(trace: readonly TraceEntry[], { script, allocationsMs }: S
         disconnect(entry, describe);
         return;
       case 'subscribe-refused':
+        same({ status: entry.status, body: entry.body }, refusals.get(entry.scheduler) ?? null, describe);
+        refusals.delete(entry.scheduler);
+        return;
       case 'note':
       case 'zookeeper':
       case 'sandbox':
@@ -122,6 +127,9 @@ function createReplay(trace: readonly TraceEntry[], { script, allocationsMs }: S
   }
 
   function finish(): void {
+    for (const [scheduler, refusal] of refusals) {
+      throw new ReplayDifference(`${scheduler} was refused: ${JSON.stringify(refusal)}`);
+    }
     for (const [scheduler, { records }] of streams) {
       if (records.length === 0) continue;
       throw new ReplayDifference(`${scheduler} got what was not recorded: ${JSON.stringify(records)}`);
@@ -197,7 +205,10 @@ function createReplay(trace: readonly TraceEntry[], { script, allocationsMs }: S
     });
     const streamId = answer.headers['mesos-stream-id'];
     if (streamId !== undefined && entry.kind === 'subscribe') streamIds.set(entry.scheduler, streamId);
-    compareResponse(entry.response, answer, describe);
+    if (entry.kind === 'subscribe' && answer.body !== null) {
+      refusals.set(entry.scheduler, { status: answer.status, body: answer.body });
+      compareResponse(entry.response, { ...answer, body: null }, describe);
+    } else compareResponse(entry.response, answer, describe);
   }
 
   function compareResponse(

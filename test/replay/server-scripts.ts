@@ -11,6 +11,12 @@ export interface ServerScript {
   /** In the order in which they registered. */
   readonly agents: readonly ScriptedAgent[];
   readonly masterDomain?: DomainInfo;
+  /** Default: one, on 5050. The first leads to begin with. */
+  readonly masterPorts?: readonly number[];
+  /** What becomes of the masters; an agent follows the leader. */
+  readonly elections?: readonly Election[];
+  /** From when on which master is asked, by its index; the first until then. */
+  readonly asked?: readonly { readonly fromMs: number; readonly master: number }[];
   readonly tasks?: Readonly<Record<string, readonly TaskStep[]>>;
   readonly actions?: readonly AgentAction[];
 }
@@ -19,6 +25,12 @@ export interface ScriptedAgent {
   readonly description: AgentDescription;
   /** Recorded time of its registration; what matters is only that its pings start then. */
   readonly registeredMs: number;
+}
+
+export interface Election {
+  readonly t: number;
+  readonly master: number;
+  readonly what: 'killed' | 'elected';
 }
 
 /** What a task's container does at a recorded time. */
@@ -139,6 +151,20 @@ export const SERVER_SCRIPTS: Readonly<Record<string, ServerScript>> = {
     tasks: { bye__1: started(749, 781) },
     actions: [{ t: 1090, hostname: 'agent-2.example', what: 'shut-down' }],
   },
+  '12-master-failover-zookeeper': {
+    masterPorts: [5050, 5060],
+    agents: agents(1, 2),
+    tasks: { ha__1: started(8552, 8557) },
+    asked: [
+      { fromMs: 8306, master: 1 },
+      { fromMs: 8320, master: 0 },
+      { fromMs: 9067, master: 1 },
+    ],
+    elections: [
+      { t: 9060, master: 0, what: 'killed' },
+      { t: 13_300, master: 1, what: 'elected' },
+    ],
+  },
   '14-unacknowledged-updates': {
     agents: agents(1),
     // `sleep 1`.
@@ -206,7 +232,6 @@ export const SERVER_SCRIPTS: Readonly<Record<string, ServerScript>> = {
 export const NOT_REPLAYED: Readonly<Record<string, string>> = {
   '10-maintenance-and-drain': 'maintenance windows, inverse offers and DRAIN_AGENT',
   '11-authentication': 'authentication of schedulers',
-  '12-master-failover-zookeeper': 'several masters and their election in ZooKeeper',
   '13-default-executor-task-group': 'the default executor and LAUNCH_GROUP',
   '15-pod-with-volume-two-groups': 'the default executor and LAUNCH_GROUP',
   '22-authorization': 'authorization by ACLs',

@@ -7,9 +7,15 @@ import {
   createAgentMachine,
 } from '../../src/local/agent-machine.ts';
 import type { ContainerEvent } from '../../src/local/container-runtime.ts';
-import { createMasterMachine, type MasterInput, type MasterOutput } from '../../src/local/master-machine.ts';
+import {
+  createMasterMachine,
+  type MasterInput,
+  type MasterMachine,
+  type MasterOutput,
+} from '../../src/local/master-machine.ts';
 import type { AgentDescription, MasterToAgent } from '../../src/local/messages.ts';
-import type { AgentAction, ServerScript, TaskStep } from './server-scripts.ts';
+import type { Registry } from '../../src/local/registry.ts';
+import type { AgentAction, Election, ServerScript, TaskStep } from './server-scripts.ts';
 
 /** The local Mesos in memory, with a recording's time for its clock and a script for its processes. */
 export interface ServerWorld {
@@ -33,6 +39,13 @@ export interface ServerWorldOptions {
   readonly nextAllocationMs: (nowMs: number) => number;
   /** A record of an open stream, `null` for its end. */
   readonly onRecord: (exchange: string, json: string | null, atMs: number) => void;
+}
+
+interface Master {
+  /** `null` once it was killed. */
+  machine: MasterMachine | null;
+  /** Streams that it has open. */
+  readonly streams: Set<string>;
 }
 
 interface Agent {
@@ -66,16 +79,26 @@ export function createServerWorld(options: ServerWorldOptions): ServerWorld {
   let nowMs = 0;
   let links = 0;
   const instant = () => ({ monotonicMs: nowMs, wallMs: EPOCH_MS + nowMs });
-  const master = createMasterMachine({
-    ids,
-    hostname: '127.0.0.1',
-    ip: '127.0.0.1',
-    port: 5050,
-    startedAt: instant(),
-    nextAllocationMs: options.nextAllocationMs,
-    healthCheckTypes: ['TCP', 'HTTP', 'COMMAND'],
-    ...(script.masterDomain === undefined ? {} : { domain: script.masterDomain }),
+  /** What the masters share. */
+  let registry: Registry | null = null;
+  const ports = script.masterPorts ?? [5050];
+  const masters = ports.map((port): Master => {
+    const machine = createMasterMachine({
+      ids,
+      hostname: '127.0.0.1',
+      ip: '127.0.0.1',
+      port,
+      startedAt: instant(),
+      standsBy: ports.length > 1,
+      nextAllocationMs: options.nextAllocationMs,
+      healthCheckTypes: ['TCP', 'HTTP', 'COMMAND'],
+      ...(script.masterDomain === undefined ? {} : { domain: script.masterDomain }),
+    });
+    return { machine, streams: new Set() };
   });
+  let leading = masters[0];
+  if (masters.length > 1) elect(0);
+  for (const election of script.elections ?? []) schedule(election.t, () => follow(election));
   for (const { description, registeredMs } of script.agents) {
     const agent: Agent = {
       description,
@@ -102,18 +125,45 @@ export function createServerWorld(options: ServerWorldOptions): ServerWorld {
       nowMs = Math.max(nowMs, ms);
     },
     request(request) {
-      toMaster({ kind: 'request', ...request });
+      const asked = script.asked?.findLast(({ fromMs }) => fromMs <= nowMs)?.master ?? 0;
+      toMaster(masters[asked], { kind: 'request', ...request });
       const answer = answers.get(request.exchange);
       if (answer === undefined) throw new Error(`${request.method} ${request.path} was not answered`);
       return answer;
     },
-    closeStream: (exchange) => toMaster({ kind: 'stream-closed', exchange }),
+    closeStream: (exchange) => {
+      const master = masters.find(({ streams }) => streams.delete(exchange));
+      if (master !== undefined) toMaster(master, { kind: 'stream-closed', exchange });
+    },
   };
+
+  function follow({ master: index, what }: Election): void {
+    const master = masters[index];
+    if (master === undefined) throw new Error(`the script has no master ${index}`);
+    if (what === 'elected') {
+      elect(index);
+      return;
+    }
+    master.machine = null;
+    for (const exchange of master.streams) options.onRecord(exchange, null, nowMs);
+    for (const agent of agents) {
+      agent.link = null;
+      toAgent(agent, { kind: 'link-down' });
+    }
+  }
+
+  function elect(index: number): void {
+    leading = masters[index];
+    const info = leading?.machine?.info ?? null;
+    toMaster(leading, { kind: 'elected', registry });
+    for (const master of masters) if (master !== leading) toMaster(master, { kind: 'leader', leader: info });
+    for (const agent of agents) if (agent.machine !== null) connect(agent);
+  }
 
   function nextDueMs(): number {
     const wakes = agents.map(({ machine, paused }) => (paused ? null : (machine?.nextWakeMs() ?? null)));
     return Math.min(
-      master.nextWakeMs(),
+      ...masters.map(({ machine }) => machine?.nextWakeMs() ?? Number.POSITIVE_INFINITY),
       ...scheduled.map(({ atMs }) => atMs),
       ...wakes.map((wakeMs) => wakeMs ?? Number.POSITIVE_INFINITY),
     );
@@ -129,19 +179,31 @@ export function createServerWorld(options: ServerWorldOptions): ServerWorld {
       const wakeMs = agent.paused ? null : (agent.machine?.nextWakeMs() ?? null);
       if (wakeMs !== null && wakeMs <= nowMs) toAgent(agent, { kind: 'tick' });
     }
-    if (master.nextWakeMs() <= nowMs) toMaster({ kind: 'tick' });
+    for (const master of masters) {
+      if ((master.machine?.nextWakeMs() ?? Number.POSITIVE_INFINITY) <= nowMs)
+        toMaster(master, { kind: 'tick' });
+    }
   }
 
   function schedule(atMs: number, run: () => void): void {
     scheduled.push({ atMs, run });
   }
 
-  function toMaster(input: MasterInput): void {
-    for (const output of master.handle(input, instant())) carryOutMaster(output);
+  function toMaster(master: Master | undefined, input: MasterInput): void {
+    for (const output of master?.machine?.handle(input, instant()) ?? []) {
+      if (output.kind === 'open-stream') master?.streams.add(output.exchange);
+      if (output.kind === 'close-stream') master?.streams.delete(output.exchange);
+      carryOutMaster(output);
+    }
   }
 
   function carryOutMaster(output: MasterOutput): void {
     switch (output.kind) {
+      case 'store':
+        registry = JSON.parse(JSON.stringify(output.registry)) as Registry;
+        return;
+      case 'exit':
+        throw new Error(`a master ended: ${output.message}`);
       case 'respond':
         answers.set(output.exchange, output);
         return;
@@ -181,7 +243,7 @@ export function createServerWorld(options: ServerWorldOptions): ServerWorld {
         return;
       case 'send':
         if (agent.link !== null) {
-          toMaster({ kind: 'agent-message', link: agent.link, message: output.message });
+          toMaster(leading, { kind: 'agent-message', link: agent.link, message: output.message });
         }
         return;
       case 'launch':
@@ -246,14 +308,18 @@ export function createServerWorld(options: ServerWorldOptions): ServerWorld {
   }
 
   function start(agent: Agent): void {
-    links += 1;
-    agent.link = `link-${links}`;
     agent.machine = createAgentMachine({
       description: agent.description,
       workDirectory: '/var/lib/mesos/agent',
       ids,
       recovered: agent.checkpoint,
     });
+    connect(agent);
+  }
+
+  function connect(agent: Agent): void {
+    links += 1;
+    agent.link = `link-${links}`;
     toAgent(agent, { kind: 'link-up' });
   }
 
@@ -261,7 +327,7 @@ export function createServerWorld(options: ServerWorldOptions): ServerWorld {
     const { link } = agent;
     agent.machine = null;
     agent.link = null;
-    if (link !== null) toMaster({ kind: 'agent-link-lost', link });
+    if (link !== null) toMaster(leading, { kind: 'agent-link-lost', link });
   }
 }
 

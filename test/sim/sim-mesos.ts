@@ -103,6 +103,8 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
       link?.toAgent.send(() => link.receive(output.message));
       return;
     }
+    // There is one master here: nobody follows it, and it is never deposed.
+    if (output.kind === 'store' || output.kind === 'exit') return;
     const exchange = exchanges.get(output.exchange);
     if (exchange === undefined) return;
     switch (output.kind) {
