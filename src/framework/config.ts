@@ -73,7 +73,7 @@ const CAPABILITIES = [
 export class SchedulerError extends CodedError<
   /** Another scheduler has written the record. */
   | 'record-conflict'
-  /** The stored framework id was removed from Mesos: by a teardown or because the failover timeout passed. */
+  /** The framework was removed from Mesos while its cluster is being given up: that is the end. */
   | 'framework-removed'
   /** The record belongs to another framework name. */
   | 'wrong-record'

@@ -11,6 +11,8 @@ import { evidenceOf, mergeEvidence } from './task-evidence.ts';
 export interface MesosView {
   readonly subscribed: boolean;
   readonly frameworkId: string | null;
+  /** The newest id of ours that Mesos has removed for good; `null`: none. */
+  readonly removedFrameworkId: string | null;
   readonly master: MasterInfo | null;
   /** Counts subscriptions: what was said in an earlier one is not "since the present subscription". */
   readonly subscriptions: number;
@@ -74,6 +76,7 @@ const TASKS_MAX = 10_000;
 export const EMPTY_VIEW: MesosView = {
   subscribed: false,
   frameworkId: null,
+  removedFrameworkId: null,
   master: null,
   subscriptions: 0,
   subscribedAtMs: 0,
@@ -120,6 +123,24 @@ export function reduceView(view: MesosView, event: ConnectionEvent, now: ViewTim
 export interface ViewTime {
   readonly wallMs: number;
   readonly monotonicMs: number;
+}
+
+/**
+ * Mesos has removed the framework: what was said of its tasks and operations is void, and the next id starts without
+ * any. What is known of agents stays true.
+ */
+export function withoutFramework(view: MesosView, frameworkId: string | null, problem: string): MesosView {
+  return {
+    ...view,
+    subscribed: false,
+    frameworkId: null,
+    removedFrameworkId: frameworkId,
+    problem,
+    offers: new Map(),
+    tasks: new Map(),
+    answered: new Set(),
+    acks: [],
+  };
 }
 
 type StreamEvent = Exclude<SchedulerEvent, { type: 'SUBSCRIBED' | 'HEARTBEAT' }>;

@@ -9,7 +9,6 @@ import {
   StateStoreError,
 } from '../base/ports.ts';
 import type { ConnectionEvent, MesosConnection } from '../mesos/connection.ts';
-import { MesosError } from '../mesos/errors.ts';
 import type { MasterSource } from '../mesos/master-source.ts';
 import { createSchedulerConnection } from '../mesos/scheduler-connection.ts';
 import type { Call } from '../mesos/wire.ts';
@@ -32,6 +31,7 @@ import {
   seatsOf,
   withLaunched,
   withoutAcks,
+  withoutFramework,
   withoutOffers,
 } from './mesos-view.ts';
 import { observe } from './observe.ts';
@@ -40,6 +40,7 @@ import { type Accept, type Capacity, type Match, matchOffers, straysOf, withCapa
 import { createOrderDesk, describeOrder, type OrderResult } from './orders.ts';
 import { type AgentOffer, agentOffersOf, type PlacementInput } from './placement.ts';
 import { createRecordKeeper } from './record-keeper.ts';
+import { describeRemoval, type Removal, stayRegistered } from './registration.ts';
 import { NOTHING_MISSING, type ReleaseState, settleReleases } from './releases.ts';
 import type { SchedulerSnapshot } from './snapshot.ts';
 import type { StoryEvent } from './story.ts';
@@ -85,6 +86,8 @@ export interface SchedulerPorts {
 
 /** A record that could not be stored is tried again after this long; nothing is done meanwhile. */
 const STORE_RETRY_MS = 1_000;
+/** Between two looks whether the record was stored without a removed framework id. */
+const FORGOTTEN_LOOK_MS = 20;
 /** A task that is to die is told so again after this long. */
 const KILL_AGAIN_MS = 5_000;
 /** Where only offers can tell whether this is a first start, they are looked at for this long. */
@@ -237,7 +240,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const offers = agentOffersOf(view.offers.values(), role);
     capacity = withCapacity(capacity, offers);
     const settled = settleReleases(releases, {
-      record: withFrameworkId(before, view.frameworkId),
+      record: withFrameworkId(before, view),
       view,
       offers,
       nowMs: startMs,
@@ -360,6 +363,36 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     });
   };
 
+  const connect = (): MesosConnection => {
+    connection = createSchedulerConnection({
+      transport: ports.transport,
+      clock,
+      random: ports.random,
+      log,
+      masters: ports.masters,
+      frameworkInfo: () => frameworkInfoOf(config.framework),
+      frameworkId: keeper.current.framework.id,
+      ...(ports.masterHeaders === undefined ? {} : { headers: ports.masterHeaders }),
+      onEvent,
+    });
+    return connection;
+  };
+
+  const forget = async (removal: Removal, signal: AbortSignal): Promise<void> => {
+    const { frameworkId, message, count } = removal;
+    const text = describeRemoval(removal);
+    view = withoutFramework(view, frameworkId, text);
+    chronicle.tell({ slot: null, text, reason: message });
+    wake.mark();
+    const entry = { atMs: clock.wallMs(), what: 'framework-removed', frameworkId, message, count };
+    await ports.store.append('audit', JSON.stringify(entry)).catch((error: unknown) => {
+      log.warn('the removal is not in the audit log', { error: describeError(error) });
+    });
+    while (keeper.current.framework.id !== null && !signal.aborted) {
+      await clock.sleep(FORGOTTEN_LOOK_MS, signal);
+    }
+  };
+
   return {
     async run(signal) {
       const ended = new AbortController();
@@ -367,19 +400,18 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       chronicle.begin(() => ({ view, interest, saves: keeper.saves, orders: desk.counts() }));
       await takeOver(signal);
       chronicle.adopt(keeper.current);
-      connection = createSchedulerConnection({
-        transport: ports.transport,
-        clock,
-        random: ports.random,
-        log,
-        masters: ports.masters,
-        frameworkInfo: () => frameworkInfoOf(config.framework),
-        frameworkId: keeper.current.framework.id,
-        ...(ports.masterHeaders === undefined ? {} : { headers: ports.masterHeaders }),
-        onEvent,
-      });
+      const registered = stayRegistered(
+        {
+          clock,
+          connect,
+          frameworkId: () => view.frameworkId ?? keeper.current.framework.id,
+          mayRegisterAnew: () => keeper.current.uninstall === null,
+          forget,
+        },
+        inner,
+      );
       try {
-        await endTogether(ended, [connection.run(inner).catch(rethrowFinal), loop(inner)]);
+        await endTogether(ended, [registered, loop(inner)]);
       } finally {
         ended.abort();
         watch.stop();
@@ -409,16 +441,6 @@ async function endTogether(ended: AbortController, parts: readonly Promise<void>
   if (first !== null) throw first.error as Error;
 }
 
-function rethrowFinal(error: unknown): never {
-  if (error instanceof MesosError && error.code === 'framework-removed') {
-    throw new SchedulerError('framework-removed', 'Mesos has removed this framework and killed its tasks', {
-      cause: error,
-      hint: 'It was torn down, or its failover timeout passed. Data that is left is on the reserved volumes.',
-    });
-  }
-  throw error;
-}
-
 function wrongRecord(stored: ClusterRecord, config: SchedulerConfig): SchedulerError {
   return new SchedulerError(
     'wrong-record',
@@ -439,9 +461,10 @@ function strangerError(name: string, cluster: string, slot: string): SchedulerEr
   );
 }
 
-function withFrameworkId(record: ClusterRecord, id: string | null): ClusterRecord {
-  if (id === null || id === record.framework.id) return record;
-  return { ...record, framework: { ...record.framework, id } };
+function withFrameworkId(record: ClusterRecord, view: MesosView): ClusterRecord {
+  const { id: stored } = record.framework;
+  const id = view.frameworkId ?? (stored === view.removedFrameworkId ? null : stored);
+  return id === stored ? record : { ...record, framework: { ...record.framework, id } };
 }
 
 /** Names of what offers are still needed for. */

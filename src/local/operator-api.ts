@@ -1,5 +1,6 @@
 import type { Offer } from '../mesos/wire.ts';
 import { markAgentGone } from './agent-loss.ts';
+import { removeFramework } from './master-frameworks.ts';
 import {
   type Agent,
   type Framework,
@@ -25,9 +26,11 @@ export type OperatorAnswer =
 
 /** Answers one call of the v1 operator API. */
 export function answerOperator(master: Master, call: unknown): OperatorAnswer {
-  const { type, mark_agent_gone: gone } = (
-    typeof call === 'object' && call !== null ? call : {}
-  ) as OperatorCall;
+  const {
+    type,
+    mark_agent_gone: gone,
+    teardown,
+  } = (typeof call === 'object' && call !== null ? call : {}) as OperatorCall;
   switch (type) {
     case 'GET_HEALTH':
       return json(type, { healthy: true });
@@ -51,6 +54,8 @@ export function answerOperator(master: Master, call: unknown): OperatorAnswer {
       return json(type, showTasks(master));
     case 'MARK_AGENT_GONE':
       return markGone(master, gone);
+    case 'TEARDOWN':
+      return tearDown(master, teardown);
     default:
       return typeof type === 'string' && /^[A-Z_]+$/.test(type)
         ? { kind: 'unsupported', what: `the operator's call ${type}` }
@@ -61,6 +66,7 @@ export function answerOperator(master: Master, call: unknown): OperatorAnswer {
 interface OperatorCall {
   readonly type?: unknown;
   readonly mark_agent_gone?: { readonly agent_id?: { readonly value?: unknown } };
+  readonly teardown?: { readonly framework_id?: { readonly value?: unknown } };
 }
 
 function markGone(master: Master, body: OperatorCall['mark_agent_gone']): OperatorAnswer {
@@ -71,6 +77,13 @@ function markGone(master: Master, body: OperatorCall['mark_agent_gone']): Operat
   // Saying it twice is no mistake.
   if (master.goneAgents.has(agentId) || markAgentGone(master, agentId)) return { kind: 'done' };
   return refuse(404, `Agent '${agentId}' not found`);
+}
+
+function tearDown(master: Master, body: OperatorCall['teardown']): OperatorAnswer {
+  const framework = master.frameworks.get(String(body?.framework_id?.value));
+  if (framework === undefined) return refuse(400, 'No framework found with specified ID');
+  removeFramework(master, framework);
+  return { kind: 'done' };
 }
 
 /** `GET_TASKS` names its answer `get_tasks`. */

@@ -61,7 +61,7 @@ const UNSUPPORTED: readonly Unsupported[] = [
   { what: 'A `CommandInfo.user` other than the framework’s', answer: TASK_ERROR },
   {
     what:
-      'Operator calls other than GET_HEALTH, GET_VERSION, GET_AGENTS, GET_FRAMEWORKS, GET_TASKS and MARK_AGENT_GONE: ' +
+      'Operator calls other than GET_HEALTH, GET_VERSION, GET_AGENTS, GET_FRAMEWORKS, GET_TASKS, MARK_AGENT_GONE and TEARDOWN: ' +
       'DRAIN_AGENT, quota, weights, reservations by operators, the event stream and the rest',
     answer: NOT_IMPLEMENTED,
   },

@@ -166,16 +166,13 @@ test('a volume with the data of another cluster is never run on: another member 
   expect(serving.toSorted()).toEqual(seats.toSorted());
 });
 
-test('a scheduler that lost its framework to another, or for good, ends and says so', async () => {
+test('a scheduler that lost its framework to another ends and says so', async () => {
   const first = start('first', '--cluster-size', '1');
   const { framework } = await whole(first);
   const rival = subscribe(cluster.masterUrl, framework.id);
   try {
     expect(await ending(first)).toMatchObject({ code: 6, stderr: expect.stringContaining('failed over') });
-    await rival.call({ type: 'TEARDOWN' });
   } finally {
     await rival.close();
   }
-  const next = await ending(start('first'));
-  expect(next).toMatchObject({ code: 6, stderr: expect.stringContaining('has removed this framework') });
 });

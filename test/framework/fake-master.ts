@@ -16,6 +16,8 @@ export interface FakeMaster {
   say(event: SchedulerEvent): void;
   /** Ends the present stream. */
   hangUp(): void;
+  /** Removes a framework, as a teardown does: whoever is subscribed under its id is told, now or at the next try. */
+  remove(frameworkId: string): void;
   /** What the operator API answers, by call type. */
   answer(type: string, body: unknown): void;
   /** Status that calls of this type are answered with from now on; 200 for SUBSCRIBE, 202 for others takes them. */
@@ -27,6 +29,7 @@ export const FRAMEWORK_ID = 'framework-1';
 export function createFakeMaster(): FakeMaster {
   const calls: Call[] = [];
   const subscriptions: (string | null)[] = [];
+  const removed = new Set<string>();
   const refused = new Map<string, number>();
   const answers = new Map<string, unknown>();
   let stream: ByteStream | null = null;
@@ -44,9 +47,16 @@ export function createFakeMaster(): FakeMaster {
     }
     const refusal = refused.get('SUBSCRIBE') ?? 200;
     if (refusal !== 200) return { status: refusal, body: 'refused' };
-    subscriptions.push(call.framework_id?.value ?? null);
+    const known = call.framework_id?.value ?? null;
+    subscriptions.push(known);
     stream = createByteStream();
-    say({ type: 'SUBSCRIBED', subscribed: { framework_id: { value: FRAMEWORK_ID } } });
+    if (known !== null && removed.has(known)) {
+      say({ type: 'ERROR', error: { message: 'Framework has been removed' } });
+      stream.end();
+    } else {
+      const value = known ?? `framework-${subscriptions.length}`;
+      say({ type: 'SUBSCRIBED', subscribed: { framework_id: { value } } });
+    }
     return {
       status: 200,
       headers: { 'content-type': 'application/json', 'mesos-stream-id': `stream-${subscriptions.length}` },
@@ -59,6 +69,11 @@ export function createFakeMaster(): FakeMaster {
     subscriptions,
     say,
     hangUp: () => stream?.end(),
+    remove: (frameworkId) => {
+      removed.add(frameworkId);
+      say({ type: 'ERROR', error: { message: 'Framework has been removed' } });
+      stream?.end();
+    },
     answer: (type, body) => answers.set(type, body),
     refuse: (type, status) => refused.set(type, status),
   };

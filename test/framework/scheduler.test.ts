@@ -20,7 +20,7 @@ import {
   operationsOf,
   status,
 } from './fake-master.ts';
-import { CONFIG, offer, offers, record, seat } from './fixtures.ts';
+import { CONFIG, offer, offers, ROLE, record, seat } from './fixtures.ts';
 
 /** The scheduler's loop against a master and supervisors that do only what a test says. */
 
@@ -94,6 +94,8 @@ const update = (task: string, changes: Partial<TaskStatus>) =>
       },
     },
   }) as const;
+const HELD = { epoch: 1, attempt: 1, started: true, memberId: 'a1', floor: null };
+const FORMED: ClusterRecord['epoch'] = { ...record().epoch, phase: 'formed', clusterId: 'c1' };
 const isSubscribed = (scheduler: Scheduler) => () => scheduler.snapshot().mesos.subscribed;
 
 describe('a first start', () => {
@@ -218,15 +220,6 @@ describe('taking over', () => {
     expect(run.error).toMatchObject({ code: 'wrong-record' });
   });
 
-  it('says so when Mesos has removed the framework', async () => {
-    const { clock, master, start } = world(await storeOf(record()));
-    const { scheduler, run } = start();
-    await clock.runUntil(isSubscribed(scheduler), 1_000);
-    master.say({ type: 'ERROR', error: { message: 'Framework has been removed' } });
-    await clock.runUntil(() => run.ended, 5_000);
-    expect(run.error).toMatchObject({ code: 'framework-removed' });
-  });
-
   it('asks about every recorded task until each is answered for', async () => {
     const ours = record({
       seats: [seat()],
@@ -253,6 +246,103 @@ describe('taking over', () => {
       callsOf(master.calls, 'RECONCILE').filter((call) => call.reconcile.tasks.length === 0);
     expect(forAll()).toHaveLength(1);
     await clock.runUntil(() => forAll().length === 2, 700_000);
+  });
+});
+
+describe('a framework that Mesos has removed', () => {
+  const born = () => record({ seats: [seat({ data: HELD })], epoch: FORMED });
+  const offerOfSeat = (id: string) => {
+    const owner = ownershipOf(seat(), { framework: 'etcd', cluster: 'cluster-1', epoch: 1 });
+    const mine = [{ type: 'DYNAMIC', role: ROLE, labels: reservationLabels(owner) }] as const;
+    const common = { allocation_info: { role: ROLE }, reservations: mine } as const;
+    const { cpus, memMb, diskMb } = CONFIG.resources;
+    return offer({
+      id,
+      more: [
+        { name: 'cpus', type: 'SCALAR', scalar: { value: cpus }, ...common },
+        { name: 'mem', type: 'SCALAR', scalar: { value: memMb }, ...common },
+        { name: 'ports', type: 'RANGES', ranges: { range: [{ begin: 31_000, end: 31_002 }] }, ...common },
+        {
+          name: 'disk',
+          type: 'SCALAR',
+          scalar: { value: diskMb },
+          disk: {
+            persistence: { id: 'etcd-0-seat' },
+            volume: { mode: 'RW', container_path: 'etcd-volume' },
+          },
+          ...common,
+        },
+      ],
+    });
+  };
+
+  it('registers anew, once, and runs its members again on the volumes they left', async () => {
+    const { clock, master, store, start } = world(await storeOf(born()));
+    const { scheduler, run } = start();
+    await clock.runUntil(isSubscribed(scheduler), 1_000);
+    master.say(update('etcd-0__one', {}));
+    await clock.advance(100);
+    const ids: (string | null)[] = [];
+    store.onSave((bytes) => ids.push(parseRecord(bytes).framework.id));
+    master.remove(FRAMEWORK_ID);
+    await clock.runUntil(() => master.subscriptions.length === 2, 5_000);
+    expect(master.subscriptions).toEqual([FRAMEWORK_ID, null]);
+    await clock.runUntil(() => stored(store).framework.id === 'framework-2', 5_000);
+    expect(ids.slice(0, 2)).toEqual([null, 'framework-2']);
+    const audit = (await store.read('audit')).map((entry) => JSON.parse(entry) as unknown);
+    expect(audit).toMatchObject([{ what: 'framework-removed', frameworkId: FRAMEWORK_ID, count: 1 }]);
+
+    master.say(update('etcd-0__one', { state: 'TASK_GONE', source: 'SOURCE_MASTER' }));
+    master.say(offersEvent([offerOfSeat('again')]));
+    await clock.runUntil(() => launchesOf(master).length === 1, 5_000);
+    expect(launchesOf(master)[0]?.labels).toMatchObject({
+      labels: expect.arrayContaining([{ key: 'etcd_mesos_seat', value: 'etcd-0-seat' }]) as unknown,
+    });
+    expect(operationsOf(master).map(({ type }) => type)).toEqual(['LAUNCH']);
+    expect(stored(store).seats[0]).toMatchObject({ id: 'etcd-0-seat', launches: 2, data: HELD });
+    await clock.advance(10_000);
+    expect(master.subscriptions).toHaveLength(2);
+    expect(run.ended).toBe(false);
+  });
+
+  it('is understood when it is told at the first subscription of a new scheduler', async () => {
+    const { clock, master, store, start } = world(await storeOf(born()));
+    master.remove(FRAMEWORK_ID);
+    const { scheduler } = start();
+    await clock.runUntil(isSubscribed(scheduler), 10_000);
+    expect(master.subscriptions).toEqual([FRAMEWORK_ID, null]);
+    await clock.runUntil(() => stored(store).framework.id === 'framework-2', 5_000);
+    expect(stored(store).epoch).toEqual(FORMED);
+  });
+
+  it('comes back ever more slowly when it is removed again and again, and says so', async () => {
+    const { clock, master, start } = world(await storeOf(born()));
+    const { scheduler, run } = start();
+    await clock.runUntil(isSubscribed(scheduler), 1_000);
+    const pauses: number[] = [];
+    for (let round = 0; round < 4; round += 1) {
+      const at = clock.monotonicMs();
+      const before = master.subscriptions.length;
+      master.remove(scheduler.snapshot().mesos.frameworkId ?? '');
+      await clock.runUntil(() => !scheduler.snapshot().mesos.subscribed, 5_000);
+      expect(scheduler.snapshot().mesos.problem).toContain('it registers anew');
+      await clock.runUntil(() => master.subscriptions.length > before, 100_000);
+      pauses.push(Math.round((clock.monotonicMs() - at) / 1_000));
+      await clock.runUntil(isSubscribed(scheduler), 1_000);
+    }
+    expect(pauses).toEqual([1, 10, 20, 40]);
+    expect(run.ended).toBe(false);
+  });
+
+  it('is the end where the cluster is being given up', async () => {
+    const uninstall = { askedAtMs: 0, by: 'operator', confirmed: true } as const;
+    const { clock, master, start } = world(await storeOf({ ...born(), uninstall }));
+    const { scheduler, run } = start();
+    await clock.runUntil(isSubscribed(scheduler), 1_000);
+    master.remove(FRAMEWORK_ID);
+    await clock.runUntil(() => run.ended, 5_000);
+    expect(run.error).toMatchObject({ code: 'framework-removed' });
+    expect(master.subscriptions).toEqual([FRAMEWORK_ID]);
   });
 });
 

@@ -447,6 +447,14 @@ describe('an agent', () => {
     });
   });
 
+  it('of a framework that an operator tears down ends its tasks, and the framework is told', () => {
+    const { machines, agent, scheduler } = withTask();
+    const teardown = { framework_id: { value: scheduler.frameworkId } };
+    expect(machines.operator({ type: 'TEARDOWN', teardown }).status).toBe(200);
+    expect(agent.destroyed.length + agent.kills.length).toBe(1);
+    expect(machines.operator({ type: 'TEARDOWN', teardown }).status).toBe(400);
+  });
+
   it('nobody knows cannot be marked gone', () => {
     const machines = createMachines();
     const call = { type: 'MARK_AGENT_GONE', mark_agent_gone: { agent_id: { value: 'S9' } } };
@@ -507,7 +515,7 @@ describe('a request', () => {
     expect(scheduler.updates()).toEqual([]);
   });
 
-  it.each(['DRAIN_AGENT', 'GET_ROLES', 'UPDATE_MAINTENANCE_SCHEDULE', 'SUBSCRIBE', 'TEARDOWN'])(
+  it.each(['DRAIN_AGENT', 'GET_ROLES', 'UPDATE_MAINTENANCE_SCHEDULE', 'SUBSCRIBE'])(
     'the operator’s call %s is not implemented, and says so',
     (type) => {
       const answer = createMachines().operator({ type });

@@ -230,6 +230,10 @@ async function inject(
       world.killScheduler('by the scenario', downMs);
       return;
     }
+    case 'framework torn down':
+      say('an operator tears the framework down');
+      await world.tearDown();
+      return;
     case 'scheduler cut off':
       say('the scheduler reaches nobody');
       world.network.isolate(world.schedulerHost);
@@ -250,6 +254,7 @@ const HARMLESS: readonly Fault[] = [
   'agent restarted',
   'scheduler killed',
   'scheduler cut off',
+  'framework torn down',
 ];
 type Fault =
   | 'etcd killed'
@@ -263,4 +268,5 @@ type Fault =
   | 'host cut off shortly'
   | 'agent restarted'
   | 'scheduler killed'
-  | 'scheduler cut off';
+  | 'scheduler cut off'
+  | 'framework torn down';

@@ -70,6 +70,8 @@ export interface World {
   /** A new agent with an empty disk at a lost host's address. */
   rebuild(host: string): void;
   markGone(agentId: string | null): Promise<void>;
+  /** An operator removes the framework from Mesos, which ends all its tasks. */
+  tearDown(): Promise<void>;
   isGone(host: string): boolean;
   /** Whether a quorum would be left without that host. */
   canLose(host: string): boolean;
@@ -122,6 +124,8 @@ export function createWorld(options: WorldOptions): World {
   const network = createNetwork({ clock, random: chance.stream('network'), latencyMs: options.latencyMs });
   const hosts = Array.from({ length: options.hosts }, (_, index) => `10.0.0.${index + 1}`);
   const gone = new Set<string>();
+  /** Tasks of a framework that was torn down: they end by an operator's word, not by ours. */
+  const condemned = new Set<string>();
   const members = new Set<SimMember>();
   const calls = new Set<string>();
   const crashes: string[] = [];
@@ -185,7 +189,9 @@ export function createWorld(options: WorldOptions): World {
       members,
       ...(options.canary?.processes === undefined ? {} : { wrapProcesses: options.canary.processes }),
       log: story.logger(`member ${host.split('.').at(-1)}`),
-      stopping: invariants.stopping,
+      stopping: (process, why) => {
+        if (!condemned.has(spec.taskId)) invariants.stopping(process, why);
+      },
     });
     members.add(member);
     void member.exit.then(() => members.delete(member));
@@ -419,6 +425,12 @@ export function createWorld(options: WorldOptions): World {
         mark_agent_gone: { agent_id: { value: agentId } },
       });
       assert(status === 200 || status === 202, `MARK_AGENT_GONE answered ${status}`);
+    },
+    tearDown: async () => {
+      const value = record?.framework.id ?? null;
+      if (value === null) return;
+      for (const member of members) condemned.add(member.launch.task);
+      await mesos.operator({ type: 'TEARDOWN', teardown: { framework_id: { value } } });
     },
     isGone: (host) => gone.has(host),
     canLose: invariants.canLose,
