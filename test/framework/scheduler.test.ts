@@ -253,7 +253,7 @@ describe('a framework that Mesos has removed', () => {
   const born = () => record({ seats: [seat({ data: HELD })], epoch: FORMED });
   const offerOfSeat = (id: string) => {
     const owner = ownershipOf(seat(), { framework: 'etcd', cluster: 'cluster-1', epoch: 1 });
-    const mine = [{ type: 'DYNAMIC', role: ROLE, labels: reservationLabels(owner) }] as const;
+    const mine = [{ type: 'DYNAMIC', role: ROLE, labels: reservationLabels(owner, seat()) }] as const;
     const common = { allocation_info: { role: ROLE }, reservations: mine } as const;
     const { cpus, memMb, diskMb } = CONFIG.resources;
     return offer({
