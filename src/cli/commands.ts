@@ -36,6 +36,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./debug.ts'),
   },
   {
+    name: 'uninstall',
+    summary: 'give the service up: end its members, destroy their data, leave nothing in Mesos',
+    load: () => import('./uninstall.ts'),
+  },
+  {
     name: 'run-member',
     summary: 'supervise one etcd: what a member’s Mesos task runs, told everything by its launch',
     load: () => import('./run-member.ts'),

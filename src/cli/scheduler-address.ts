@@ -11,3 +11,11 @@ export function schedulerAddress(): Option {
       throw new InvalidArgumentError('It must be a URL, such as http://127.0.0.1:23400.');
     });
 }
+
+/** `--token-file`, for the commands that change something from another machine than the scheduler's. */
+export function tokenFile(): Option {
+  return new Option(
+    '--token-file <path>',
+    'file with the token of the scheduler’s --api-token-file; not needed on its own machine',
+  ).env('ETCD_MESOS_TOKEN_FILE');
+}

@@ -107,6 +107,8 @@ export function isLoopback(address: string | null): boolean {
 }
 
 export type ProblemStatus = 400 | 401 | 403 | 404 | 405 | 413 | 500 | 503;
+/** What DC/OS' plans answer with: not complete yet, and errors. */
+export type PlanAnswerStatus = 202 | 417;
 
 /** An answer that says what is wrong and what to do, as JSON. */
 export function problem(context: Context, status: ProblemStatus, message: string, hint: string): Response {
@@ -114,7 +116,11 @@ export function problem(context: Context, status: ProblemStatus, message: string
 }
 
 /** JSON for people too: two spaces, and a line end for terminals. */
-export function json(context: Context, value: unknown, status: ProblemStatus | 200 = 200): Response {
+export function json(
+  context: Context,
+  value: unknown,
+  status: ProblemStatus | PlanAnswerStatus | 200 = 200,
+): Response {
   return context.body(`${JSON.stringify(value, null, 2)}\n`, status, {
     'content-type': 'application/json; charset=utf-8',
     'cache-control': 'no-store',

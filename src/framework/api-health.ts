@@ -35,6 +35,8 @@ function open(path: string, about: string, handler: ApiRoute['handler']): ApiRou
 }
 
 function healthOf(view: PublishedView | null): ServiceHealth {
+  // Nothing is wrong with what was asked for and is done.
+  if (view?.uninstall?.done === true) return { serving: true, value: 200, reasons: ['uninstalled'] };
   if (view === null || (view.framework.id === null && !view.mesos.subscribed)) {
     const why = view?.mesos.problem ?? 'the scheduler has only just started';
     return { serving: false, value: 318, reasons: [`not registered with Mesos yet: ${why}`] };

@@ -18,6 +18,7 @@ import {
 } from './api-access.ts';
 import { artifactRoute, type ServedArtifact } from './api-artifact.ts';
 import { healthRoutes } from './api-health.ts';
+import { type PlanSource, planRoutes } from './api-plans.ts';
 import type { Metrics } from './metrics.ts';
 
 export interface ApiOptions {
@@ -26,6 +27,8 @@ export interface ApiOptions {
   /** How offers were judged lately. */
   readonly offers: () => OfferReport;
   readonly metrics: Metrics;
+  /** See {@link PlanSource}. */
+  readonly tell: PlanSource['tell'];
   /** `null` where the scheduler serves no tarball. */
   readonly artifact: ServedArtifact | null;
   /** The bearer token; `null`: off loopback only status is served. */
@@ -41,6 +44,7 @@ export function createApi(options: ApiOptions): Hono<ApiEnvironment> {
     ...endpointRoutes(options),
     ...podRoutes(options),
     ...healthRoutes(options.view),
+    ...planRoutes(options),
     ...viewRoutes(options),
     ...(options.artifact === null ? [] : [artifactRoute(options.artifact)]),
   ];

@@ -28,7 +28,7 @@ export interface Chronicle {
   passed(pass: PassReport): void;
   /** A pass came to nothing. */
   failed(): void;
-  snapshot(): SchedulerSnapshot;
+  snapshot(): Omit<SchedulerSnapshot, 'uninstalled'>;
 }
 
 /** What is counted elsewhere. */

@@ -12,6 +12,8 @@ export interface SchedulerConfig {
   readonly spec: Spec;
   readonly artifact: Artifact;
   readonly bootstrap: BootstrapMode;
+  /** The service is to be given up; `null`: it is not. */
+  readonly uninstall: { readonly destroyData: boolean } | null;
 }
 
 export interface FrameworkConfig {
@@ -73,8 +75,6 @@ const CAPABILITIES = [
 export class SchedulerError extends CodedError<
   /** Another scheduler has written the record. */
   | 'record-conflict'
-  /** The framework was removed from Mesos while its cluster is being given up: that is the end. */
-  | 'framework-removed'
   /** The record belongs to another framework name. */
   | 'wrong-record'
   /** No record, and what was found in Mesos contradicts a first start and cannot be adopted. */
@@ -85,4 +85,6 @@ export class SchedulerError extends CodedError<
   | 'already-running'
   /** No master has accepted a subscription in time. */
   | 'no-master'
+  /** An operator's command could not be stored in time. */
+  | 'command-not-stored'
 > {}

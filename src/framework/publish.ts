@@ -4,6 +4,7 @@ import type { ClusterRecord, Intent, Seat } from '../protocol/record.ts';
 import type { PublishedMember, PublishedView } from '../protocol/view.ts';
 import { FRESH_MS, type Observation } from '../reconcile/observation.ts';
 import type { SchedulerConfig } from './config.ts';
+import { plansOf } from './plans.ts';
 import type { SchedulerSnapshot } from './snapshot.ts';
 
 /** What others may know of a snapshot: the one value behind API, metrics and command line. Pure. */
@@ -30,6 +31,8 @@ export function publishedViewOf(
     endpoints: record?.epoch.phase === 'formed' ? endpointsOf(record, members) : { client: [], peer: [] },
     intent: record?.intent == null ? null : intentOf(record.intent, listedBy(observation)),
     blocked: [...snapshot.blocked],
+    plans: plansOf(snapshot, config.spec.size),
+    uninstall: uninstallOf(snapshot),
     mesos: {
       master: masterUrlOf(mesos.master),
       subscribed: mesos.subscribed,
@@ -42,6 +45,12 @@ export function publishedViewOf(
     story: [...snapshot.story],
     counters: snapshot.counters,
   };
+}
+
+function uninstallOf({ record, uninstalled }: SchedulerSnapshot): PublishedView['uninstall'] {
+  if (uninstalled) return { confirmed: true, done: true, skipped: record?.uninstall?.skipped ?? [] };
+  if (record?.uninstall == null) return null;
+  return { confirmed: record.uninstall.confirmed, done: false, skipped: record.uninstall.skipped };
 }
 
 function epochOf(record: ClusterRecord): PublishedView['epoch'] {

@@ -1,7 +1,6 @@
 import type { Clock } from '../base/ports.ts';
 import type { MesosConnection } from '../mesos/connection.ts';
 import { MesosError } from '../mesos/errors.ts';
-import { SchedulerError } from './config.ts';
 
 /**
  * Stays registered with Mesos. A framework id that Mesos has removed (torn down, or its failover timeout passed) is
@@ -14,7 +13,7 @@ export interface RegistrationOptions {
   readonly connect: () => MesosConnection;
   /** The id that Mesos knows us by; `null` before the first subscription. */
   readonly frameworkId: () => string | null;
-  /** `false`: the removal was our own doing, and is the end. */
+  /** `false`: nothing is left to register for; the removal was our own doing. */
   readonly mayRegisterAnew: () => boolean;
   /** Forgets all that was known under the removed id; resolves once the stored record does not hold it any more. */
   readonly forget: (removal: Removal, signal: AbortSignal) => Promise<void>;
@@ -38,20 +37,20 @@ const PAUSE_AGAIN_MS = 10_000;
 const PAUSE_MAX_MS = 600_000;
 const REMEMBERED_MS = 3_600_000;
 
-/**
- * Resolves when `signal` aborts. Rejects with a final `MesosError`, or with a {@link SchedulerError}
- * `framework-removed` after a removal that was our own doing.
- */
-export async function stayRegistered(options: RegistrationOptions, signal: AbortSignal): Promise<void> {
+/** Resolves when `signal` aborts, or with `removed` after the last removal. Rejects with a final `MesosError`. */
+export async function stayRegistered(
+  options: RegistrationOptions,
+  signal: AbortSignal,
+): Promise<'stopped' | 'removed'> {
   const { clock } = options;
   let removedAtMs: readonly number[] = [];
   for (;;) {
     try {
       await options.connect().run(signal);
-      return;
+      return 'stopped';
     } catch (error) {
       if (!(error instanceof MesosError) || error.code !== 'framework-removed') throw error;
-      if (!options.mayRegisterAnew()) throw removedForGood(error);
+      if (!options.mayRegisterAnew()) return 'removed';
       const nowMs = clock.monotonicMs();
       removedAtMs = [...removedAtMs.filter((atMs) => nowMs - atMs < REMEMBERED_MS), nowMs];
       const count = removedAtMs.length;
@@ -59,7 +58,7 @@ export async function stayRegistered(options: RegistrationOptions, signal: Abort
       const pauseMs = pauseAfter(count);
       await options.forget({ frameworkId: options.frameworkId(), message, pauseMs, count }, signal);
       await clock.sleep(pauseMs, signal);
-      if (signal.aborted) return;
+      if (signal.aborted) return 'stopped';
     }
   }
 }
@@ -73,11 +72,4 @@ export function describeRemoval({ frameworkId, pauseMs, count }: Removal): strin
   const again = count === 1 ? '' : `, ${count} times within an hour`;
   const seconds = Math.round(pauseMs / 1000);
   return `Mesos has removed framework ${frameworkId ?? 'of ours'}${again}; it registers anew in ${seconds} s`;
-}
-
-function removedForGood(cause: MesosError): SchedulerError {
-  return new SchedulerError('framework-removed', 'the framework was removed from Mesos by its own word', {
-    cause,
-    hint: 'The cluster is being given up. To begin another one, start with an empty state.',
-  });
 }

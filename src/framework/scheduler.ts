@@ -16,10 +16,13 @@ import { supervisorUrlOf } from '../protocol/launch.ts';
 import type { Members } from '../protocol/members-port.ts';
 import type { ClusterRecord, Seat } from '../protocol/record.ts';
 import type { OrderKey } from '../protocol/signature.ts';
+import { applyCommand, type CommandAnswer, type OperatorCommand } from '../reconcile/commands.ts';
 import { decide } from '../reconcile/decide.ts';
 import type { Action, Decision } from '../reconcile/decision.ts';
 import type { Observation } from '../reconcile/observation.ts';
+import { ackCall, killCall, launchedBy } from './calls.ts';
 import { createChronicle } from './chronicle.ts';
+import { createCommandDesk } from './command-desk.ts';
 import { type BootstrapMode, frameworkInfoOf, type SchedulerConfig, SchedulerError } from './config.ts';
 import { firstStart } from './first-start.ts';
 import { createMemberWatch } from './member-watch.ts';
@@ -46,6 +49,7 @@ import type { SchedulerSnapshot } from './snapshot.ts';
 import type { StoryEvent } from './story.ts';
 import { type AskingState, NOT_ASKED, nextAsking } from './task-reconciliation.ts';
 import { createWake } from './wake.ts';
+import { keptOffers, wantedKeys } from './wanted-offers.ts';
 
 /**
  * The scheduler: one loop that observes, decides, stores and acts. It remembers nothing that the record or the
@@ -53,13 +57,18 @@ import { createWake } from './wake.ts';
  */
 export interface Scheduler {
   /**
-   * Runs until `signal` aborts (resolves), or until going on would be wrong: rejects with a
-   * {@link SchedulerError}, a `MesosError` that is final, or a `StateStoreError` or `RecordError` of the first
-   * read. Once only.
+   * Runs until `signal` aborts or the service is uninstalled, and resolves with which of them it was; or until
+   * going on would be wrong: rejects with a {@link SchedulerError}, a `MesosError` that is final, or a
+   * `StateStoreError` or `RecordError` of the first read. Once only.
    */
-  run(signal: AbortSignal): Promise<void>;
+  run(signal: AbortSignal): Promise<SchedulerEnd>;
+  /** Rejects with a {@link SchedulerError} `command-not-stored`. */
+  tell(command: OperatorCommand): Promise<CommandAnswer>;
   snapshot(): SchedulerSnapshot;
 }
+
+/** `uninstalled`: nothing of the service is left; the record is gone. */
+export type SchedulerEnd = 'stopped' | 'uninstalled';
 
 export interface SchedulerOptions {
   readonly config: SchedulerConfig;
@@ -114,6 +123,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     onResult: (result) => noteResult(result),
   });
 
+  const commands = createCommandDesk({ clock, onCommand: wake.mark });
+
   let view: MesosView = EMPTY_VIEW;
   let connection: MesosConnection | null = null;
   let interest: InterestState = NO_INTEREST;
@@ -123,6 +134,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   let observedAtMs: number | null = null;
   /** Nothing is placed before it is certain that no other cluster's reservations are under our name. */
   let trusted = true;
+  /** Mesos has taken our word, or somebody else's, that the framework is given up. */
+  let tornDown = false;
+  let uninstalled = false;
   const launchedAtMs = new Map<string, number>();
   const killedAtMs = new Map<string, number>();
   /** Places that were given up because no task came up on them, by seat id. Forgotten by a restart. */
@@ -236,11 +250,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const pass = async (): Promise<number> => {
     const startMs = clock.monotonicMs();
     const before = keeper.current;
+    const wallMs = clock.wallMs();
+    const told = commands.take(before, wallMs);
     const { acks } = view;
     const offers = agentOffersOf(view.offers.values(), role);
     capacity = withCapacity(capacity, offers);
     const settled = settleReleases(releases, {
-      record: withFrameworkId(before, view),
+      record: withFrameworkId(told.record, view),
       view,
       offers,
       nowMs: startMs,
@@ -251,7 +267,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       offers,
       members: watch.views(),
       role,
-      wallMs: clock.wallMs(),
+      wallMs,
       elapsedMs: observedAtMs === null ? null : startMs - observedAtMs,
       freshId: ids.uuid(),
     });
@@ -267,7 +283,12 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       freshId: ids.uuid(),
       wallMs: seen.wallMs,
     });
-    const kept = await keeper.keep(match.record);
+    const kept = await keeper.keep(match.record).catch((error: unknown) => {
+      told.lost();
+      throw error;
+    });
+    told.stored();
+    for (const command of told.commands) audit(command);
     // Only now: had the record not been stored, this pass would not have happened.
     observedAtMs = startMs;
     releases = settled.state;
@@ -283,8 +304,34 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       problems: desk.problems(),
       tookMs: clock.monotonicMs() - startMs,
     });
+    if (decision.givenUp && startMs - view.subscribedAtMs >= LOOK_FOR_STRANGERS_MS) await tearDown();
     if (kept === 'saved') wake.mark();
     return Math.min(...wakes);
+  };
+
+  /** Written down for people; what was told is in the record already. */
+  const audit = (command: OperatorCommand): void => {
+    const entry = JSON.stringify({ atMs: clock.wallMs(), ...command });
+    ports.store.append('audit', entry).catch((error: unknown) => {
+      log.warn('the audit log could not be written', { error: describeError(error) });
+    });
+  };
+
+  /** The last of an uninstall; a call that is lost is made again by the next pass. */
+  const tearDown = async (): Promise<void> => {
+    try {
+      await connection?.call({ type: 'TEARDOWN' });
+      tornDown = true;
+    } catch (error) {
+      log.warn('call to mesos failed', { call: 'TEARDOWN', error: describeError(error) });
+      wake.mark();
+    }
+  };
+
+  /** All was given back: that Mesos has removed us is the end, whether we hear of it now or after a crash. */
+  const isGivenUp = (): boolean => {
+    const { uninstall, seats, leaving } = keeper.current;
+    return uninstall?.confirmed === true && seats.length + leaving.length === 0;
   };
 
   const shunned = (record: ClusterRecord, nowMs: number): Shunned => {
@@ -327,6 +374,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         await clock.sleep(STORE_RETRY_MS, signal);
       }
       options.onChange?.();
+      if (tornDown) return;
       if (view.subscriptions === 0) waitMs = Math.min(waitMs, patienceMs(startMs));
       await wake.next(waitMs, signal);
     }
@@ -345,22 +393,46 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   };
 
   /** The record, with a generation above every earlier one of it, stored. */
-  const takeOver = async (signal: AbortSignal): Promise<void> => {
+  const takeOver = async (signal: AbortSignal): Promise<'ready' | 'uninstalled'> => {
     const stored = await keeper.open();
     if (stored === null) {
+      // Without a record an uninstall is over, and nothing is registered to find out more.
+      if (config.uninstall !== null) return 'uninstalled';
       const first = await firstStart({ config, ports, log }, signal);
       trusted = first.confirmed || config.bootstrap === IGNORES_STRANGERS;
       await keeper.keep(first.record);
       chronicle.tell({ slot: null, text: first.text, reason: 'no cluster record is stored' });
-      return;
+      return 'ready';
     }
     if (stored.framework.name !== config.framework.name) throw wrongRecord(stored, config);
-    await keeper.keep({ ...stored, generation: stored.generation + 1 });
+    await keeper.keep({
+      ...withUninstall(stored, config, clock.wallMs()),
+      generation: stored.generation + 1,
+    });
     chronicle.tell({
       slot: null,
       text: `scheduler generation ${keeper.current.generation} takes over`,
       reason: 'a cluster record is stored',
     });
+    return 'ready';
+  };
+
+  /** Nothing is left in Mesos: nothing is to be left here. */
+  const finish = async (signal: AbortSignal): Promise<SchedulerEnd> => {
+    while (!signal.aborted) {
+      try {
+        await ports.store.clear();
+        uninstalled = true;
+        const text = 'the service is uninstalled: nothing of it is left in Mesos or in the state';
+        chronicle.tell({ slot: null, text, reason: 'uninstalling was asked for' });
+        return 'uninstalled';
+      } catch (error) {
+        if (!(error instanceof StateStoreError)) throw error;
+        log.error('the cluster record could not be removed', { error: describeError(error) });
+        await clock.sleep(STORE_RETRY_MS, signal);
+      }
+    }
+    return 'stopped';
   };
 
   const connect = (): MesosConnection => {
@@ -398,28 +470,42 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       const ended = new AbortController();
       const inner = AbortSignal.any([signal, ended.signal]);
       chronicle.begin(() => ({ view, interest, saves: keeper.saves, orders: desk.counts() }));
-      await takeOver(signal);
+      if ((await takeOver(signal)) === 'uninstalled') return await finish(signal);
       chronicle.adopt(keeper.current);
       const registered = stayRegistered(
         {
           clock,
           connect,
           frameworkId: () => view.frameworkId ?? keeper.current.framework.id,
-          mayRegisterAnew: () => keeper.current.uninstall === null,
+          mayRegisterAnew: () => !isGivenUp(),
           forget,
         },
         inner,
-      );
+      ).then((end) => {
+        if (end !== 'removed') return;
+        tornDown = true;
+        wake.mark();
+      });
       try {
-        await endTogether(ended, [registered, loop(inner)]);
+        await endTogether(ended, [registered, loop(inner).finally(() => ended.abort())]);
+        return tornDown ? await finish(signal) : 'stopped';
       } finally {
         ended.abort();
+        commands.close();
         watch.stop();
         desk.stop();
       }
     },
-    snapshot: () => chronicle.snapshot(),
+    tell: (command) => commands.tell(command),
+    snapshot: () => ({ ...chronicle.snapshot(), uninstalled }),
   };
+}
+
+/** An uninstall that the scheduler is started for is as good as one that an operator asks for. */
+function withUninstall(record: ClusterRecord, config: SchedulerConfig, wallMs: number): ClusterRecord {
+  if (config.uninstall === null) return record;
+  const { destroyData } = config.uninstall;
+  return applyCommand(record, { kind: 'uninstall', by: 'environment', destroyData }, wallMs).record;
 }
 
 const IGNORES_STRANGERS: BootstrapMode = 'new';
@@ -467,72 +553,10 @@ function withFrameworkId(record: ClusterRecord, view: MesosView): ClusterRecord 
   return id === stored ? record : { ...record, framework: { ...record.framework, id } };
 }
 
-/** Names of what offers are still needed for. */
-function wantedKeys(match: Match, seen: Observation, trusted: boolean): ReadonlySet<string> {
-  const wants = match.unmatched.map((want) =>
-    want.kind === 'place' ? `place:${want.slot}` : `${want.kind}:${want.seat}`,
-  );
-  // Whatever is known of their tasks: that an agent was rebuilt while it was away shows in offers alone.
-  const leaving = match.record.leaving.map(({ seat }) => {
-    const over = seen.mesos.tasks.get(seat.task)?.kind === 'over';
-    return `leaving:${seat.id}:${over}`;
-  });
-  return new Set([...wants, ...leaving, ...(trusted ? [] : ['look-around'])]);
-}
-
-/** Offers that hold the place of a member: it will want it back as soon as it may be launched again. */
-function keptOffers(
-  seen: Observation,
-  record: ClusterRecord,
-  offers: readonly AgentOffer[],
-): ReadonlySet<string> {
-  const agents = new Set(
-    record.seats
-      .filter((seat) => seat.lost === null && seen.mesos.offered.has(seat.id))
-      .map((seat) => seat.agentId),
-  );
-  return new Set(offers.filter(({ agent }) => agents.has(agent.id)).flatMap((offer) => offer.offerIds));
-}
-
 function targetsOf(record: ClusterRecord): Parameters<ReturnType<typeof createMemberWatch>['follow']>[0] {
   return record.seats
     .filter((seat) => seat.taskEnd === null || seat.taskEnd.standing === 'asserted')
     .map((seat) => ({ seat: seat.id, task: seat.task, url: supervisorUrlOf(seat) }));
-}
-
-function ackCall(ack: PendingAck): Call {
-  if (ack.kind === 'task') {
-    const { taskId, agentId, uuid } = ack;
-    return {
-      type: 'ACKNOWLEDGE',
-      acknowledge: { agent_id: { value: agentId }, task_id: { value: taskId }, uuid },
-    };
-  }
-  return {
-    type: 'ACKNOWLEDGE_OPERATION_STATUS',
-    acknowledge_operation_status: {
-      ...(ack.agentId === null ? {} : { agent_id: { value: ack.agentId } }),
-      uuid: ack.uuid,
-      operation_id: { value: ack.operationId },
-    },
-  };
-}
-
-function killCall(action: Action & { kind: 'kill' }): Call {
-  return {
-    type: 'KILL',
-    kill: {
-      task_id: { value: action.task },
-      agent_id: { value: action.agentId },
-      kill_policy: { grace_period: { nanoseconds: action.graceMs * 1_000_000 } },
-    },
-  };
-}
-
-function launchedBy(call: Call & { type: 'ACCEPT' }): readonly string[] {
-  return call.accept.operations.flatMap((operation) =>
-    operation.type === 'LAUNCH' ? operation.launch.task_infos.map((task) => task.task_id.value) : [],
-  );
 }
 
 /** Remembers the newest; the oldest is forgotten when there are too many. */

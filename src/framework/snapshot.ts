@@ -6,6 +6,8 @@ import type { Observation } from '../reconcile/observation.ts';
 
 /** What a scheduler knows and does at one moment; made after every pass, immutable. */
 export interface SchedulerSnapshot {
+  /** The service was given up and nothing of it is left. */
+  readonly uninstalled: boolean;
   readonly atMs: number;
   /** `null` until the record was read or made. */
   readonly record: ClusterRecord | null;

@@ -23,7 +23,13 @@ export function completeOptions(given: GivenOptions): CompletedOptions {
   const options = withDefaults(given);
   return {
     options,
-    problems: [...missing(given), ...etcdRules(options), ...timeRules(options), ...artifactRules(options)],
+    problems: [
+      ...missing(given),
+      ...etcdRules(options),
+      ...timeRules(options),
+      ...artifactRules(options),
+      ...uninstallRules(options),
+    ],
     warnings: warningsOf(given, options),
   };
 }
@@ -144,6 +150,17 @@ function artifactRules(options: SchedulerOptions): readonly OptionProblem[] {
   return rules
     .filter(([broken]) => broken)
     .map(([, where, message, hint]) => contradiction(where, message, hint));
+}
+
+function uninstallRules(options: SchedulerOptions): readonly OptionProblem[] {
+  if (options.destroyData === 'false' || options.uninstall === 'true') return [];
+  return [
+    contradiction(
+      '--destroy-data',
+      '--destroy-data is given without --uninstall',
+      'Leave it out, or give --uninstall=true to give the service up.',
+    ),
+  ];
 }
 
 function contradiction(where: string, message: string, hint: string): OptionProblem {

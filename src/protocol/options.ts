@@ -350,6 +350,24 @@ export const OPTIONS = {
       'unless there is one to take over. `new`: makes a new cluster whatever is found.',
     changes: 'restart',
   }),
+  uninstall: option({
+    name: 'uninstall',
+    kind: choiceKind(['false', 'true']),
+    initial: 'false',
+    about:
+      'Give the service up: members are ended, volumes and reservations given back, the framework torn down, the ' +
+      'state removed. Then the scheduler goes on answering that it is done. It cannot be taken back. As the data ' +
+      'is destroyed, it waits for `continue` on the plan deploy unless --destroy-data is given.',
+    changes: 'restart',
+    aliases: [variable('SDK_UNINSTALL')],
+  }),
+  destroyData: option({
+    name: 'destroy-data',
+    kind: choiceKind(['false', 'true']),
+    initial: 'false',
+    about: 'Leave to destroy the data of a service that is uninstalled.',
+    changes: 'restart',
+  }),
   bootstrapWindowMs: option({
     name: 'bootstrap-window',
     kind: durationKind(0, 10 * MINUTE_MS),

@@ -167,6 +167,8 @@ export const recordSchema = z.strictObject({
       by: z.enum(['environment', 'operator']),
       /** Somebody said that the data may go, or an archive holds it. Until then no member is touched. */
       confirmed: z.boolean(),
+      /** What could not be given back, and why: for people. */
+      skipped: z.array(z.string().min(1)).max(256),
     })
     .nullable(),
 });

@@ -177,6 +177,29 @@ export const schedulerCountersSchema = z.object({
 });
 export type SchedulerCounters = z.infer<typeof schedulerCountersSchema>;
 
+const PLAN_STATUSES = ['PENDING', 'STARTING', 'STARTED', 'WAITING', 'IN_PROGRESS', 'COMPLETE'] as const;
+export type PlanStatus = (typeof PLAN_STATUSES)[number];
+const planStatus = z.enum(PLAN_STATUSES);
+const planStrategy = z.enum(['serial', 'parallel']);
+
+/** What is being done, in phases and steps, as services of DC/OS tell it. Ids are UUIDs made from the names. */
+export const publishedPlanSchema = z.object({
+  name: z.string(),
+  status: planStatus,
+  strategy: planStrategy,
+  phases: z.array(
+    z.object({
+      id: z.string(),
+      name: z.string(),
+      status: planStatus,
+      strategy: planStrategy,
+      steps: z.array(z.object({ id: z.string(), name: z.string(), status: planStatus, message: z.string() })),
+    }),
+  ),
+  errors: z.array(z.string()),
+});
+export type PublishedPlan = z.infer<typeof publishedPlanSchema>;
+
 export const publishedViewSchema = z.object({
   /** When the view was made. */
   atMs: wallMs,
@@ -214,6 +237,18 @@ export const publishedViewSchema = z.object({
   /** The one membership change that is in progress. */
   intent: z.object({ slot: z.string(), reason: z.string(), step: z.string() }).nullable(),
   blocked: z.array(blockedViewSchema),
+  plans: z.array(publishedPlanSchema),
+  /** The service is being given up; `null`: it is not. */
+  uninstall: z
+    .object({
+      /** Somebody said that the data may go. */
+      confirmed: z.boolean(),
+      /** Nothing is left but this answer. */
+      done: z.boolean(),
+      /** What could not be given back, and why. */
+      skipped: z.array(z.string()),
+    })
+    .nullable(),
   mesos: z.object({
     /** URL of the master that the scheduler talks to; `null` before one was found. */
     master: z.string().nullable(),

@@ -8,6 +8,7 @@ import { block, freshStatus, order, type Pass, seatById, seatsOf, startPass } fr
 import { quorumOf } from './quorum.ts';
 import { repair } from './repair.ts';
 import { clearStrangers, unknownTasks } from './strangers.ts';
+import { giveUp, waitForLeave } from './uninstall.ts';
 import { upkeep } from './upkeep.ts';
 
 /**
@@ -17,6 +18,7 @@ import { upkeep } from './upkeep.ts';
 export function decide(spec: Spec, record: ClusterRecord, seen: Observation): Decision {
   const pass = startPass(spec, record, seen);
   foldEvidence(pass);
+  if (pass.record.uninstall?.confirmed === true) return giveUpAll(pass);
   const forming = pass.record.epoch.phase !== 'formed';
   // An old copy of the record may speak of a cluster to come where one runs: then nothing is begun.
   const overtaken = forming && unknownTasks(pass).length > 0;
@@ -25,12 +27,28 @@ export function decide(spec: Spec, record: ClusterRecord, seen: Observation): De
   if (!forming) mend(pass, membership);
   if (!overtaken) upkeep(pass, membership);
   clearStrangers(pass, membership);
+  if (pass.record.uninstall !== null) waitForLeave(pass);
+  return decisionOf(pass, { actions: permitted(pass), membership, givenUp: false });
+}
+
+function giveUpAll(pass: Pass): Decision {
+  const membership = membershipOf(pass);
+  const givenUp = giveUp(pass);
+  return decisionOf(pass, { actions: pass.actions, membership, givenUp });
+}
+
+function decisionOf(
+  pass: Pass,
+  rest: Pick<Decision, 'actions' | 'givenUp'> & { readonly membership: Membership | null },
+): Decision {
+  const { actions, givenUp, membership } = rest;
   return {
     record: pass.record,
-    wants: seen.mesos.subscribed ? pass.wants.filter((want) => isAnsweredFor(pass, want)) : [],
-    actions: permitted(pass),
+    wants: pass.seen.mesos.subscribed ? pass.wants.filter((want) => isAnsweredFor(pass, want)) : [],
+    actions,
     blocked: pass.blocked,
     health: healthOf(pass, membership),
+    givenUp,
     wakeMs: pass.wakeMs,
   };
 }

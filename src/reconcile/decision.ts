@@ -47,6 +47,8 @@ export interface Decision {
   readonly actions: readonly Action[];
   readonly blocked: readonly Blocked[];
   readonly health: ClusterHealth;
+  /** The service was given up, and nothing of it is left that can be reached: its framework may be torn down. */
+  readonly givenUp: boolean;
   /** Look again after this long even if nothing happens. */
   readonly wakeMs: number;
 }

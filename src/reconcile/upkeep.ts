@@ -178,7 +178,7 @@ function isDoorOpen(pass: Pass, seat: DraftSeat): boolean {
 const DOOR_MS_MAX = 3_000;
 
 /** Tasks of leaving seats are killed, what they reserved is given back when it is offered. */
-function letGo(pass: Pass): void {
+export function letGo(pass: Pass): void {
   const { agentsGone, offered } = pass.seen.mesos;
   pass.record.leaving = pass.record.leaving.filter(({ seat }) => !agentsGone.has(seat.agentId));
   for (const { seat, reason } of pass.record.leaving) {

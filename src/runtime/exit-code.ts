@@ -70,9 +70,9 @@ const START_CODES: Readonly<Record<StartError['code'], ExitCode>> = {
 
 const SCHEDULER_CODES: Readonly<Record<SchedulerError['code'], ExitCode>> = {
   'no-master': EXIT.noMaster,
+  'command-not-stored': EXIT.state,
   'record-conflict': EXIT.state,
   'wrong-record': EXIT.state,
-  'framework-removed': EXIT.refused,
   'already-running': EXIT.refused,
   'not-a-first-start': EXIT.notFirstStart,
   'nothing-to-adopt': EXIT.notFirstStart,

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import pRetry from 'p-retry';
 import type * as z from 'zod';
 import { CodedError, describeError } from '../base/errors.ts';
@@ -16,10 +17,18 @@ export interface SchedulerClient {
   offers(): Promise<DebugOffers>;
   /** Any path's text. Rejects with a {@link SchedulerClientError}: `refused` where it answers with an error. */
   text(path: string): Promise<string>;
+  /** Tells it something; the answer's text. Rejects with a {@link SchedulerClientError}. */
+  post(path: string, body: unknown): Promise<string>;
 }
 
 /** What asking a scheduler from a shell can end in. `refused`: it answers, and says why not. */
-export class SchedulerClientError extends CodedError<'unreachable' | 'not-a-scheduler' | 'refused'> {}
+export class SchedulerClientError extends CodedError<
+  | 'unreachable'
+  | 'not-a-scheduler'
+  | 'refused'
+  /** The file with the token cannot be read. */
+  | 'token-unreadable'
+> {}
 
 /** Milliseconds for a whole answer. */
 const ANSWER_TIMEOUT_MS = 10_000;
@@ -32,6 +41,8 @@ const RESTART_PAUSE_MS = 250;
 export interface SchedulerClientOptions {
   /** A refused connection is tried again for two seconds: a scheduler may just be starting again. Default: no. */
   readonly outlastRestart?: boolean;
+  /** The scheduler's API token; `null`, the default, where it is asked over loopback. */
+  readonly token?: string | null;
 }
 
 export function createSchedulerClient(
@@ -40,11 +51,13 @@ export function createSchedulerClient(
 ): SchedulerClient {
   const base = baseUrl.replace(/\/+$/, '');
   const retries = options.outlastRestart === true ? RESTART_RETRIES : 0;
-  const text = async (path: string): Promise<string> => {
-    const { status, body } = await get(base, path, retries);
-    if (status === 200) return body;
+  const { token = null } = options;
+  const ask = async (question: Question): Promise<string> => {
+    const { status, body } = await patientlyAsk(base, question, retries);
+    if (status === 200 || status === 208) return body;
     throw refusalOf(base, status, body);
   };
+  const text = (path: string): Promise<string> => ask({ method: 'GET', path, token, body: null });
   const read = async <T>(path: string, schema: z.ZodType<T>): Promise<T> => {
     const body = await text(path);
     try {
@@ -58,6 +71,7 @@ export function createSchedulerClient(
   };
   return {
     text,
+    post: (path, body) => ask({ method: 'POST', path, token, body: JSON.stringify(body) }),
     view: async () => await read('/v1/view', publishedViewSchema),
     offers: async () => await read('/v1/debug/offers', debugOffersSchema),
   };
@@ -68,10 +82,35 @@ interface Answer {
   readonly body: string;
 }
 
-/** Only what was refused before a byte of it was sent is asked again. */
-async function get(base: string, path: string, retries: number): Promise<Answer> {
+interface Question {
+  readonly method: 'GET' | 'POST';
+  readonly path: string;
+  readonly token: string | null;
+  readonly body: string | null;
+}
+
+/** The token in a file. Rejects with a {@link SchedulerClientError} `token-unreadable`. */
+export async function readToken(file: string): Promise<string> {
   try {
-    return await pRetry(async () => await getOnce(base + path), {
+    const token = (await readFile(file, 'utf8')).trim();
+    if (/^\S{1,16384}$/.test(token)) return token;
+  } catch (cause) {
+    throw unreadable(file, describeError(cause), cause);
+  }
+  throw unreadable(file, 'it does not hold one word', undefined);
+}
+
+function unreadable(file: string, why: string, cause: unknown): SchedulerClientError {
+  return new SchedulerClientError('token-unreadable', `the token file ${file} cannot be used: ${why}`, {
+    cause,
+    hint: 'It must hold the token of the scheduler’s --api-token-file alone.',
+  });
+}
+
+/** Only what was refused before a byte of it was sent is asked again. */
+async function patientlyAsk(base: string, question: Question, retries: number): Promise<Answer> {
+  try {
+    return await pRetry(async () => await askOnce(base, question), {
       retries,
       factor: 1,
       minTimeout: RESTART_PAUSE_MS,
@@ -89,8 +128,17 @@ async function get(base: string, path: string, retries: number): Promise<Answer>
   }
 }
 
-async function getOnce(url: string): Promise<Answer> {
-  const response = await fetch(url, { signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS), redirect: 'error' });
+async function askOnce(base: string, { method, path, token, body: sent }: Question): Promise<Answer> {
+  const response = await fetch(base + path, {
+    method,
+    headers: {
+      ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+      ...(sent === null ? {} : { 'content-type': 'application/json' }),
+    },
+    body: sent,
+    signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+    redirect: 'error',
+  });
   let body = '';
   const decoder = new TextDecoder();
   for await (const chunk of response.body ?? []) {

@@ -8,7 +8,7 @@ import type { Logger } from '../base/ports.ts';
 import { createApi } from '../framework/api.ts';
 import type { ApiEnvironment } from '../framework/api-access.ts';
 import type { ServedArtifact } from '../framework/api-artifact.ts';
-import type { SchedulerConfig } from '../framework/config.ts';
+import { type SchedulerConfig, SchedulerError } from '../framework/config.ts';
 import { createMetrics, type Metrics } from '../framework/metrics.ts';
 import { publishedViewOf } from '../framework/publish.ts';
 import { createScheduler, type Scheduler, type SchedulerPorts } from '../framework/scheduler.ts';
@@ -171,10 +171,17 @@ async function runOn(
       onStory: ({ slot, text, reason }) => log.info('story', { slot, text, reason }),
     });
     onCreated(scheduler);
-    await scheduler.run(signal);
+    if ((await scheduler.run(signal)) === 'uninstalled') await stayAnswering(log, signal);
   } finally {
     await transport.close();
   }
+}
+
+/** DC/OS asks for the plan until it is complete, then ends us; whoever were started again would begin anew. */
+async function stayAnswering(log: Logger, signal: AbortSignal): Promise<void> {
+  log.info('uninstalled; the api goes on answering until the scheduler is stopped');
+  if (!signal.aborted)
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
 }
 
 interface ApiSource {
@@ -195,6 +202,14 @@ function apiFor({ log, token }: Parts, source: ApiSource): Hono<ApiEnvironment> 
     },
     offers: () => snapshot()?.offers ?? { summaries: [], explanations: [] },
     metrics,
+    tell: async (command) => {
+      const current = scheduler();
+      if (current === null)
+        throw new SchedulerError('command-not-stored', 'the scheduler has only just started', {
+          hint: 'Ask again in a moment.',
+        });
+      return await current.tell(command);
+    },
     artifact,
     token,
     logger: log.child({ part: 'api' }),
@@ -277,6 +292,7 @@ function configOf(
     },
     artifact: member.artifact,
     bootstrap: options.bootstrap,
+    uninstall: options.uninstall === 'true' ? { destroyData: options.destroyData === 'true' } : null,
   };
 }
 

@@ -22,6 +22,7 @@ function apiOf(view: PublishedView | null, offers: OfferReport = { summaries: []
     view: () => view,
     offers: () => offers,
     metrics: createMetrics(),
+    tell: () => Promise.resolve({ outcome: 'done', message: 'told' }),
     artifact: {
       name: 'etcd-mesos.tar.gz',
       sizeBytes: TARBALL.byteLength,
@@ -44,6 +45,60 @@ const FORMING: Partial<PublishedView> = {
   health: { state: 'forming', voters: 0, healthyVoters: 0, leader: null },
   blocked: [{ code: 'waits-for-offers', slot: 'etcd-0', message: 'no offer has 8 cpus: 4 are missing' }],
 };
+
+describe('plans', () => {
+  const plan = (status: PublishedView['plans'][number]['status']): PublishedView['plans'][number] => ({
+    name: 'deploy',
+    status,
+    strategy: 'serial',
+    phases: [{ id: 'a', name: 'etcd', status, strategy: 'parallel', steps: [] }],
+    errors: [],
+  });
+
+  test.each([
+    ['COMPLETE', 200],
+    ['IN_PROGRESS', 202],
+    ['WAITING', 202],
+  ] as const)('that are %s answer %i', async (status, code) => {
+    const view = sampleView({ plans: [plan(status)] });
+    expect(await bodyOf(view, '/v1/plans')).toEqual(['deploy']);
+    const answer = await get(view, '/v1/plans/deploy');
+    expect(answer.status).toBe(code);
+    const { name: _, ...body } = plan(status);
+    expect(await answer.json()).toEqual(body);
+  });
+
+  test('that are unknown are not found', async () => {
+    expect((await get(sampleView(), '/v1/plans/nope')).status).toBe(404);
+    expect(
+      (await apiOf(sampleView()).request('/v1/plans/nope/continue', { method: 'POST' }, NEAR)).status,
+    ).toBe(404);
+  });
+
+  test('are continued from the scheduler’s machine, not from afar without a token', async () => {
+    const app = apiOf(sampleView({ plans: [plan('WAITING')] }));
+    const path = 'http://127.0.0.1/v1/plans/deploy/continue';
+    expect((await app.request(path, { method: 'POST' }, FAR)).status).toBe(403);
+    const answer = await app.request(path, { method: 'POST' }, NEAR);
+    expect([answer.status, await answer.json()]).toEqual([200, { message: 'Received cmd: continue' }]);
+  });
+
+  test('an uninstall must say whether the data may go', async () => {
+    const ask = (body: string) =>
+      apiOf(sampleView()).request('http://127.0.0.1/v1/uninstall', { method: 'POST', body }, NEAR);
+    expect((await ask('{}')).status).toBe(400);
+    expect((await ask('not json')).status).toBe(400);
+    expect(await (await ask('{"destroyData":true}')).json()).toEqual({ outcome: 'done', message: 'told' });
+  });
+
+  test('a service that is uninstalled is healthy: nothing is wrong with it', async () => {
+    const view = sampleView({
+      uninstall: { confirmed: true, done: true, skipped: [] },
+      health: { state: 'unknown', voters: 0, healthyVoters: 0, leader: null },
+    });
+    expect((await get(view, '/v1/health')).status).toBe(200);
+  });
+});
 
 describe('endpoints', () => {
   test('are named, and described under each name', async () => {
@@ -353,6 +408,7 @@ describe('the rest', () => {
       },
       offers: () => ({ summaries: [], explanations: [] }),
       metrics: createMetrics(),
+      tell: () => Promise.resolve({ outcome: 'done', message: 'told' }),
       artifact: null,
       token: null,
       logger: silentLogger,

@@ -28,6 +28,7 @@ export const CONFIG: SchedulerConfig = {
   },
   artifact: { kind: 'checkout', node: '/opt/node', entry: '/opt/etcd-mesos.js', etcdBinary: '/usr/bin/etcd' },
   bootstrap: 'auto',
+  uninstall: null,
 };
 
 export function seat(changes: Partial<Seat> = {}): Seat {

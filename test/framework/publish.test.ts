@@ -63,6 +63,7 @@ function snapshot(
 ): SchedulerSnapshot {
   return {
     atMs: 1,
+    uninstalled: false,
     record: ours,
     observation: {
       wallMs: 1,

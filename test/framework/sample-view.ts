@@ -18,6 +18,8 @@ export function sampleView(changes: Partial<PublishedView> = {}): PublishedView 
     },
     intent: null,
     blocked: [],
+    plans: [],
+    uninstall: null,
     mesos: {
       master: 'http://10.0.0.9:5050',
       subscribed: true,

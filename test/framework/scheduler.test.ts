@@ -334,15 +334,18 @@ describe('a framework that Mesos has removed', () => {
     expect(run.ended).toBe(false);
   });
 
-  it('is the end where the cluster is being given up', async () => {
-    const uninstall = { askedAtMs: 0, by: 'operator', confirmed: true } as const;
-    const { clock, master, start } = world(await storeOf({ ...born(), uninstall }));
+  it('is the end where the cluster is given up and nothing is left: the record goes too', async () => {
+    const uninstall = { askedAtMs: 0, by: 'operator' as const, confirmed: true, skipped: [] };
+    const store = await storeOf({ ...born(), seats: [], leaving: [], uninstall });
+    const { clock, master, start } = world(store);
     const { scheduler, run } = start();
     await clock.runUntil(isSubscribed(scheduler), 1_000);
     master.remove(FRAMEWORK_ID);
     await clock.runUntil(() => run.ended, 5_000);
-    expect(run.error).toMatchObject({ code: 'framework-removed' });
+    expect(run.error).toBeNull();
     expect(master.subscriptions).toEqual([FRAMEWORK_ID]);
+    expect(await store.load()).toBeNull();
+    expect(scheduler.snapshot().uninstalled).toBe(true);
   });
 });
 

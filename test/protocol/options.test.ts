@@ -170,6 +170,21 @@ const TABLE: Record<OptionKey, { good: [string, unknown][]; bad: string[]; with?
   artifactFile: { good: [['a.tar.gz', 'a.tar.gz']], bad: [''] },
   etcdBinary: { good: [['/usr/bin/etcd', '/usr/bin/etcd']], bad: [''] },
   etcdctlBinary: { good: [['/usr/bin/etcdctl', '/usr/bin/etcdctl']], bad: [''] },
+  uninstall: {
+    good: [
+      ['true', 'true'],
+      ['FALSE', 'false'],
+    ],
+    bad: ['yes', '1'],
+  },
+  destroyData: {
+    good: [
+      ['true', 'true'],
+      ['false', 'false'],
+    ],
+    bad: ['yes', ''],
+    with: ['--uninstall=true'],
+  },
   bootstrap: {
     good: [
       ['adopt', 'adopt'],

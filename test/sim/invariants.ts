@@ -262,6 +262,9 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     }
   };
 
+  /** An operator has said that all may go: what protects the data and its service ends there. */
+  const isGivenUp = () => options.record()?.uninstall?.confirmed === true;
+
   const removingVolume = (host: string, path: string) => {
     const record = options.record();
     for (const process of options.etcd().running) {
@@ -269,7 +272,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
       require(!there, 'S8', () => `the volume of ${nameOf(process)} is removed while it runs on it`);
     }
     const data = options.etcd().dataUnder(host, path)[0];
-    if (data === undefined || record?.epoch.clusterId !== data.clusterId) return;
+    if (data === undefined || record?.epoch.clusterId !== data.clusterId || isGivenUp()) return;
     const state = clusters.get(data.clusterId);
     if (state === undefined) return;
     require(!state.members.has(data.memberId), 'S8', () =>
@@ -284,6 +287,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     const { clusterId, memberId } = process.data;
     const state = clusters.get(clusterId);
     if (state === undefined || state.members.get(memberId)?.isLearner !== false) return;
+    if (isGivenUp()) return;
     if (options.record()?.epoch.clusterId !== clusterId || !isHealthy(clusterId, memberId)) return;
     const voters = votersOf(state);
     const others = voters.filter((id) => id !== memberId);

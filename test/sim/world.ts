@@ -57,6 +57,13 @@ export interface World {
   killScheduler(why: string, downMs: number): void;
   planCrash(plan: (CrashPlan & { readonly downMs: number }) | null): void;
   startWriter(): void;
+  stopWriter(): void;
+  /** Asks that the service be given up, with all its data: of the scheduler that runs, or by a restart of it. */
+  uninstall(by: 'environment' | 'operator'): void;
+  /** A scheduler has ended because nothing of the service is left. */
+  readonly uninstalled: boolean;
+  /** What of ours is left: tasks, etcds, reservations, volumes, a framework, a record. */
+  leftovers(): readonly string[];
 
   killEtcd(host: string): void;
   killSupervisor(host: string, options: { readonly orphan: boolean }): void;
@@ -134,6 +141,8 @@ export function createWorld(options: WorldOptions): World {
   let record: ClusterRecord | null = null;
   let ledger: Ledger | null = null;
   let ended = false;
+  let uninstalled = false;
+  let uninstall: SchedulerConfig['uninstall'] = null;
 
   const invariants = createInvariants({
     clock,
@@ -224,6 +233,11 @@ export function createWorld(options: WorldOptions): World {
       record = parseRecord(bytes);
       return version;
     },
+    clear: async () => {
+      await clock.sleep(0.5);
+      await bareStore.clear();
+      record = null;
+    },
   };
   const store = options.canary?.store?.(watchedStore) ?? watchedStore;
 
@@ -248,7 +262,7 @@ export function createWorld(options: WorldOptions): World {
     const stop = new AbortController();
     const membersPort = createSimMembers({ clock, network, members, fromHost: SCHEDULER_HOST });
     const instance = createScheduler({
-      config: configOf(options.size),
+      config: { ...configOf(options.size), uninstall },
       ports: {
         transport: mortal.port(crash.transport(link.transport)),
         masters: createFixedMasterSource(MASTER_URL),
@@ -266,8 +280,9 @@ export function createWorld(options: WorldOptions): World {
     scheduler = { instance, mortal, crash, stop };
     for (const kind of crash.kinds) calls.add(kind);
     void instance.run(stop.signal).then(
-      () => {
-        if (mortal.alive && !ended) failures.push(`${actor} ended by itself`);
+      (end) => {
+        if (mortal.alive && end === 'uninstalled') uninstalled = true;
+        else if (mortal.alive && !ended) failures.push(`${actor} ended by itself`);
       },
       (error: unknown) => {
         if (mortal.alive) failures.push(`${actor} ended: ${describeError(error)}\n${(error as Error).stack}`);
@@ -288,6 +303,20 @@ export function createWorld(options: WorldOptions): World {
       if (scheduler === null && !ended) startScheduler();
     });
   };
+
+  const leftovers = (): readonly string[] => [
+    ...(record === null ? [] : ['the record']),
+    ...[...members].filter((member) => member.alive).map((member) => `task ${member.launch.task}`),
+    ...[...etcd.running].map((process) => `etcd ${process.data.memberId} on ${process.host}`),
+    ...hosts.flatMap((host) =>
+      gone.has(host)
+        ? []
+        : mesos
+            .agentAt(host)
+            .reserved()
+            .map((resource) => `${host}: reserved ${resource.name}`),
+    ),
+  ];
 
   const etcdOn = (host: string): EtcdProcess[] =>
     [...etcd.running].filter((process) => process.host === host);
@@ -395,6 +424,21 @@ export function createWorld(options: WorldOptions): World {
         everyMs: 700,
       });
     },
+    stopWriter: () => ledger?.stop(),
+    uninstall: (by) => {
+      if (by === 'environment') {
+        uninstall = { destroyData: true };
+        if (scheduler !== null) killScheduler('to be started with --uninstall', 100);
+        return;
+      }
+      void scheduler?.instance
+        .tell({ kind: 'uninstall', by: 'operator', destroyData: true })
+        .catch((error: unknown) => story.tell('world', `uninstalling: ${describeError(error)}`));
+    },
+    get uninstalled() {
+      return uninstalled;
+    },
+    leftovers,
     killEtcd: (host) => {
       for (const process of etcdOn(host)) process.kill('SIGKILL');
     },
@@ -541,5 +585,6 @@ function configOf(size: number): SchedulerConfig {
       etcdBinary: '/usr/bin/etcd',
     },
     bootstrap: 'auto',
+    uninstall: null,
   };
 }

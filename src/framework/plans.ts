@@ -1,0 +1,107 @@
+import { createHash } from 'node:crypto';
+import type { ClusterRecord, Leaving } from '../protocol/record.ts';
+import type { PlanStatus, PublishedPlan } from '../protocol/view.ts';
+import type { Observation } from '../reconcile/observation.ts';
+import type { SchedulerSnapshot } from './snapshot.ts';
+
+/**
+ * What is done, as the plans, phases and steps of a DC/OS service: read off the record and what is seen, so there
+ * is nothing to keep. While the service is uninstalled that work is the plan `deploy`, for which DC/OS waits. Pure.
+ */
+export function plansOf(
+  snapshot: Pick<SchedulerSnapshot, 'record' | 'observation' | 'uninstalled'>,
+  size: number,
+): PublishedPlan[] {
+  const { record, observation, uninstalled } = snapshot;
+  if (uninstalled) return [uninstallPlan(null, observation, true)];
+  if (record?.uninstall?.confirmed === true) return [uninstallPlan(record, observation, false)];
+  const deploy = planOf('deploy', 'serial', [deployPhase(record, observation, size)]);
+  if (record?.uninstall == null) return [deploy];
+  const leave = step(
+    'leave-to-destroy-data',
+    'WAITING',
+    'continue gives it; until then no member is touched',
+  );
+  return [planOf('deploy', 'serial', [phaseOf('confirm', 'serial', [leave])])];
+}
+
+type Phase = PublishedPlan['phases'][number];
+type Step = Phase['steps'][number];
+
+function deployPhase(record: ClusterRecord | null, seen: Observation | null, size: number): Phase {
+  const slots = Array.from({ length: record?.size ?? size }, (_, at) => `etcd-${at}`);
+  return phaseOf(
+    'etcd',
+    'parallel',
+    slots.map((slot) => step(`${slot}:[server]`, statusOf(record, seen, slot), slot)),
+  );
+}
+
+/** A slot is deployed once it has had a member: what goes wrong later is repaired, and not deployed again. */
+function statusOf(record: ClusterRecord | null, seen: Observation | null, slot: string): PlanStatus {
+  const seats = record?.seats.filter((seat) => seat.slot === slot) ?? [];
+  if (seats.length === 0) return 'PENDING';
+  if (record?.epoch.phase === 'formed' && seats.some((seat) => seat.data?.memberId != null))
+    return 'COMPLETE';
+  return seats.some((seat) => seen?.members.get(seat.id)?.status != null) ? 'STARTED' : 'STARTING';
+}
+
+function uninstallPlan(record: ClusterRecord | null, seen: Observation | null, done: boolean): PublishedPlan {
+  const leaving = record?.leaving ?? [];
+  const hosts = [...new Set(leaving.map(({ seat }) => seat.hostname))].sort();
+  const kills = leaving.map((entry) => {
+    const over = seen?.mesos.tasks.get(entry.seat.task)?.kind !== 'alive';
+    return step(`kill-${entry.seat.task}`, over ? 'COMPLETE' : 'STARTED', entry.seat.slot);
+  });
+  return planOf('deploy', 'serial', [
+    phaseOf('kill-tasks', 'parallel', kills),
+    ...hosts.map((host) =>
+      phaseOf(
+        `unreserve-resources-${host}`,
+        'parallel',
+        leaving.filter(({ seat }) => seat.hostname === host).map((entry) => unreserveStep(entry, seen)),
+      ),
+    ),
+    phaseOf('deregister-service', 'serial', [
+      step('deregister', done ? 'COMPLETE' : 'PENDING', 'tear the framework down and remove the state'),
+    ]),
+  ]);
+}
+
+function unreserveStep({ seat }: Leaving, seen: Observation | null): Step {
+  const offered = seen?.mesos.offered.has(seat.id) === true;
+  const message = offered ? 'being given back' : `waits for ${seat.hostname} to offer it`;
+  return step(`unreserve-${seat.id}`, offered ? 'STARTED' : 'PENDING', message);
+}
+
+function step(name: string, status: PlanStatus, message: string): Step {
+  return { id: idOf(name), name, status, message };
+}
+
+function phaseOf(name: string, strategy: Phase['strategy'], steps: Step[]): Phase {
+  return { id: idOf(name), name, status: together(steps), strategy, steps };
+}
+
+function planOf(name: string, strategy: PublishedPlan['strategy'], phases: Phase[]): PublishedPlan {
+  return { name, status: together(phases), strategy, phases, errors: [] };
+}
+
+/** Of a parent: complete when all is, waiting when something waits for a word. */
+function together(children: readonly { readonly status: PlanStatus }[]): PlanStatus {
+  const has = (status: PlanStatus): boolean => children.some((child) => child.status === status);
+  if (children.every(({ status }) => status === 'COMPLETE')) return 'COMPLETE';
+  if (has('WAITING')) return 'WAITING';
+  return children.every(({ status }) => status === 'PENDING') ? 'PENDING' : 'IN_PROGRESS';
+}
+
+/** A UUID that is the same whenever it is asked for (RFC 9562, version 8: of our own making). */
+function idOf(name: string): string {
+  const hex = createHash('sha256').update(name).digest('hex');
+  return [
+    hex.slice(0, 8),
+    hex.slice(8, 12),
+    `8${hex.slice(13, 16)}`,
+    `8${hex.slice(17, 20)}`,
+    hex.slice(20, 32),
+  ].join('-');
+}
