@@ -47,6 +47,7 @@ export interface FoundSeat {
   readonly hostname: string;
   readonly host: string;
   readonly zone: string | null;
+  readonly region: string | null;
   readonly resources: readonly Resource[];
   /** The task that may run there: known to the master and not over. */
   readonly live: OperatorTask | null;
@@ -80,6 +81,7 @@ export function findOurs(facts: MasterFacts, name: string): Findings {
         hostname: info.hostname,
         host: address?.slice(0, address.lastIndexOf(':')) ?? info.hostname,
         zone: info.domain?.fault_domain?.zone.name ?? null,
+        region: info.domain?.fault_domain?.region.name ?? null,
         resources: [...(before?.resources ?? []), resource],
         live: tasks.find((one) => one.owner.seat === owner.seat && !isOver(one))?.task ?? null,
         ended: tasks.findLast((one) => one.owner.seat === owner.seat && isOver(one))?.task ?? null,
@@ -107,6 +109,7 @@ function hiddenSeat(task: OperatorTask, owner: Ownership): FoundSeat {
     hostname: agentId,
     host: '',
     zone: null,
+    region: null,
     resources: [],
     live: task,
     ended: null,
@@ -162,6 +165,9 @@ function bareSeat(found: FoundSeat, as: { pinned: Seat['pinned']; wallMs: number
     ...(found.agentAddress === undefined ? {} : { agentAddress: found.agentAddress }),
     hostname: found.hostname,
     zone: found.zone,
+    region: found.region,
+    // Offers tell of them.
+    attributes: {},
     host: found.host,
     ports: portsOf(found) ?? { peer: 0, client: 0, supervisor: 0 },
     volumeId: volume?.disk?.persistence?.id ?? owner.seat,

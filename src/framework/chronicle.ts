@@ -1,7 +1,7 @@
 import type { Clock } from '../base/ports.ts';
 import type { ConnectionEvent } from '../mesos/connection.ts';
 import type { ClusterRecord } from '../protocol/record.ts';
-import { STORY_LINES_MAX, type StoryLine } from '../protocol/view.ts';
+import { type OfferSummary, STORY_LINES_MAX, type StoryLine } from '../protocol/view.ts';
 import type { Blocked, Decision } from '../reconcile/decision.ts';
 import type { Observation } from '../reconcile/observation.ts';
 import type { SchedulerConfig } from './config.ts';
@@ -137,7 +137,7 @@ export function createChronicle(options: {
       count(pass);
       narrate(pass);
       journal.note(pass.match.judged, pass.seen.wallMs);
-      blocked = blockedBy(pass, config, foreign);
+      blocked = blockedBy(pass, { config, foreign, summaries: journal.summaries(pass.seen.wallMs) });
       record = pass.match.record;
       last = { seen: pass.seen, decision: pass.decision };
     },
@@ -181,13 +181,24 @@ export function createChronicle(options: {
 /** The core says that a slot waits for an offer; what was offered so far says why none fits. */
 function blockedBy(
   pass: PassReport,
-  config: SchedulerConfig,
-  foreign: readonly Ownership[],
+  of: {
+    readonly config: SchedulerConfig;
+    readonly foreign: readonly Ownership[];
+    readonly summaries: readonly OfferSummary[];
+  },
 ): readonly Blocked[] {
   const { match } = pass;
+  const { config, foreign, summaries } = of;
   const unplaced = match.unmatched.flatMap((want) => (want.kind === 'place' ? [want.slot] : []));
   const explained = unplaced.map((slot) =>
-    explainUnplaced(slot, pass.capacity, config.resources, match.record),
+    explainUnplaced({
+      slot,
+      capacity: pass.capacity,
+      resources: config.resources,
+      record: match.record,
+      rules: config.placement,
+      summary: summaries.find((one) => one.slot === slot) ?? null,
+    }),
   );
   const rest = pass.decision.blocked.filter(
     (one) => one.code !== 'waits-for-offers' || one.slot === null || !isPlacedOrExplained(one.slot, pass),

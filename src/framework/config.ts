@@ -1,6 +1,7 @@
 import { CodedError } from '../base/errors.ts';
 import type { FrameworkInfo } from '../mesos/wire.ts';
 import type { Spec } from '../reconcile/observation.ts';
+import type { PlacementRules } from './placement-rules.ts';
 
 /** What a scheduler is told once, at its start. Parsed and checked by the options' schema; nothing here secret. */
 export interface SchedulerConfig {
@@ -9,6 +10,7 @@ export interface SchedulerConfig {
   readonly masterTimeoutMs: number;
   /** What one member is given. */
   readonly resources: MemberResources;
+  readonly placement: PlacementRules;
   readonly spec: Spec;
   readonly artifact: Artifact;
   readonly bootstrap: BootstrapMode;

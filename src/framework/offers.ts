@@ -2,6 +2,7 @@ import { assert } from '../base/assert.ts';
 import type { Call, Operation } from '../mesos/wire.ts';
 import { taskIdOf } from '../protocol/identifiers.ts';
 import type { ClusterRecord, Seat } from '../protocol/record.ts';
+import type { OfferSummary } from '../protocol/view.ts';
 import type { Blocked, Want } from '../reconcile/decision.ts';
 import type { OfferedSeat } from '../reconcile/observation.ts';
 import { seatPlaced, seatRelaunched } from '../reconcile/seats.ts';
@@ -17,6 +18,7 @@ import {
   place,
   withNameShare,
 } from './placement.ts';
+import type { PlacementRules, Surroundings } from './placement-rules.ts';
 import { countPorts } from './resources.ts';
 import { claimOf, isNameShareAlone, labelledFor, offeredSeat, returnOf } from './seat-resources.ts';
 import { taskInfoOf } from './task-spec.ts';
@@ -32,6 +34,7 @@ export interface MatchInput {
   readonly schedulerKey: string;
   /** See {@link PlacementInput}. */
   readonly shunned: PlacementInput['shunned'];
+  readonly around: Surroundings;
   /** A UUID that names what this match makes. */
   readonly freshId: string;
   readonly wallMs: number;
@@ -125,6 +128,9 @@ function takePlace(state: Matching, want: Want & { kind: 'place' }, input: Match
     need: config.resources,
     role,
     shunned: input.shunned,
+    slot: want.slot,
+    rules: config.placement,
+    around: input.around,
   });
   state.judged.push(...judged.map((judgement) => ({ slot: want.slot, judgement })));
   if (placement === null) return false;
@@ -133,7 +139,7 @@ function takePlace(state: Matching, want: Want & { kind: 'place' }, input: Match
     seatsOf(state.record).every((seat) => seat.id !== seatId),
     `two seats were wanted as ${seatId}`,
   );
-  const { agent, zone } = placement.offer;
+  const { agent, zone, region, attributes } = placement.offer;
   state.record = seatPlaced(
     state.record,
     {
@@ -143,6 +149,8 @@ function takePlace(state: Matching, want: Want & { kind: 'place' }, input: Match
       agentAddress: agent.address,
       hostname: agent.hostname,
       zone,
+      region,
+      attributes,
       host: agent.host,
       ports: placement.ports,
       volumeId: seatId,
@@ -343,14 +351,21 @@ export function withCapacity(
   return next;
 }
 
+/** A slot that waits for a place, and what is known of where it could be. */
+export interface Unplaced {
+  readonly slot: string;
+  readonly capacity: ReadonlyMap<string, Capacity>;
+  readonly resources: MemberResources;
+  readonly record: ClusterRecord;
+  readonly rules: PlacementRules;
+  /** How its offers were judged so far. */
+  readonly summary: OfferSummary | null;
+}
+
 /** Why a slot has no place yet, for people: what can never fit is told from what only has to be waited for. */
-export function explainUnplaced(
-  slot: string,
-  capacity: ReadonlyMap<string, Capacity>,
-  resources: MemberResources,
-  record: ClusterRecord,
-): Blocked {
-  const need = withNameShare(resources);
+export function explainUnplaced(unplaced: Unplaced): Blocked {
+  const { slot, capacity, record, rules, summary } = unplaced;
+  const need = withNameShare(unplaced.resources);
   const agents = [...capacity.values()];
   if (agents.length === 0) {
     return { code: 'waits-for-offers', slot, message: 'no agent has offered anything yet' };
@@ -365,7 +380,7 @@ export function explainUnplaced(
     return { code: 'offers-never-fit', slot, message: `no agent is large enough: ${lacking.join('; ')}` };
   }
   const held = new Set(record.seats.filter((seat) => seat.lost === null).map((seat) => seat.hostname));
-  const free = agents.filter((agent) => !held.has(agent.hostname));
+  const free = rules.isOnePerHost ? agents.filter((agent) => !held.has(agent.hostname)) : agents;
   if (free.length === 0) {
     return {
       code: 'no-free-host',
@@ -376,8 +391,23 @@ export function explainUnplaced(
   return {
     code: 'waits-for-offers',
     slot,
-    message: `${free.map((agent) => agent.hostname).join(', ')} may have room; waiting for an offer that fits`,
+    message: `${namesOf(free)} may have room; waiting for an offer that fits${mostlyFailed(summary)}`,
   };
+}
+
+/** Hosts that a message names. */
+const NAMED_MAX = 10;
+
+function namesOf(agents: readonly Capacity[]): string {
+  const names = [...new Set(agents.map((agent) => agent.hostname))];
+  const more = names.length - NAMED_MAX;
+  return names.slice(0, NAMED_MAX).join(', ') + (more > 0 ? ` and ${more} more` : '');
+}
+
+function mostlyFailed(summary: OfferSummary | null): string {
+  if (summary === null || summary.failed.length === 0) return '';
+  const failed = summary.failed.map(({ requirement, offers }) => `${offers} on ${requirement}`);
+  return `: of ${summary.looked} looked at, ${failed.join(', ')} failed; etcd-mesos debug offers tells more`;
 }
 
 function lack(

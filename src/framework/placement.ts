@@ -1,10 +1,19 @@
 import type { Offer, ReservationInfo, Resource } from '../mesos/wire.ts';
-import type { ClusterRecord } from '../protocol/record.ts';
+import type { ClusterRecord, Seat } from '../protocol/record.ts';
 import type { OfferRequirement } from '../protocol/view.ts';
+import { type AgentTraits, attributesOf, fieldValue, type OfferedTraits } from './agent-traits.ts';
 import type { MemberResources } from './config.ts';
 import { amountRequirement, isMet, ruleRequirement } from './judgement.ts';
 import { agentOf, type KnownAgent, seatsOf } from './mesos-view.ts';
 import { NAME_SHARE } from './name-share.ts';
+import {
+  isOpenGroup,
+  type PlacementJudge,
+  type PlacementRules,
+  placementJudge,
+  type SeenValues,
+  type Surroundings,
+} from './placement-rules.ts';
 import {
   atLeast,
   countPorts,
@@ -21,7 +30,7 @@ import {
 } from './resources.ts';
 
 /**
- * Where a new member goes: one a host, spread over zones, where most is free. Pure.
+ * Where a new member goes: where the rules allow it, spread over hosts and zones, where most is free. Pure.
  */
 
 /** All that one agent offers us now, in however many offers. */
@@ -29,6 +38,9 @@ export interface AgentOffer {
   readonly agent: KnownAgent;
   readonly offerIds: readonly string[];
   readonly zone: string | null;
+  readonly region: string | null;
+  /** Those that placement constraints name. */
+  readonly attributes: Readonly<Record<string, string>>;
   /** The operator has announced that the machine will be away. */
   readonly maintenance: boolean;
   readonly resources: readonly Resource[];
@@ -39,30 +51,48 @@ export interface AgentOffer {
 /** Ports of a seat: peer, client, supervisor. */
 const SEAT_PORTS = 3;
 
-export function agentOffersOf(offers: Iterable<Offer>, role: string): readonly AgentOffer[] {
+/** @param attributes names of those that are to be told. */
+export function agentOffersOf(
+  offers: Iterable<Offer>,
+  role: string,
+  attributes: readonly string[] = [],
+): readonly AgentOffer[] {
   const byAgent = new Map<string, Offer[]>();
   for (const offer of offers) {
     byAgent.set(offer.agent_id.value, [...(byAgent.get(offer.agent_id.value) ?? []), offer]);
   }
   return [...byAgent.values()]
-    .map((group) => mergedOffer(group, role))
+    .map((group) => mergedOffer(group, role, attributes))
     .sort((a, b) => compareText(a.agent.hostname, b.agent.hostname) || compareText(a.agent.id, b.agent.id));
 }
 
-function mergedOffer(group: readonly Offer[], role: string): AgentOffer {
+function mergedOffer(group: readonly Offer[], role: string, attributes: readonly string[]): AgentOffer {
   const first = group[0] as Offer;
   const resources = group.flatMap((offer) => offer.resources);
   return {
     agent: agentOf(first),
     offerIds: group.map((offer) => offer.id.value),
     zone: first.domain?.fault_domain?.zone.name ?? null,
+    region: first.domain?.fault_domain?.region.name ?? null,
+    attributes: attributesOf(first.attributes ?? [], attributes),
     maintenance: group.some((offer) => offer.unavailability !== undefined),
     resources,
     pools: poolsOf(resources, role),
   };
 }
 
+export function traitsOf({ agent, zone, region, attributes }: AgentOffer): AgentTraits {
+  return { hostname: agent.hostname, zone, region, attributes };
+}
+
+export function offeredTraits(offer: AgentOffer): OfferedTraits {
+  return { agentId: offer.agent.id, traits: traitsOf(offer) };
+}
+
 export interface PlacementInput {
+  readonly slot: string;
+  readonly rules: PlacementRules;
+  readonly around: Surroundings;
   readonly offers: readonly AgentOffer[];
   readonly record: ClusterRecord;
   readonly need: MemberResources;
@@ -98,40 +128,85 @@ export interface Piece {
   readonly reservations: readonly ReservationInfo[];
 }
 
-function judge(input: PlacementInput): readonly Judgement[] {
-  const held = new Map(
-    input.record.seats.filter((seat) => seat.lost === null).map((seat) => [seat.hostname, seat.slot]),
-  );
-  return input.offers.map((offer) => {
-    const holder = held.get(offer.agent.hostname);
-    const requirements = [
-      ...amountsOf(offer, input),
-      ruleRequirement('hostname UNIQUE', {
-        ok: holder === undefined,
-        needed: 'a host without a member',
-        offered: holder === undefined ? offer.agent.hostname : `${offer.agent.hostname} with ${holder}`,
-      }),
-    ];
-    return { offer, fits: isMet(requirements), requirements };
-  });
-}
-
 /** The best of the offers that fit, cut to size; `null` where none does. */
 export function place(input: PlacementInput): { placement: Placement | null; judged: readonly Judgement[] } {
-  const judged = judge(input);
+  const judge = placementJudge(input.rules, standingOf(input));
+  const judged = judgeAll(input, judge);
   const best = judged
     .filter(({ fits }) => fits)
-    .map(({ offer }) => ({ offer, rank: rankOf(offer, input) }))
+    .map(({ offer }) => ({ offer, rank: rankOf(offer, input, judge) }))
     .sort((a, b) => compareRanks(a.rank, b.rank))[0];
   return { placement: best === undefined ? null : cutSeat(best.offer, input), judged };
 }
 
+/**
+ * The members that a new one is counted with: all that hold a place for good. Not the one that it replaces, which
+ * may be on the only host that is left, and none that is being replaced itself.
+ */
+function standingOf({ record, slot }: PlacementInput): readonly Seat[] {
+  return record.seats.filter((seat) => seat.lost === null && seat.slot !== slot);
+}
+
+function judgeAll(input: PlacementInput, judge: PlacementJudge): readonly Judgement[] {
+  const judged = input.offers.map((offer) => {
+    const requirements = [
+      ...amountsOf(offer, input),
+      ...accessOf(offer, input),
+      ...judge.direct(traitsOf(offer)),
+    ];
+    return { offer, requirements, fits: isMet(requirements) };
+  });
+  const seen = seenWith(
+    judged.filter(({ fits }) => fits).map(({ offer }) => traitsOf(offer)),
+    input,
+  );
+  return judged.map(({ offer, requirements, fits }) => {
+    const spread = judge.spread(traitsOf(offer), seen);
+    return { offer, requirements: [...requirements, ...spread], fits: fits && isMet(spread) };
+  });
+}
+
+/** Values that were seen lately, and those of the agents that would do now. */
+function seenWith(fitting: readonly AgentTraits[], { rules, around }: PlacementInput): SeenValues {
+  return new Map(
+    rules.constraints.filter(isOpenGroup).map(({ field }) => {
+      const values = fitting.map((traits) => fieldValue(traits, field)).filter((value) => value !== null);
+      return [field, new Set([...(around.seen.get(field) ?? []), ...values])];
+    }),
+  );
+}
+
+/** Whether a member of ours has any business on that agent. */
+function accessOf(offer: AgentOffer, input: PlacementInput): readonly OfferRequirement[] {
+  const { masterRegion } = input.around;
+  // An agent that tells of no region is in the master's.
+  const isNear = masterRegion === null || offer.region === null || offer.region === masterRegion;
+  const flees = input.record.seats.some(
+    (seat) => seat.slot === input.slot && seat.lost?.cause === 'maintenance',
+  );
+  return [
+    ...(input.rules.namesRegion
+      ? []
+      : [
+          ruleRequirement('region', {
+            ok: isNear,
+            needed: `region ${masterRegion}, which is the master's, as no constraint names @region`,
+            offered: offer.region ?? 'without region',
+          }),
+        ]),
+    ruleRequirement('maintenance', {
+      ok: !(flees && offer.maintenance),
+      needed: 'a machine that stays',
+      offered: offer.maintenance ? 'one that goes into maintenance' : 'one',
+    }),
+  ];
+}
+
 /** Smaller is better; offers are sorted by host, so equal ones are taken in a stable order. */
-function rankOf(offer: AgentOffer, input: PlacementInput): readonly number[] {
-  const zoneMates = input.record.seats.filter(
-    (seat) => seat.lost === null && seat.zone === offer.zone,
-  ).length;
+function rankOf(offer: AgentOffer, input: PlacementInput, judge: PlacementJudge): readonly number[] {
+  const zoneMates = standingOf(input).filter((seat) => seat.zone === offer.zone).length;
   const { need, shunned } = input;
+  const { host, groups } = judge.crowding(traitsOf(offer));
   const room = Math.min(
     most(offer.pools, 'cpus') / need.cpus,
     most(offer.pools, 'mem') / need.memMb,
@@ -140,6 +215,8 @@ function rankOf(offer: AgentOffer, input: PlacementInput): readonly number[] {
   return [
     offer.maintenance ? 1 : 0,
     shunned.has(offer.agent.id) ? 1 : 0,
+    host,
+    groups,
     offer.zone === null ? 0 : zoneMates,
     -room,
   ];

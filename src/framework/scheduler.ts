@@ -20,6 +20,7 @@ import { applyCommand, type CommandAnswer, type OperatorCommand } from '../recon
 import { decide } from '../reconcile/decide.ts';
 import type { Action, Decision } from '../reconcile/decision.ts';
 import type { Observation } from '../reconcile/observation.ts';
+import { withTraits } from './agent-traits.ts';
 import { ackCall, killCall, launchedBy } from './calls.ts';
 import { createChronicle } from './chronicle.ts';
 import { createCommandDesk } from './command-desk.ts';
@@ -41,12 +42,13 @@ import { observe } from './observe.ts';
 import { type InterestState, NO_INTEREST, nextInterest } from './offer-interest.ts';
 import { type Accept, type Capacity, type Match, matchOffers, straysOf, withCapacity } from './offers.ts';
 import { createOrderDesk, describeOrder, type OrderResult } from './orders.ts';
-import { type AgentOffer, agentOffersOf, type PlacementInput } from './placement.ts';
+import { type AgentOffer, agentOffersOf, offeredTraits, type PlacementInput } from './placement.ts';
 import { createRecordKeeper } from './record-keeper.ts';
 import { describeRemoval, type Removal, stayRegistered } from './registration.ts';
 import { NOTHING_MISSING, type ReleaseState, settleReleases } from './releases.ts';
 import type { SchedulerSnapshot } from './snapshot.ts';
 import type { StoryEvent } from './story.ts';
+import { surroundingsOf, type ValueSightings, withSightings } from './surroundings.ts';
 import { type AskingState, NOT_ASKED, nextAsking } from './task-reconciliation.ts';
 import { createWake } from './wake.ts';
 import { keptOffers, wantedKeys } from './wanted-offers.ts';
@@ -131,6 +133,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   let asking: AskingState = NOT_ASKED;
   let releases: ReleaseState = NOTHING_MISSING;
   let capacity: ReadonlyMap<string, Capacity> = new Map();
+  let sightings: ValueSightings = new Map();
   let observedAtMs: number | null = null;
   /** Nothing is placed before it is certain that no other cluster's reservations are under our name. */
   let trusted = true;
@@ -253,10 +256,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const wallMs = clock.wallMs();
     const told = commands.take(before, wallMs);
     const { acks } = view;
-    const offers = agentOffersOf(view.offers.values(), role);
+    const offers = agentOffersOf(view.offers.values(), role, config.placement.attributes);
     capacity = withCapacity(capacity, offers);
     const settled = settleReleases(releases, {
-      record: withFrameworkId(told.record, view),
+      record: withTraits(withFrameworkId(told.record, view), offers.map(offeredTraits)),
       view,
       offers,
       nowMs: startMs,
@@ -280,6 +283,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       config,
       schedulerKey: ports.orderKey.publicKey,
       shunned: shunned(decision.record, startMs),
+      around: surroundingsOf(view.master, sightings, startMs),
       freshId: ids.uuid(),
       wallMs: seen.wallMs,
     });
@@ -292,6 +296,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     // Only now: had the record not been stored, this pass would not have happened.
     observedAtMs = startMs;
     releases = settled.state;
+    sightings = withSightings(sightings, match.judged, config.placement, startMs);
     watch.follow(targetsOf(match.record));
     act(decision, match, acks);
     const wakes = [decision.wakeMs, settleOffers(seen, match, offers), askMaster(match.record), trustMs];

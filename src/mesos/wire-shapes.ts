@@ -124,7 +124,7 @@ const capabilities = listOf(record({ required: { type: text } }));
 
 export const masterInfoShape = record({
   required: { id: text },
-  optional: { hostname: text, version: text, port: number, address, capabilities },
+  optional: { hostname: text, version: text, port: number, address, capabilities, domain },
 });
 
 export const frameworkInfoShape = record({

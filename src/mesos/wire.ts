@@ -317,6 +317,7 @@ export interface MasterInfo {
   readonly port?: number;
   readonly address?: { readonly hostname?: string; readonly ip?: string; readonly port: number };
   readonly capabilities?: readonly { readonly type: string }[];
+  readonly domain?: DomainInfo;
 }
 
 export interface OperationStatus {

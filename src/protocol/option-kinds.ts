@@ -1,4 +1,10 @@
 import { DURATION_MS_MAX, formatDuration, parseDurationMs } from '../base/duration.ts';
+import {
+  formatPlacement,
+  PLACEMENT_OPERATORS,
+  type PlacementConstraint,
+  parsePlacement,
+} from './placement-constraint.ts';
 
 /** How the text of an option becomes a value; one for each kind of value. */
 export interface OptionKind<T> {
@@ -7,11 +13,13 @@ export interface OptionKind<T> {
   /** What is accepted, in words that follow "must be". */
   readonly accepts: string;
   parse(text: string): ParsedValue<T>;
+  /** The text of a value in a file that is neither text nor number; without it lists of texts are joined by commas. */
+  fromJson?(value: unknown): string | null;
   /** A spelling that {@link parse} reads back. */
   format(value: T): string;
 }
-/** `null` where the text is not acceptable. */
-export type ParsedValue<T> = { readonly value: T } | null;
+/** `null` where the text is not acceptable; `problem` where more can be said of it than what would be. */
+export type ParsedValue<T> = { readonly value: T } | { readonly problem: string } | null;
 
 export function textKind(pattern: RegExp, accepts: string): OptionKind<string> {
   return {
@@ -169,6 +177,17 @@ function masterUrl(text: string): string | null {
   const port = /:(\d+)\/?$/.exec(text)?.[1] ?? String(MASTER_PORT);
   return new URL(`http://${url.hostname}:${port}`).origin;
 }
+
+/** Placement constraints in any of the spellings of {@link parsePlacement}. */
+export const placementKind: OptionKind<readonly PlacementConstraint[]> = {
+  name: 'constraints',
+  accepts:
+    'placement constraints as Marathon has them, such as [["@zone","GROUP_BY","3"],["rack","LIKE","r[12]"]] or ' +
+    `hostname:MAX_PER:2,@zone:GROUP_BY; the operators are ${PLACEMENT_OPERATORS.join(', ')}`,
+  parse: parsePlacement,
+  fromJson: (value) => (Array.isArray(value) ? JSON.stringify(value) : null),
+  format: formatPlacement,
+};
 
 function inRange(value: number | null, min: number, max: number): ParsedValue<number> {
   return value === null || value < min || value > max ? null : { value };

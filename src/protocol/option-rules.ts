@@ -167,6 +167,32 @@ function contradiction(where: string, message: string, hint: string): OptionProb
   return { code: 'contradiction', where, message, hint };
 }
 
+/** How many members of a host can be lost together without their majority. */
+function sharedHostWarnings({ placement, size }: SchedulerOptions): readonly string[] {
+  const limits = placement
+    .filter(({ field }) => field === 'hostname')
+    .flatMap(({ operator, parameter }) => {
+      switch (operator) {
+        case 'UNIQUE':
+          return [1];
+        case 'MAX_PER':
+          return [Number(parameter)];
+        case 'GROUP_BY':
+          return [Math.ceil(size / Number(parameter ?? 1))];
+        case 'CLUSTER':
+          return [size];
+        default:
+          return [];
+      }
+    });
+  const mostOnOneHost = Math.min(size, ...limits);
+  if (limits.length === 0 || size === 1 || mostOnOneHost <= Math.floor((size - 1) / 2)) return [];
+  return [
+    `--placement lets ${mostOnOneHost} of ${size} members share a host: the loss of one host can then take ` +
+      'the majority, and with it the cluster',
+  ];
+}
+
 function warningsOf(given: GivenOptions, options: SchedulerOptions): readonly string[] {
   const warnings: string[] = [];
   if (given.autoReseed === 'true') {
@@ -178,6 +204,7 @@ function warningsOf(given: GivenOptions, options: SchedulerOptions): readonly st
         'Mesos kills every member when no scheduler is connected for that long',
     );
   }
+  warnings.push(...sharedHostWarnings(options));
   if (options.size === 1) {
     warnings.push('--cluster-size is 1: any failure of the one member stops the cluster');
   }

@@ -205,7 +205,9 @@ function readFile(fileName: string, content: unknown, sink: Sink): readonly Entr
   const entries: Entry[] = [];
   for (const [name, value] of leaves) {
     const where = name === '' ? fileName : `${name} in ${fileName}`;
-    const text = textOf(value);
+    const found = findOption('file', name);
+    const fromJson = found === null ? undefined : optionSpec(found.option).kind.fromJson;
+    const text = fromJson?.(value) ?? textOf(value);
     if (name === '' || text === null) {
       sink.problems.push({
         code: 'bad-value',
@@ -268,8 +270,8 @@ function readNamed(
     return null;
   }
   const parsed = spec.kind.parse(rewrite(given, alias, where, sink));
-  if (parsed === null) {
-    sink.problems.push(badValue(option, where, given));
+  if (parsed === null || 'problem' in parsed) {
+    sink.problems.push(badValue(option, where, given, parsed?.problem ?? null));
     return null;
   }
   return { option, where, text: given, value: parsed.value, weak: alias?.weak === true };
@@ -365,7 +367,7 @@ function withoutValue(where: string, accepts: string): OptionProblem {
   };
 }
 
-function badValue(option: OptionKey, where: string, text: string): OptionProblem {
+function badValue(option: OptionKey, where: string, text: string, problem: string | null): OptionProblem {
   const spec = optionSpec(option);
   if (option === 'masterUrls' && text.trim().startsWith('zk://')) {
     return {
@@ -378,7 +380,7 @@ function badValue(option: OptionKey, where: string, text: string): OptionProblem
   return {
     code: 'bad-value',
     where,
-    message: `${where} is "${text}"; it must be ${spec.kind.accepts}`,
+    message: `${where} is "${text}"; ${problem === null ? 'it' : `${problem}. It`} must be ${spec.kind.accepts}`,
     hint:
       spec.initial === null
         ? `Correct ${where}, or leave it out: ${spec.otherwise ?? 'it has no default'}.`

@@ -8,6 +8,7 @@ import {
   type OptionKind,
   oneOfNumbersKind,
   pathKind,
+  placementKind,
   sizeKind,
   textKind,
   urlKind,
@@ -263,6 +264,18 @@ export const OPTIONS = {
     about: 'Size that the database may reach before etcd refuses writes (NOSPACE).',
     changes: 'new places',
     aliases: [key('etcd.quota_backend_bytes')],
+  }),
+  placement: option({
+    name: 'placement',
+    kind: placementKind,
+    initial: [],
+    about:
+      'Where members may be placed, as Marathon’s constraints on hostname, @zone, @region and the names of agents’ ' +
+      'attributes: [["rack","GROUP_BY","3"]], or rack:GROUP_BY:3 with commas between several, which must all hold. ' +
+      'Unless one of them counts members by hostname no host gets more than one, and without one on @region agents ' +
+      'of the master’s own region are taken alone. Whatever they allow, members are spread over hosts and zones.',
+    changes: 'new places',
+    aliases: [variable('PLACEMENT_CONSTRAINT'), key('node.placement_constraint'), key('node.placement')],
   }),
   heartbeatIntervalMs: option({
     name: 'heartbeat-interval',

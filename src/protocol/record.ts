@@ -43,6 +43,10 @@ export const seatSchema = z.strictObject({
   hostname: z.string().min(1),
   /** Fault domain zone of the agent, if it has one. */
   zone: z.string().nullable(),
+  /** Fault domain region of the agent, if it has one. */
+  region: z.string().nullable(),
+  /** Attributes of the agent that placement constraints name, as text. */
+  attributes: z.record(z.string(), z.string()),
   /** What peers and clients are told: the agent's IP. */
   host: z.string().min(1),
   ports: z.strictObject({ peer: z.number().int(), client: z.number().int(), supervisor: z.number().int() }),
@@ -244,10 +248,17 @@ export function parseRecord(bytes: Uint8Array): ClusterRecord {
   return parsed.data;
 }
 
-/** Schema 1 had no name tasks, no volumes for the log, no sandbox storage and no uninstall. */
+/** Schema 1 had no name tasks, log volumes, sandbox storage, regions, attributes and uninstall. */
 function migratedFrom1(json: unknown): unknown {
   const old = json as { seats?: unknown; leaving?: unknown };
-  const added = { storage: 'persistent', wal: null, nameShare: null, nameTask: null };
+  const added = {
+    storage: 'persistent',
+    wal: null,
+    nameShare: null,
+    nameTask: null,
+    region: null,
+    attributes: {},
+  };
   const withAdded = (seat: unknown): unknown => (isObject(seat) ? { ...seat, ...added } : seat);
   const { seats, leaving } = old;
   return {

@@ -10,6 +10,7 @@ import type { ApiEnvironment } from '../framework/api-access.ts';
 import type { ServedArtifact } from '../framework/api-artifact.ts';
 import { type SchedulerConfig, SchedulerError } from '../framework/config.ts';
 import { createMetrics, type Metrics } from '../framework/metrics.ts';
+import { placementRulesOf } from '../framework/placement-rules.ts';
 import { publishedViewOf } from '../framework/publish.ts';
 import { createScheduler, type Scheduler, type SchedulerPorts } from '../framework/scheduler.ts';
 import { MesosError } from '../mesos/errors.ts';
@@ -280,6 +281,7 @@ function configOf(
     },
     masterTimeoutMs: options.masterTimeoutMs,
     resources: { cpus: options.cpus, memMb: options.memMb, diskMb: options.diskMb },
+    placement: placementRulesOf(options.placement),
     spec: {
       size: options.size,
       bootstrapWindowMs: options.bootstrapWindowMs,

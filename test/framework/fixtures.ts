@@ -1,4 +1,5 @@
 import type { SchedulerConfig } from '../../src/framework/config.ts';
+import { placementRulesOf } from '../../src/framework/placement-rules.ts';
 import type { Offer, Range, ReservationInfo, Resource } from '../../src/mesos/wire.ts';
 import { type ClusterRecord, newRecord, type Seat } from '../../src/protocol/record.ts';
 
@@ -16,6 +17,7 @@ export const CONFIG: SchedulerConfig = {
   },
   masterTimeoutMs: 60_000,
   resources: { cpus: 0.5, memMb: 256, diskMb: 1024 },
+  placement: placementRulesOf([]),
   spec: {
     size: 3,
     bootstrapWindowMs: 5_000,
@@ -39,6 +41,8 @@ export function seat(changes: Partial<Seat> = {}): Seat {
     agentAddress: '10.0.0.1:5051',
     hostname: 'agent-1',
     zone: null,
+    region: null,
+    attributes: {},
     host: '10.0.0.1',
     ports: { peer: 31_000, client: 31_001, supervisor: 31_002 },
     volumeId: 'etcd-0-seat',

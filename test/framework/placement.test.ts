@@ -18,6 +18,8 @@ import { CONFIG, offer, offers, ROLE, record, seat } from './fixtures.ts';
 
 const places: readonly Want[] = [0, 1, 2].map((at) => ({ kind: 'place', slot: `etcd-${at}`, reason: 'new' }));
 
+const AROUND = { masterRegion: null, seen: new Map() };
+
 function match(
   wants: readonly Want[],
   list: readonly Offer[],
@@ -31,6 +33,7 @@ function match(
     config: CONFIG,
     schedulerKey: 'a2V5',
     shunned,
+    around: AROUND,
     freshId: 'fresh',
     wallMs: 1000,
   });
@@ -151,6 +154,7 @@ describe('placing', () => {
       config,
       schedulerKey: 'a2V5',
       shunned: new Map(),
+      around: AROUND,
       freshId: 'fresh',
       wallMs: 0,
     };
@@ -358,6 +362,7 @@ describe('a placed seat', () => {
       config: CONFIG,
       schedulerKey: 'a2V5',
       shunned: new Map(),
+      around: AROUND,
       freshId: 'next',
       wallMs: 0,
     });
@@ -375,7 +380,14 @@ describe('a placed seat', () => {
 
 describe('why a slot has no place', () => {
   const why = (list: readonly Offer[], ours = record()) =>
-    explainUnplaced('etcd-0', withCapacity(new Map(), agentOffersOf(list, ROLE)), CONFIG.resources, ours);
+    explainUnplaced({
+      slot: 'etcd-0',
+      capacity: withCapacity(new Map(), agentOffersOf(list, ROLE)),
+      resources: CONFIG.resources,
+      record: ours,
+      rules: CONFIG.placement,
+      summary: null,
+    });
 
   it('tells what can never fit from what is only waited for', () => {
     expect(why([])).toMatchObject({ code: 'waits-for-offers' });

@@ -135,6 +135,13 @@ const TABLE: Record<OptionKey, { good: [string, unknown][]; bad: string[]; with?
     ],
     bad: ['0', '15MiB', '65GiB', '1.5', '2x'],
   },
+  placement: {
+    good: [
+      ['hostname:MAX_PER:2', [{ field: 'hostname', operator: 'MAX_PER', parameter: '2' }]],
+      ['[["rack","group_by"]]', [{ field: 'rack', operator: 'GROUP_BY', parameter: null }]],
+    ],
+    bad: ['rack', 'rack:NEAR:r1', '[["rack"]]', '@continent:UNIQUE', 'rack:LIKE:(', '[7'],
+  },
   heartbeatIntervalMs: {
     good: [
       ['50', 50],

@@ -7,7 +7,7 @@ const bytesOf = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.st
 /** A record as schema 1 had it. */
 function asSchema1(): Record<string, unknown> {
   const { uninstall: _u, ...whole } = record();
-  const { storage: _s, wal: _w, nameShare: _n, nameTask: _t, ...old } = seat();
+  const { storage: _s, wal: _w, nameShare: _n, nameTask: _t, region: _r, attributes: _a, ...old } = seat();
   return {
     ...whole,
     schemaVersion: 1,

@@ -256,6 +256,8 @@ export class SmallWorld {
         agentAddress: `10.0.0.${number}:5051`,
         hostname: `host-${number}`,
         zone: null,
+        region: null,
+        attributes: {},
         host: `10.0.0.${number}`,
         ports: { peer: 2380, client: 2379, supervisor: 2378 },
         volumeId: `volume-${number}`,

@@ -3,6 +3,7 @@ import { describeError } from '../../src/base/errors.ts';
 import type { Processes, StateStore } from '../../src/base/ports.ts';
 import type { SchedulerConfig } from '../../src/framework/config.ts';
 import { ownerOf } from '../../src/framework/labels.ts';
+import { placementRulesOf } from '../../src/framework/placement-rules.ts';
 import { createScheduler, type Scheduler } from '../../src/framework/scheduler.ts';
 import type { ContainerSpec } from '../../src/local/container-runtime.ts';
 import type { AgentDescription } from '../../src/local/messages.ts';
@@ -568,6 +569,7 @@ function configOf(size: number): SchedulerConfig {
     },
     masterTimeoutMs: 0,
     resources: { cpus: 1, memMb: 512, diskMb: 2048 },
+    placement: placementRulesOf([]),
     spec: {
       size,
       bootstrapWindowMs: 5_000,
