@@ -173,13 +173,17 @@ const slotsOf = (view: PublishedView): readonly string[] =>
 function instanceOf(view: PublishedView, slot: string): unknown {
   const tasks = view.members
     .filter((member) => member.slot === slot && member.task !== null)
-    .map((member) => ({
-      id: member.task,
-      name: `${slot}-server`,
-      status: member.mesosState?.replace(/^TASK_/, '') ?? 'PENDING',
-    }));
+    .flatMap(({ task, mesosState, nameTask }) => [
+      { id: task, name: `${slot}-server`, status: statusWordOf(mesosState) },
+      ...(nameTask === null
+        ? []
+        : [{ id: nameTask.task, name: `${slot}-client`, status: statusWordOf(nameTask.mesosState) }]),
+    ]);
   return { name: slot, tasks };
 }
+
+const statusWordOf = (mesosState: string | null): string =>
+  mesosState?.replace(/^TASK_/, '') ?? 'PENDING';
 
 function viewRoutes({ view, offers, metrics }: ApiOptions): readonly ApiRoute[] {
   const debugOffers = withView(view, (context) => {

@@ -2,6 +2,7 @@ import { withDeadline } from '../base/deadline.ts';
 import type { Clock } from '../base/ports.ts';
 import type { MemberStatus } from '../protocol/member-status.ts';
 import { type Members, MembersError } from '../protocol/members-port.ts';
+import { servesClients } from '../reconcile/names.ts';
 import type { MemberView } from '../reconcile/observation.ts';
 
 /** Keeps a question open at every supervisor, so that what changes there is known at once. */
@@ -42,6 +43,8 @@ interface Watch {
   /** Monotonic. */
   answeredAtMs: number;
   failingSinceMs: number | null;
+  /** Since when its answers say that it serves no clients. */
+  notServingSinceMs: number | null;
 }
 
 export function createMemberWatch(options: {
@@ -67,6 +70,7 @@ export function createMemberWatch(options: {
     watch.status = status;
     watch.answeredAtMs = clock.monotonicMs();
     watch.failingSinceMs = null;
+    watch.notServingSinceMs = servesClients(status) ? null : (watch.notServingSinceMs ?? watch.answeredAtMs);
   };
 
   const keepAsking = async (watch: Watch): Promise<void> => {
@@ -113,6 +117,7 @@ export function createMemberWatch(options: {
           status: null,
           answeredAtMs: 0,
           failingSinceMs: null,
+          notServingSinceMs: null,
         };
         watches.set(target.seat, watch);
         void keepAsking(watch);
@@ -150,5 +155,7 @@ function viewOf(watch: Watch, nowMs: number): MemberView {
     status: watch.status,
     ageMs: watch.status === null ? Number.POSITIVE_INFINITY : nowMs - watch.answeredAtMs,
     failingMs: watch.failingSinceMs === null ? 0 : Math.max(1, nowMs - watch.failingSinceMs),
+    // Silence is no evidence: up to the newest answer and no further.
+    notServingMs: watch.notServingSinceMs === null ? 0 : watch.answeredAtMs - watch.notServingSinceMs,
   };
 }

@@ -282,9 +282,22 @@ export function agentsGoneOf(view: MesosView, record: ClusterRecord): ReadonlySe
   return gone;
 }
 
+/** A task of ours and where it runs. */
+export interface RecordedTask {
+  readonly task: string;
+  readonly agentId: string;
+}
+
+/** Every task that a record knows: the newest of each seat, and its name task. */
+export function tasksOf(record: ClusterRecord): readonly RecordedTask[] {
+  return seatsOf(record).flatMap(({ task, nameTask, agentId }) =>
+    nameTask === null ? [{ task, agentId }] : [{ task, agentId }, { task: nameTask.task, agentId }],
+  );
+}
+
 /** Recorded tasks that the master has not told of since the present subscription. */
-export function unansweredTasks(view: MesosView, record: ClusterRecord): readonly Seat[] {
-  return seatsOf(record).filter((seat) => !view.answered.has(seat.task));
+export function unansweredTasks(view: MesosView, record: ClusterRecord): readonly RecordedTask[] {
+  return tasksOf(record).filter(({ task }) => !view.answered.has(task));
 }
 
 /** All seats that a record knows, on their way out or not. */

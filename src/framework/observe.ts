@@ -23,7 +23,7 @@ export function observe(input: {
     freshId: input.freshId,
     mesos: {
       subscribed: view.subscribed,
-      unanswered: new Set(unansweredTasks(view, record).map((seat) => seat.task)),
+      unanswered: new Set(unansweredTasks(view, record).map(({ task }) => task)),
       tasks: taskEvidenceOf(view, record, input.wallMs),
       offered: offeredSeats(offers, record, input.role),
       agentsGone: agentsGoneOf(view, record),

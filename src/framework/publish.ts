@@ -84,7 +84,6 @@ function memberOf(seat: Seat, seen: Observation | null, listed: readonly EtcdMem
   const fresh = view !== undefined && view.ageMs <= FRESH_MS && view.failingMs === 0 ? status : null;
   const probe = fresh?.probe ?? null;
   const member = listed.find((one) => one.peerUrls.includes(peerUrlOf(seat)));
-  const evidence = seen?.mesos.tasks.get(seat.task);
   return {
     slot: seat.slot,
     seat: seat.id,
@@ -97,8 +96,11 @@ function memberOf(seat: Seat, seen: Observation | null, listed: readonly EtcdMem
     memberId: member?.id ?? seat.data?.memberId ?? null,
     role: member === undefined ? 'none' : member.isLearner ? 'learner' : 'voter',
     phase: status?.phase ?? null,
-    mesosState:
-      evidence?.kind === 'over' ? evidence.end.state : (evidence?.state ?? seat.taskEnd?.state ?? null),
+    mesosState: mesosStateOf(seat.task, seen) ?? seat.taskEnd?.state ?? null,
+    nameTask:
+      seat.nameTask === null
+        ? null
+        : { task: seat.nameTask.task, mesosState: mesosStateOf(seat.nameTask.task, seen) },
     etcdVersion: probe?.version ?? status?.etcd?.version ?? null,
     leader: probe !== null && probe.leaderId === probe.memberId,
     healthy: probe !== null && probe.leaderId !== null && member !== undefined && seat.taskEnd === null,
@@ -107,6 +109,11 @@ function memberOf(seat: Seat, seen: Observation | null, listed: readonly EtcdMem
     restarts: status?.etcd?.restarts ?? 0,
     warnings: status?.warnings ?? [],
   };
+}
+
+function mesosStateOf(task: string, seen: Observation | null): string | null {
+  const evidence = seen?.mesos.tasks.get(task);
+  return evidence?.kind === 'over' ? evidence.end.state : (evidence?.state ?? null);
 }
 
 function progressOf(
@@ -140,6 +147,7 @@ function emptySlot(slot: string): PublishedMember {
     role: 'none',
     phase: null,
     mesosState: null,
+    nameTask: null,
     etcdVersion: null,
     leader: false,
     healthy: false,

@@ -12,6 +12,7 @@ import type { ConnectionEvent, MesosConnection } from '../mesos/connection.ts';
 import type { MasterSource } from '../mesos/master-source.ts';
 import { createSchedulerConnection } from '../mesos/scheduler-connection.ts';
 import type { Call } from '../mesos/wire.ts';
+import { isNameTaskId, slotOfTask } from '../protocol/identifiers.ts';
 import { supervisorUrlOf } from '../protocol/launch.ts';
 import type { Members } from '../protocol/members-port.ts';
 import type { ClusterRecord, Seat } from '../protocol/record.ts';
@@ -218,8 +219,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     if (lastMs !== undefined && nowMs - lastMs < KILL_AGAIN_MS) return;
     remember(killedAtMs, action.task, nowMs);
     if (lastMs === undefined) {
-      const slot = action.task.split('__')[0] ?? null;
-      chronicle.tell({ slot, text: 'its task is told to end', reason: action.reason });
+      const slot = slotOfTask(action.task);
+      const what = isNameTaskId(action.task) ? 'its client name is withdrawn' : 'its task is told to end';
+      chronicle.tell({ slot, text: what, reason: action.reason });
     }
     void send(killCall(action));
   };

@@ -1,7 +1,7 @@
 import type { Call } from '../mesos/wire.ts';
-import type { ClusterRecord, Seat } from '../protocol/record.ts';
+import type { ClusterRecord } from '../protocol/record.ts';
 import type { TaskEvidence } from '../reconcile/observation.ts';
-import { type MesosView, seatsOf } from './mesos-view.ts';
+import { type MesosView, type RecordedTask, tasksOf } from './mesos-view.ts';
 
 /**
  * When the master is asked about our tasks: all of them on every subscription, those it has not answered for or
@@ -36,7 +36,7 @@ export function nextAsking(
 ): { readonly state: AskingState; readonly calls: readonly Call[]; readonly wakeMs: number } {
   const { view, record, nowMs } = input;
   if (!view.subscribed) return { state: before, calls: [], wakeMs: Number.POSITIVE_INFINITY };
-  const seats = seatsOf(record);
+  const tasks = tasksOf(record);
   if (before.subscription !== view.subscriptions || nowMs >= before.nextAllMs) {
     const state = {
       subscription: view.subscriptions,
@@ -44,11 +44,11 @@ export function nextAsking(
       nextOpenMs: nowMs + ASK_OPEN_FIRST_MS,
       openWaitMs: ASK_OPEN_FIRST_MS,
     };
-    const known = seats.filter((seat) => !isOnItsWay(seat, input));
+    const known = tasks.filter((one) => !isOnItsWay(one, input));
     const explicit = known.length === 0 ? [] : [reconcileCall(known)];
     return { state, calls: [reconcileCall([]), ...explicit], wakeMs: ASK_OPEN_FIRST_MS };
   }
-  const open = seats.filter((seat) => isOpen(seat, input));
+  const open = tasks.filter((one) => isOpen(one, input));
   if (open.length === 0) {
     return {
       state: { ...before, openWaitMs: ASK_OPEN_FIRST_MS },
@@ -64,11 +64,11 @@ export function nextAsking(
 
 /** Asked about a task whose launch has yet to arrive, a master says that it is gone. */
 function isOnItsWay(
-  seat: Seat,
+  { task }: RecordedTask,
   input: { view: MesosView; nowMs: number; launchedAtMs: ReadonlyMap<string, number> },
 ): boolean {
-  const launchedAtMs = input.launchedAtMs.get(seat.task);
-  if (launchedAtMs === undefined || input.view.tasks.has(seat.task)) return false;
+  const launchedAtMs = input.launchedAtMs.get(task);
+  if (launchedAtMs === undefined || input.view.tasks.has(task)) return false;
   return input.nowMs - launchedAtMs < SILENT_LAUNCH_MS;
 }
 
@@ -78,13 +78,13 @@ function isOnItsWay(
  * denies the tasks of agents that are on their way back, and does not say so when they are there.
  */
 function isOpen(
-  seat: Seat,
+  { task }: RecordedTask,
   input: { view: MesosView; nowMs: number; launchedAtMs: ReadonlyMap<string, number> },
 ): boolean {
-  if (!input.view.answered.has(seat.task)) return true;
-  const evidence = input.view.tasks.get(seat.task);
+  if (!input.view.answered.has(task)) return true;
+  const evidence = input.view.tasks.get(task);
   if (evidence !== undefined) return isAway(evidence);
-  return input.nowMs - (input.launchedAtMs.get(seat.task) ?? 0) >= SILENT_LAUNCH_MS;
+  return input.nowMs - (input.launchedAtMs.get(task) ?? 0) >= SILENT_LAUNCH_MS;
 }
 
 function isAway(evidence: TaskEvidence): boolean {
@@ -93,11 +93,11 @@ function isAway(evidence: TaskEvidence): boolean {
   );
 }
 
-function reconcileCall(seats: readonly Seat[]): Call {
+function reconcileCall(tasks: readonly RecordedTask[]): Call {
   return {
     type: 'RECONCILE',
     reconcile: {
-      tasks: seats.map((seat) => ({ task_id: { value: seat.task }, agent_id: { value: seat.agentId } })),
+      tasks: tasks.map(({ task, agentId }) => ({ task_id: { value: task }, agent_id: { value: agentId } })),
     },
   };
 }

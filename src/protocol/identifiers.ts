@@ -14,6 +14,24 @@ export function taskIdOf(slot: string, freshId: string): string {
   return `${slot}__${freshId}`;
 }
 
+/** The task that stands for the client port of a slot's member in DNS; never the id of a member's task. */
+export function nameTaskIdOf(slot: string, freshId: string): string {
+  return `${slot}-client__${freshId}`;
+}
+
+/** Whether a task of ours is a name task; all others are members. */
+export function isNameTaskId(task: string): boolean {
+  return NAME_TASK_ID.test(task);
+}
+
+/** The slot that a task of ours belongs to; `null` where its id is of neither form. */
+export function slotOfTask(task: string): string | null {
+  return TASK_ID.exec(task)?.[1] ?? null;
+}
+
+const NAME_TASK_ID = /^etcd-\d{1,2}-client__/;
+const TASK_ID = /^(etcd-\d{1,2})(?:-client)?__/;
+
 /** `<` 0, 0 or `>` 0 as two decimal integers compare. */
 export function compareUint64(left: string, right: string): number {
   const difference = BigInt(left) - BigInt(right);

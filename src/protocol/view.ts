@@ -32,6 +32,8 @@ export const memberViewSchema = z.object({
   phase: z.enum(SUPERVISOR_PHASES).nullable(),
   /** `TASK_RUNNING` …; `null` before the master has told of the task. */
   mesosState: z.string().nullable(),
+  /** The task that stands for its client port in DNS; `null` while it has none, as while it does not serve. */
+  nameTask: z.object({ task: z.string(), mesosState: z.string().nullable() }).nullable().default(null),
   etcdVersion: z.string().nullable(),
   leader: z.boolean(),
   /** The etcd of this seat has answered within the last seconds and knows a leader. */

@@ -3,11 +3,12 @@ import type { Action, Decision, Want } from './decision.ts';
 import { foldEvidence } from './evidence.ts';
 import { form } from './formation.ts';
 import { healthOf, type Membership, readMembership } from './membership.ts';
+import { keepNames } from './names.ts';
 import type { Observation, Spec } from './observation.ts';
 import { block, freshStatus, order, type Pass, seatById, seatsOf, startPass } from './pass.ts';
 import { quorumOf } from './quorum.ts';
 import { repair } from './repair.ts';
-import { clearStrangers, unknownTasks } from './strangers.ts';
+import { clearStrangers, unknownMembers } from './strangers.ts';
 import { giveUp, waitForLeave } from './uninstall.ts';
 import { upkeep } from './upkeep.ts';
 
@@ -21,11 +22,12 @@ export function decide(spec: Spec, record: ClusterRecord, seen: Observation): De
   if (pass.record.uninstall?.confirmed === true) return giveUpAll(pass);
   const forming = pass.record.epoch.phase !== 'formed';
   // An old copy of the record may speak of a cluster to come where one runs: then nothing is begun.
-  const overtaken = forming && unknownTasks(pass).length > 0;
+  const overtaken = forming && unknownMembers(pass).length > 0;
   if (forming && !overtaken) form(pass);
   const membership = membershipOf(pass);
   if (!forming) mend(pass, membership);
   if (!overtaken) upkeep(pass, membership);
+  keepNames(pass, membership);
   clearStrangers(pass, membership);
   if (pass.record.uninstall !== null) waitForLeave(pass);
   return decisionOf(pass, { actions: permitted(pass), membership, givenUp: false });
@@ -34,6 +36,7 @@ export function decide(spec: Spec, record: ClusterRecord, seen: Observation): De
 function giveUpAll(pass: Pass): Decision {
   const membership = membershipOf(pass);
   const givenUp = giveUp(pass);
+  keepNames(pass, membership);
   return decisionOf(pass, { actions: pass.actions, membership, givenUp });
 }
 
@@ -66,9 +69,14 @@ function isAnsweredFor(pass: Pass, want: Want): boolean {
       );
     case 'relaunch':
       return !unanswered.has(seatById(pass, want.seat)?.task ?? '');
+    case 'name': {
+      const seat = seatById(pass, want.seat);
+      return !unanswered.has(seat?.task ?? '') && !unanswered.has(seat?.nameTask?.task ?? '');
+    }
     case 'release': {
-      const leaving = pass.record.leaving.find(({ seat }) => seat.id === want.seat);
-      return leaving === undefined ? unanswered.size === 0 : !unanswered.has(leaving.seat.task);
+      const leaving = pass.record.leaving.find(({ seat }) => seat.id === want.seat)?.seat;
+      if (leaving === undefined) return unanswered.size === 0;
+      return !unanswered.has(leaving.task) && !unanswered.has(leaving.nameTask?.task ?? '');
     }
   }
 }

@@ -7,6 +7,8 @@ export type Want =
   | { readonly kind: 'place'; readonly slot: string; readonly reason: string }
   /** A new task on a seat whose reservation and volume are to be offered. */
   | { readonly kind: 'relaunch'; readonly seat: string; readonly task: string; readonly reason: string }
+  /** A name task on the share that a seat keeps for it. */
+  | { readonly kind: 'name'; readonly seat: string; readonly task: string; readonly reason: string }
   /** Destroy the volume and give the reservation back. */
   | { readonly kind: 'release'; readonly seat: string; readonly reason: string };
 

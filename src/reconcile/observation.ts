@@ -48,6 +48,8 @@ export interface MemberView {
   readonly ageMs: number;
   /** Milliseconds for which every question has failed; 0 when the last one was answered. */
   readonly failingMs: number;
+  /** Milliseconds between the first and the newest answer in a row that say it serves no clients; else 0. */
+  readonly notServingMs: number;
 }
 
 /** The world as one value. Nothing in it changes after it was made. */

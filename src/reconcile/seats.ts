@@ -41,6 +41,20 @@ export function seatRelaunched(
   };
 }
 
+/** Gives a seat its next name task. */
+export function nameLaunched(
+  record: ClusterRecord,
+  seatId: string,
+  task: string,
+  atMs: number,
+): ClusterRecord {
+  const nameTask = { task, launchedAtMs: atMs };
+  return {
+    ...record,
+    seats: record.seats.map((seat) => (seat.id === seatId ? { ...seat, nameTask } : seat)),
+  };
+}
+
 /** Forgets a leaving seat: nothing of it is reserved any more, or its agent is gone with all it held. */
 export function seatReleased(record: ClusterRecord, seatId: string): ClusterRecord {
   const leaving = record.leaving.filter((entry) => entry.seat.id !== seatId);

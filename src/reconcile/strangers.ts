@@ -1,3 +1,4 @@
+import { isNameTaskId } from '../protocol/identifiers.ts';
 import type { Membership } from './membership.ts';
 import { memberOf } from './membership.ts';
 import { block, evidenceOf, type Pass, wakeWithin } from './pass.ts';
@@ -19,7 +20,9 @@ export function clearStrangers(pass: Pass, membership: Membership | null): void 
   }
   const whole = current && membership !== null && isWhole(membership);
   for (const { task, agentId } of unknownTasks(pass)) {
-    if (!whole || agentId === null) {
+    // No member hangs on a name task, whoever's it is.
+    const mayGo = isNameTaskId(task) ? current : whole;
+    if (!mayGo || agentId === null) {
       block(pass, 'unknown-tasks', null, `task ${task} runs under our name and is not in the record`);
       continue;
     }
@@ -30,19 +33,33 @@ export function clearStrangers(pass: Pass, membership: Membership | null): void 
   }
 }
 
+/** Members' tasks among them. A name task tells nothing of a cluster. */
+export function unknownMembers(pass: Pass): readonly UnknownTask[] {
+  return unknownTasks(pass).filter(({ task }) => !isNameTaskId(task));
+}
+
 /** Tasks of our framework that are said to live and that the record does not know. */
-export function unknownTasks(pass: Pass): { readonly task: string; readonly agentId: string | null }[] {
+export function unknownTasks(pass: Pass): readonly UnknownTask[] {
   const { seats, leaving } = pass.record;
-  const known = new Set([...seats, ...leaving.map(({ seat }) => seat)].map((seat) => seat.task));
+  const known = new Set(
+    [...seats, ...leaving.map(({ seat }) => seat)].flatMap(({ task, nameTask }) =>
+      nameTask === null ? [task] : [task, nameTask.task],
+    ),
+  );
   return [...pass.seen.mesos.tasks.keys()].flatMap((task) => {
     const evidence = evidenceOf(pass, task);
     return evidence?.kind === 'alive' && !known.has(task) ? [{ task, agentId: evidence.agentId }] : [];
   });
 }
 
+interface UnknownTask {
+  readonly task: string;
+  readonly agentId: string | null;
+}
+
 /** Every member that a quorum lists has a seat in the record. */
 function isRecordCurrent(pass: Pass, membership: Membership | null): boolean {
-  if (pass.record.epoch.phase !== 'formed') return unknownTasks(pass).length === 0;
+  if (pass.record.epoch.phase !== 'formed') return unknownMembers(pass).length === 0;
   if (membership === null) return false;
   return membership.members.every((member) =>
     pass.record.seats.some((seat) => memberOf(membership, seat)?.id === member.id),

@@ -1,6 +1,7 @@
 import { taskIdOf } from '../protocol/identifiers.ts';
 import type { Membership, Witness } from './membership.ts';
 import { memberOf, witnessesOf } from './membership.ts';
+import { isNameOver } from './names.ts';
 import {
   BUSY_WAKE_MS,
   block,
@@ -187,7 +188,7 @@ export function letGo(pass: Pass): void {
       wakeWithin(pass, 1000);
       const { killGraceMs: graceMs } = pass.spec;
       pass.actions.push({ kind: 'kill', task: seat.task, agentId: seat.agentId, graceMs, reason });
-    } else if (offered.has(seat.id)) {
+    } else if (offered.has(seat.id) && isNameOver(pass, seat)) {
       pass.wants.push({ kind: 'release', seat: seat.id, reason });
     }
   }

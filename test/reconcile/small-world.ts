@@ -10,7 +10,7 @@ import type {
   Spec,
   TaskEvidence,
 } from '../../src/reconcile/observation.ts';
-import { seatPlaced, seatRelaunched, seatReleased } from '../../src/reconcile/seats.ts';
+import { nameLaunched, seatPlaced, seatRelaunched, seatReleased } from '../../src/reconcile/seats.ts';
 
 /**
  * A world just big enough to see what `decide` decides: seats come up at once, orders are carried out at once,
@@ -71,6 +71,10 @@ export class SmallWorld {
   /** Tasks that the master has not told of in this subscription. */
   readonly unanswered = new Set<string>();
   strays: string[] = [];
+  /** For how long members that answer have said that they do not serve. */
+  notServingMs = 0;
+  /** The share of the name task is on offer everywhere. */
+  nameShares = true;
   /** `kind` of order → refused with nothing done. */
   readonly refuse = new Set<string>();
   /** What was done, in words, in order. */
@@ -160,8 +164,8 @@ export class SmallWorld {
   }
 
   private view(member: SmallMember): MemberView {
-    if (!member.up) return { status: null, ageMs: Number.POSITIVE_INFINITY, failingMs: 1_000 };
-    return { status: this.status(member), ageMs: 10, failingMs: 0 };
+    if (!member.up) return { status: null, ageMs: Number.POSITIVE_INFINITY, failingMs: 1_000, notServingMs: 0 };
+    return { status: this.status(member), ageMs: 10, failingMs: 0, notServingMs: this.notServingMs };
   }
 
   private status(member: SmallMember): MemberStatus {
@@ -243,6 +247,13 @@ export class SmallWorld {
         agentId: member.seat.agentId,
         healthy: true,
       });
+      return;
+    }
+    if (want.kind === 'name') {
+      if (!this.nameShares) return;
+      this.record = nameLaunched(this.record, want.seat, want.task, this.nowMs);
+      this.story.push(`name ${want.seat}`);
+      this.tasks.set(want.task, { kind: 'alive', state: 'TASK_RUNNING', agentId: null, healthy: true });
       return;
     }
     if (!this.offersFit) return;
