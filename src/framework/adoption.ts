@@ -5,7 +5,7 @@ import type {
   OperatorTasks,
 } from '../mesos/operator-types.ts';
 import type { Resource } from '../mesos/wire.ts';
-import { taskIdOf } from '../protocol/identifiers.ts';
+import { isNameTaskId, taskIdOf } from '../protocol/identifiers.ts';
 import { peerUrlOf } from '../protocol/launch.ts';
 import type { EtcdMember, MemberStatus } from '../protocol/member-status.ts';
 import {
@@ -53,10 +53,12 @@ export interface FoundSeat {
   readonly live: OperatorTask | null;
   /** The newest one that is over. */
   readonly ended: OperatorTask | null;
+  /** The name task that may run beside it. */
+  readonly name: OperatorTask | null;
 }
 
 export function findOurs(facts: MasterFacts, name: string): Findings {
-  const tasks = [
+  const all = [
     ...facts.tasks.tasks,
     ...facts.tasks.unreachable_tasks,
     ...facts.tasks.orphan_tasks,
@@ -66,6 +68,9 @@ export function findOurs(facts: MasterFacts, name: string): Findings {
     return owner?.framework === name ? [{ task, owner }] : [];
   });
   const isOver = ({ task }: { task: OperatorTask }): boolean => endOf(task) !== null;
+  const isName = ({ task }: { task: OperatorTask }): boolean => isNameTaskId(task.task_id.value);
+  const tasks = all.filter((one) => !isName(one));
+  const names = all.filter((one) => isName(one) && !isOver(one));
   const seats = new Map<string, FoundSeat>();
   for (const { agent_info: info, pid, total_resources: resources = [] } of facts.agents.agents) {
     for (const resource of resources) {
@@ -85,6 +90,7 @@ export function findOurs(facts: MasterFacts, name: string): Findings {
         resources: [...(before?.resources ?? []), resource],
         live: tasks.find((one) => one.owner.seat === owner.seat && !isOver(one))?.task ?? null,
         ended: tasks.findLast((one) => one.owner.seat === owner.seat && isOver(one))?.task ?? null,
+        name: names.find((one) => one.owner.seat === owner.seat)?.task ?? null,
       });
     }
   }
@@ -113,6 +119,7 @@ function hiddenSeat(task: OperatorTask, owner: Ownership): FoundSeat {
     resources: [],
     live: task,
     ended: null,
+    name: null,
   };
 }
 
@@ -174,7 +181,7 @@ function bareSeat(found: FoundSeat, as: { pinned: Seat['pinned']; wallMs: number
     storage: 'persistent',
     wal: null,
     nameShare,
-    nameTask: null,
+    nameTask: found.name === null ? null : { task: found.name.task_id.value, launchedAtMs: as.wallMs },
     resources: {
       cpus: less(sum(resources, 'cpus'), nameShare?.cpus),
       memMb: less(sum(resources, 'mem'), nameShare?.memMb),

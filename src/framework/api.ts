@@ -182,8 +182,7 @@ function instanceOf(view: PublishedView, slot: string): unknown {
   return { name: slot, tasks };
 }
 
-const statusWordOf = (mesosState: string | null): string =>
-  mesosState?.replace(/^TASK_/, '') ?? 'PENDING';
+const statusWordOf = (mesosState: string | null): string => mesosState?.replace(/^TASK_/, '') ?? 'PENDING';
 
 function viewRoutes({ view, offers, metrics }: ApiOptions): readonly ApiRoute[] {
   const debugOffers = withView(view, (context) => {

@@ -291,7 +291,12 @@ export interface RecordedTask {
 /** Every task that a record knows: the newest of each seat, and its name task. */
 export function tasksOf(record: ClusterRecord): readonly RecordedTask[] {
   return seatsOf(record).flatMap(({ task, nameTask, agentId }) =>
-    nameTask === null ? [{ task, agentId }] : [{ task, agentId }, { task: nameTask.task, agentId }],
+    nameTask === null
+      ? [{ task, agentId }]
+      : [
+          { task, agentId },
+          { task: nameTask.task, agentId },
+        ],
   );
 }
 

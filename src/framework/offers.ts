@@ -5,11 +5,12 @@ import type { ClusterRecord, Seat } from '../protocol/record.ts';
 import type { OfferSummary } from '../protocol/view.ts';
 import type { Blocked, Want } from '../reconcile/decision.ts';
 import type { OfferedSeat } from '../reconcile/observation.ts';
-import { seatPlaced, seatRelaunched } from '../reconcile/seats.ts';
+import { nameLaunched, seatPlaced, seatRelaunched } from '../reconcile/seats.ts';
 import type { MemberResources, SchedulerConfig } from './config.ts';
 import { type Ownership, ownerOf, ownershipOf } from './labels.ts';
 import { createId, destroyId, reserveId, seatsOf, unreserveId } from './mesos-view.ts';
 import { NAME_SHARE } from './name-share.ts';
+import { nameTaskInfoOf } from './name-task.ts';
 import {
   type AgentOffer,
   type Judgement,
@@ -20,7 +21,14 @@ import {
 } from './placement.ts';
 import type { PlacementRules, Surroundings } from './placement-rules.ts';
 import { countPorts } from './resources.ts';
-import { claimOf, isNameShareAlone, labelledFor, offeredSeat, returnOf } from './seat-resources.ts';
+import {
+  claimOf,
+  isNameShareAlone,
+  labelledFor,
+  offeredNameShare,
+  offeredSeat,
+  returnOf,
+} from './seat-resources.ts';
 import { taskInfoOf } from './task-spec.ts';
 
 /** What is wanted, matched with what is offered: the record to store and, once it is stored, the calls. Pure. */
@@ -114,6 +122,8 @@ function takeWant(state: Matching, want: Want, input: MatchInput): boolean {
       return takePlace(state, want, input);
     case 'relaunch':
       return takeRelaunch(state, want, input);
+    case 'name':
+      return takeName(state, want, input);
     case 'release':
       return takeRelease(state, want, input);
   }
@@ -203,6 +213,28 @@ function takeRelaunch(state: Matching, want: Want & { kind: 'relaunch' }, input:
     task: next.task,
     slot: next.slot,
     text: `launched again on ${next.hostname}`,
+    reason: want.reason,
+  });
+  return true;
+}
+
+function takeName(state: Matching, want: Want & { kind: 'name' }, input: MatchInput): boolean {
+  const { framework } = input.config;
+  const seat = state.record.seats.find((one) => one.id === want.seat);
+  const offer = state.offers.find((one) => one.agent.id === seat?.agentId);
+  if (seat === undefined || offer === undefined) return false;
+  const offered = offeredNameShare(offer, seat, framework.role);
+  if (offered === null) return false;
+  state.record = nameLaunched(state.record, seat.id, want.task, input.wallMs);
+  const owner = ownerFor(seat, state.record);
+  const { task } = want;
+  const info = nameTaskInfoOf({ framework, owner, seat, task, resources: offered.task });
+  const operations = operationsOn(state, offered.rest);
+  operations.operations.push({ type: 'LAUNCH', launch: { task_infos: [info] } });
+  operations.launched.push({
+    task,
+    slot: seat.slot,
+    text: `clients are told of it on ${seat.hostname}`,
     reason: want.reason,
   });
   return true;

@@ -2,6 +2,7 @@ import type { DiskInfo, ReservationInfo, Resource } from '../mesos/wire.ts';
 import type { Seat } from '../protocol/record.ts';
 import type { OfferedSeat } from '../reconcile/observation.ts';
 import { type Ownership, ownerOf, reservationLabels } from './labels.ts';
+import { NAME_SHARE } from './name-share.ts';
 import { type AgentOffer, cutPorts, cutScalar, type Piece, type Placement } from './placement.ts';
 import { atLeast, hasPort, type Pool, rounded, type ScalarName } from './resources.ts';
 import { VOLUME_PATH } from './task-spec.ts';
@@ -115,10 +116,21 @@ export function offeredNameShare(
   seat: Seat,
   role: string,
 ): { readonly task: readonly Resource[]; readonly rest: AgentOffer } | null {
-  if (seat.nameShare === null) return null;
+  if (seat.nameShare === null) return freeNameShare(offer, role);
   const labelled = labelledFor(offer.resources, seat);
   const taken = take(labelled, { ...seat.nameShare, disks: false, ports: [] }, offer.pools, role);
   return taken === null ? null : { task: taken.task, rest: { ...offer, pools: taken.pools } };
+}
+
+/** Of what is reserved for nobody or for our role alone: for a seat that keeps no share. */
+function freeNameShare(
+  offer: AgentOffer,
+  role: string,
+): { readonly task: readonly Resource[]; readonly rest: AgentOffer } | null {
+  const cpus = cutScalar(offer.pools, 'cpus', NAME_SHARE.cpus, role);
+  const mem = cpus === null ? null : cutScalar(cpus.pools, 'mem', NAME_SHARE.memMb, role);
+  if (cpus === null || mem === null) return null;
+  return { task: [cpus.resource, mem.resource], rest: { ...offer, pools: mem.pools } };
 }
 
 function take(

@@ -50,13 +50,13 @@ function forget(pass: Pass, seat: DraftSeat): void {
   }
 }
 
-/** Milliseconds before a name task that hardly ran is tried again. */
+/** Milliseconds before a name task that ended by itself and hardly ran is tried again. */
 function backoffMs(pass: Pass, seat: DraftSeat): number {
   const evidence = seat.nameTask === null ? undefined : evidenceOf(pass, seat.nameTask.task);
   if (seat.nameTask === null || evidence?.kind !== 'over' || evidence.end.standing === 'asserted') return 0;
   const livedMs = evidence.end.atMs - seat.nameTask.launchedAtMs;
   const waitedMs = pass.seen.wallMs - evidence.end.atMs;
-  const quick = livedMs >= 0 && livedMs < QUICK_END_MS;
+  const quick = livedMs >= 0 && livedMs < QUICK_END_MS && evidence.end.state !== 'TASK_KILLED';
   // Wall time only spaces the tries.
   return quick && waitedMs >= 0 && waitedMs < QUICK_END_MS ? QUICK_END_MS - waitedMs : 0;
 }
@@ -66,7 +66,8 @@ function reasonAgainst(pass: Pass, membership: Membership | null, seat: DraftSea
   if (seat.lost !== null && seat.lost.cause !== 'maintenance') return seat.lost.message;
   if (seat.taskEnd !== null) return `the task of its member is over: ${seat.taskEnd.state}`;
   const view = viewOf(pass, seat);
-  if (membership !== null && memberOf(membership, seat)?.isLearner !== false) return 'its member does not vote';
+  if (membership !== null && memberOf(membership, seat)?.isLearner !== false)
+    return 'its member does not vote';
   if (view === undefined) return null;
   const seconds = (durationMs: number) => `${Math.round(durationMs / 1000)} s`;
   const patienceMs = Math.max(NOT_SERVING_MS, ELECTIONS * seat.pinned.etcd.electionTimeoutMs);

@@ -54,6 +54,7 @@ const view = (given: MemberStatus, changes: Partial<MemberView> = {}): MemberVie
   status: given,
   ageMs: 10,
   failingMs: 0,
+  notServingMs: 0,
   ...changes,
 });
 

@@ -79,6 +79,7 @@ export function sampleMember(index: number, changes: Partial<PublishedMember> = 
     memberId: ['8e9e05c52164694d', 'fd422379fda50e48', '91bc3c398fb3c146'][index] ?? null,
     role: 'voter',
     phase: 'running',
+    nameTask: null,
     mesosState: 'TASK_RUNNING',
     etcdVersion: '3.5.21',
     leader: index === 0,

@@ -71,10 +71,12 @@ export class SmallWorld {
   /** Tasks that the master has not told of in this subscription. */
   readonly unanswered = new Set<string>();
   strays: string[] = [];
+  /** For how long those that do not answer have not. */
+  silentMs = 1_000;
   /** For how long members that answer have said that they do not serve. */
   notServingMs = 0;
   /** The share of the name task is on offer everywhere. */
-  nameShares = true;
+  nameShares = false;
   /** `kind` of order → refused with nothing done. */
   readonly refuse = new Set<string>();
   /** What was done, in words, in order. */
@@ -164,7 +166,8 @@ export class SmallWorld {
   }
 
   private view(member: SmallMember): MemberView {
-    if (!member.up) return { status: null, ageMs: Number.POSITIVE_INFINITY, failingMs: 1_000, notServingMs: 0 };
+    if (!member.up)
+      return { status: null, ageMs: Number.POSITIVE_INFINITY, failingMs: this.silentMs, notServingMs: 0 };
     return { status: this.status(member), ageMs: 10, failingMs: 0, notServingMs: this.notServingMs };
   }
 
