@@ -14,8 +14,7 @@ export interface NameTaskInput {
 }
 
 /** Seconds between two looks at the client port, and looks in a row that find it closed until the name ends. */
-const LOOK_S = 5;
-const CLOSED_LOOKS_MAX = 6;
+export const NAME_WATCH = { lookS: 5, closedLooksMax: 6 } as const;
 /** The largest uint32: it ends by itself or by the scheduler's word. */
 const FAILURES_NEVER_KILL = 4_294_967_295;
 
@@ -67,9 +66,9 @@ function commandOf(port: number): string {
   const listens = `grep -qs ': [0-9A-F]*:${local} [0-9A-F]*:0000 0A ' /proc/net/tcp /proc/net/tcp6`;
   return [
     'closed=0',
-    `while [ "$closed" -lt ${CLOSED_LOOKS_MAX} ]`,
+    `while [ "$closed" -lt ${NAME_WATCH.closedLooksMax} ]`,
     `do if ${listens}; then closed=0; else closed=$((closed + 1)); fi`,
-    `sleep ${LOOK_S}`,
+    `sleep ${NAME_WATCH.lookS}`,
     'done',
     `echo 'nobody listens at port ${port} any more' >&2`,
     'exit 1',

@@ -26,6 +26,7 @@ beforeEach(() => {
     size: 3,
     record: () => record,
     acknowledged: () => acknowledged,
+    names: () => [],
     supervised: () => false,
     watched: () => true,
   });

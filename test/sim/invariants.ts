@@ -47,6 +47,8 @@ export interface InvariantsOptions {
   readonly record: () => ClusterRecord | null;
   /** By key, every write that was acknowledged. */
   readonly acknowledged: () => ReadonlyMap<string, Acknowledgement>;
+  /** Every name task that runs, and the client port that it stands for. */
+  readonly names: () => Iterable<{ readonly task: string; readonly host: string; readonly port: number }>;
   /** A supervisor runs for that seat. */
   readonly supervised: (seatId: string) => boolean;
   /** The scheduler can have heard of that host's etcd: a supervisor has been there for a while. */
@@ -59,6 +61,8 @@ export interface InvariantsOptions {
  */
 const HINDSIGHT_MS = 5_000;
 
+/** Nobody may be sent for longer than this to where no etcd runs, not even while there is no scheduler. */
+const NAME_ALONE_MS = 45_000;
 const APPLIED_WITHIN_MS = 2_000;
 /** Health is sampled this often at most. */
 const LOOK_MS = 20;
@@ -79,6 +83,8 @@ export function createInvariants(options: InvariantsOptions): Invariants {
   const health = new Map<string, Health>();
   /** Cluster/member → how long its log was when it ended. */
   const lengths = new Map<string, number>();
+  /** Name tasks of members that are gone → since when they are. */
+  const namesAlone = new Map<string, number>();
   /** Data directories whose member has ended because it was removed. */
   const retired = new Set<DataDirectory>();
   /** Promotions granted but not committed: what the leader had applied before. */
@@ -113,6 +119,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     const nowMs = clock.monotonicMs();
     if (nowMs - lookedAtMs < LOOK_MS) return;
     lookedAtMs = nowMs;
+    checkNames(nowMs);
     for (const [clusterId, state] of clusters) {
       for (const id of state.members.keys()) {
         const key = `${clusterId}/${id}`;
@@ -121,6 +128,18 @@ export function createInvariants(options: InvariantsOptions): Invariants {
         if (known === undefined) health.set(key, { healthy: now, sinceMs: now ? nowMs : -HINDSIGHT_MS });
         else if (known.healthy !== now) health.set(key, { healthy: now, sinceMs: nowMs });
       }
+    }
+  };
+
+  const checkNames = (nowMs: number) => {
+    for (const { task, host, port } of options.names()) {
+      const stands = [...options.etcd().running].some(
+        (one) => one.host === host && one.commandLine.clientPort === port,
+      );
+      const sinceMs = stands ? nowMs : (namesAlone.get(task) ?? nowMs);
+      namesAlone.set(task, sinceMs);
+      require(nowMs - sinceMs <= NAME_ALONE_MS, 'names', () =>
+        `${task} still stands for port ${port} of ${host}, where no etcd runs`);
     }
   };
 

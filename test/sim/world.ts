@@ -10,6 +10,7 @@ import type { AgentDescription } from '../../src/local/messages.ts';
 import { createFixedMasterSource } from '../../src/mesos/master-source.ts';
 import type { Resource } from '../../src/mesos/wire.ts';
 import { etcdOptions } from '../../src/protocol/etcd-options.ts';
+import { isNameTaskId } from '../../src/protocol/identifiers.ts';
 import type { Members } from '../../src/protocol/members-port.ts';
 import { type ClusterRecord, parseRecord } from '../../src/protocol/record.ts';
 import { createOrderKey } from '../../src/protocol/signature.ts';
@@ -26,6 +27,7 @@ import { createSimDisk } from './sim-disk.ts';
 import { type SimMember, startSimMember } from './sim-member.ts';
 import { createSimMembers } from './sim-members.ts';
 import { createSimMesos, MASTER_HOST, MASTER_URL, workDirectoryOf } from './sim-mesos.ts';
+import { type SimName, startSimName } from './sim-name.ts';
 import { createStory, type Story } from './story.ts';
 import { createVirtualClock, type VirtualClock } from './virtual-clock.ts';
 
@@ -135,6 +137,7 @@ export function createWorld(options: WorldOptions): World {
   /** Tasks of a framework that was torn down: they end by an operator's word, not by ours. */
   const condemned = new Set<string>();
   const members = new Set<SimMember>();
+  const names = new Set<SimName>();
   const calls = new Set<string>();
   const crashes: string[] = [];
   const failures: string[] = [];
@@ -156,6 +159,7 @@ export function createWorld(options: WorldOptions): World {
       [...members].some(
         (member) => member.host === host && clock.monotonicMs() - member.startedAtMs > SETTLED_MS,
       ),
+    names: () => names,
     supervised: (seatId) => [...members].some((member) => member.alive && member.launch.seat === seatId),
   });
   const etcd = createModelEtcd({
@@ -173,11 +177,8 @@ export function createWorld(options: WorldOptions): World {
     const created = createSimContainers({
       clock,
       random: chance.stream(`containers ${host}`),
-      startTask: (spec) => startMember(host, spec),
-      listens: (port) =>
-        [...etcd.running].some(
-          (one) => one.host === host && one.serving && one.commandLine.clientPort === port,
-        ),
+      startTask: (spec) => (isNameTaskId(spec.taskId) ? startName(host, spec) : startMember(host, spec)),
+      listens: (port) => listens(host, port),
       onEvent: (containerId, event) => {
         story.tell(host, `container ${event.kind}`);
         mesos.agentAt(host).containerEvent(containerId, event);
@@ -187,6 +188,16 @@ export function createWorld(options: WorldOptions): World {
     return created;
   };
   const containersOf = (host: string): SimContainers => containers.get(host) as SimContainers;
+
+  const listens = (host: string, port: number): boolean =>
+    [...etcd.running].some((one) => one.host === host && one.serving && one.commandLine.clientPort === port);
+
+  const startName = (host: string, spec: ContainerSpec): SimName => {
+    const name = startSimName({ host, spec, clock, listens: (port) => listens(host, port) });
+    names.add(name);
+    void name.exit.then(() => names.delete(name));
+    return name;
+  };
 
   const startMember = (host: string, spec: ContainerSpec): SimMember => {
     const member: SimMember = startSimMember({
@@ -349,6 +360,12 @@ export function createWorld(options: WorldOptions): World {
       const seat = seats.get(member.launch.seat);
       if (seat?.task !== member.launch.task)
         wrong.push(`task ${member.launch.task} runs and the record does not know it`);
+    }
+    const named = new Set(record.seats.map((seat) => seat.nameTask?.task));
+    const running = [...names].filter((name) => name.alive).map((name) => name.task);
+    for (const task of running) if (!named.has(task)) wrong.push(`nobody knows the name task ${task}`);
+    for (const seat of record.seats) {
+      if (!running.includes(seat.nameTask?.task ?? '')) wrong.push(`${seat.slot} has no name task`);
     }
     for (const host of hosts) {
       if (gone.has(host)) continue;
