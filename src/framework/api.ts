@@ -19,6 +19,7 @@ import {
 import { artifactRoute, type ServedArtifact } from './api-artifact.ts';
 import { healthRoutes } from './api-health.ts';
 import { type PlanSource, planRoutes } from './api-plans.ts';
+import { DISCOVERY, discoveryDomainOf, vipOf } from './dns-names.ts';
 import type { Metrics } from './metrics.ts';
 
 export interface ApiOptions {
@@ -107,10 +108,18 @@ function endpointRoutes({ view }: ApiOptions): readonly ApiRoute[] {
           address: urls.map(hostAndPort),
           dns: urls.map((url) => dnsName(url, current.members)),
           url: urls,
+          ...discoveryOf(name, current.framework.name),
         });
       }),
     ),
   ];
+}
+
+/** Where DNS tells of the endpoint; the clients' VIP is there on DC/OS. */
+function discoveryOf(name: string, frameworkName: string): { readonly srv: string; readonly vip?: string } {
+  const domain = discoveryDomainOf(frameworkName);
+  if (name === 'peer') return { srv: `_${DISCOVERY.server}._tcp.${domain}` };
+  return { srv: `_${DISCOVERY.client}._tcp.${domain}`, vip: vipOf(frameworkName) };
 }
 
 function notFormed(context: ApiContext, view: PublishedView): Response {

@@ -79,7 +79,7 @@ export const SERIES: readonly Series[] = [
     'Offer operations that came to nothing.',
     (view) => view.counters.operationsFailed,
   ),
-  one('counter', 'tasks_launched_total', 'Tasks launched.', (view) => view.counters.launches),
+  one('counter', 'tasks_launched_total', 'Tasks of members launched.', (view) => view.counters.launches),
   one(
     'counter',
     'tasks_failed_total',

@@ -1,5 +1,6 @@
 import type { Resource, TaskInfo } from '../mesos/wire.ts';
 import type { Seat } from '../protocol/record.ts';
+import { clientCheckOf } from './client-check.ts';
 import type { FrameworkConfig } from './config.ts';
 import { DISCOVERY, VIP_LABEL } from './dns-names.ts';
 import { type Ownership, taskLabels } from './labels.ts';
@@ -15,8 +16,6 @@ export interface NameTaskInput {
 
 /** Seconds between two looks at the client port, and looks in a row that find it closed until the name ends. */
 export const NAME_WATCH = { lookS: 5, closedLooksMax: 6 } as const;
-/** The largest uint32: it ends by itself or by the scheduler's word. */
-const FAILURES_NEVER_KILL = 4_294_967_295;
 
 /** The Mesos task that stands for the client port of a seat's member. Pure. */
 export function nameTaskInfoOf({ framework, owner, seat, task, resources }: NameTaskInput): TaskInfo {
@@ -28,15 +27,7 @@ export function nameTaskInfoOf({ framework, owner, seat, task, resources }: Name
     resources,
     command: { shell: true, user: framework.user, value: commandOf(client) },
     // The VIP of DC/OS leaves out who is unhealthy, and looks at the task that carries its label.
-    health_check: {
-      type: 'TCP',
-      tcp: { port: client },
-      delay_seconds: 0,
-      interval_seconds: 10,
-      timeout_seconds: 5,
-      grace_period_seconds: 30,
-      consecutive_failures: FAILURES_NEVER_KILL,
-    },
+    health_check: clientCheckOf(client),
     labels: taskLabels(owner, seat),
     discovery: {
       visibility: 'EXTERNAL',

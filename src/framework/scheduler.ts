@@ -202,7 +202,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     );
     for (const { task, slot, text, reason } of accept.launched) {
       remember(launchedAtMs, task, clock.monotonicMs());
-      chronicle.launched();
+      if (!isNameTaskId(task)) chronicle.launched();
       chronicle.tell({ slot, text, reason });
     }
     sendInOrder(accept.call);

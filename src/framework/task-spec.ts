@@ -1,7 +1,9 @@
 import type { CommandInfo, Resource, TaskInfo } from '../mesos/wire.ts';
 import { LAUNCH_VARIABLE, type Launch, PROTOCOL_VERSION } from '../protocol/launch.ts';
 import type { Seat } from '../protocol/record.ts';
+import { clientCheckOf } from './client-check.ts';
 import type { Artifact, FrameworkConfig } from './config.ts';
+import { DISCOVERY } from './dns-names.ts';
 import { type Ownership, taskLabels } from './labels.ts';
 
 /** Where the seat's volume appears in the sandbox. */
@@ -25,34 +27,23 @@ export interface TaskSpecInput {
 export function taskInfoOf(input: TaskSpecInput): TaskInfo {
   const { seat } = input;
   return {
-    name: 'etcd-server',
+    name: DISCOVERY.server,
     task_id: { value: seat.task },
     agent_id: { value: seat.agentId },
     resources: input.resources,
     command: commandOf(input),
-    health_check: {
-      type: 'TCP',
-      tcp: { port: seat.ports.client },
-      delay_seconds: 0,
-      interval_seconds: 10,
-      timeout_seconds: 5,
-      grace_period_seconds: 30,
-      consecutive_failures: FAILURES_NEVER_KILL,
-    },
+    health_check: clientCheckOf(seat.ports.client),
     kill_policy: { grace_period: { nanoseconds: input.killGraceMs * 1_000_000 } },
     labels: taskLabels(input.owner, seat),
     discovery: {
       visibility: 'EXTERNAL',
-      name: 'etcd-server',
+      name: DISCOVERY.server,
       ports: {
         ports: [{ number: seat.ports.peer, name: 'peer', protocol: 'tcp', visibility: 'EXTERNAL' }],
       },
     },
   };
 }
-
-/** The largest uint32: Mesos is told how a member is, only the scheduler decides what dies. */
-const FAILURES_NEVER_KILL = 4_294_967_295;
 
 /** What the supervisor of a seat is told. */
 export function launchOf(input: TaskSpecInput): Launch {

@@ -46,17 +46,21 @@ const ACTIONS = [
   'save that a seat is started',
   'save a member id',
   'save that an intent is closed',
+  'save a name',
+  'save that a name is over',
   'save a leaving seat',
   'save that a seat is gone',
   'call SUBSCRIBE',
   'call RECONCILE',
   'call ACCEPT, place',
   'call ACCEPT, relaunch',
+  'call ACCEPT, name',
   'call ACCEPT, release',
   'call DECLINE',
   'call SUPPRESS',
   'call REVIVE',
   'call KILL',
+  'call KILL, name',
   'call ACKNOWLEDGE',
   'call ACKNOWLEDGE_OPERATION_STATUS',
   'order fence',
@@ -209,7 +213,7 @@ interface Whole {
   readonly voters: ReadonlyMap<string, string>;
 }
 
-/** Waits until every slot has its voter and no change of members is in progress. */
+/** Waits until every slot has its voter and its name, and no change of members is in progress. */
 async function whole(what: string, also: (record: ClusterRecord) => boolean): Promise<Whole> {
   return await until(what, PHASE_MS_MAX, async () => {
     keeper.assertKept();
@@ -217,6 +221,9 @@ async function whole(what: string, also: (record: ClusterRecord) => boolean): Pr
     const isAtRest = record.epoch.phase === 'formed' && record.intent === null;
     const sound = record.seats.filter(({ taskEnd, lost }) => taskEnd === null && lost === null);
     if (!isAtRest || sound.length !== SIZE || record.seats.length !== SIZE || !also(record)) return null;
+    const tasks = await tasksOfMaster(cluster, transport);
+    if (record.seats.some(({ nameTask }) => tasks.get(nameTask?.task ?? '')?.state !== 'TASK_RUNNING'))
+      return null;
     return { record, voters: await votersOf(record) };
   });
 }
@@ -289,18 +296,14 @@ async function written(): Promise<void> {
 
 /** Master, agents and processes hold what the record names, and nothing else. */
 async function expectNothingElse(record: ClusterRecord): Promise<void> {
-  const wanted = record.seats.map(({ task }) => task).toSorted();
-  const tasks = await tasksOfMaster(cluster, transport);
-  expect([...tasks.keys()].toSorted()).toEqual(wanted);
-  for (const seat of record.seats) {
-    const { agentId } = seat;
-    expect(tasks.get(seat.task)).toEqual({
-      state: 'TASK_RUNNING',
-      agentId,
-      frameworkId: record.framework.id,
-    });
-  }
-  expect([...taskProcesses(record.cluster).keys()].toSorted()).toEqual(wanted);
+  const state = 'TASK_RUNNING';
+  const frameworkId = record.framework.id;
+  const wanted = record.seats.flatMap(({ task, nameTask, agentId }) =>
+    [task, nameTask?.task ?? 'no name'].map((id) => [id, { state, agentId, frameworkId }] as const),
+  );
+  expect(Object.fromEntries(await tasksOfMaster(cluster, transport))).toEqual(Object.fromEntries(wanted));
+  const members = record.seats.map(({ task }) => task).toSorted();
+  expect([...taskProcesses(record.cluster).keys()].toSorted()).toEqual(members);
   const serving = etcdProcesses(record.cluster).map(({ seat }) => seat);
   expect(serving.toSorted()).toEqual(record.seats.map(({ id }) => id).toSorted());
   const holdings = await holdingsOfMaster(cluster, transport);

@@ -114,10 +114,13 @@ export interface Holding {
 }
 
 export function holdingOf(seat: Seat): Holding {
-  const { agentId, ports, resources, volumeId } = seat;
+  const { agentId, ports, resources, nameShare, volumeId } = seat;
+  const { cpus, memMb, diskMb } = resources;
   return {
     agentId,
-    ...resources,
+    cpus: Math.round((cpus + (nameShare?.cpus ?? 0)) * 1000) / 1000,
+    memMb: memMb + (nameShare?.memMb ?? 0),
+    diskMb,
     ports: Object.values(ports).toSorted((a, b) => a - b),
     volumes: [volumeId],
   };

@@ -1,3 +1,4 @@
+import { isNameTaskId } from '../../src/protocol/identifiers.ts';
 import type { SignedOrder } from '../../src/protocol/orders.ts';
 import {
   type ClusterRecord,
@@ -16,16 +17,27 @@ import {
 export function callKinds(body: string | undefined): readonly string[] {
   const call = JSON.parse(body ?? '{}') as {
     readonly type?: string;
-    readonly accept?: { readonly operations: readonly { readonly type: string }[] };
+    readonly accept?: { readonly operations: readonly CalledOperation[] };
+    readonly kill?: { readonly task_id: { readonly value: string } };
   };
+  if (call.type === 'KILL' && isNameTaskId(call.kill?.task_id.value ?? '')) return ['call KILL, name'];
   if (call.type !== 'ACCEPT') return [`call ${call.type}`];
-  const types = new Set(call.accept?.operations.map(({ type }) => type));
+  const operations = call.accept?.operations ?? [];
+  const types = new Set(operations.map(({ type }) => type));
+  const launched = operations.flatMap(({ launch }) => launch?.task_infos ?? []);
+  const names = launched.filter(({ task_id }) => isNameTaskId(task_id.value));
   const kinds: string[] = [];
   // The operations of one agent go together: it may bring a place and let go of another.
   if (types.has('CREATE')) kinds.push('call ACCEPT, place');
-  else if (types.has('LAUNCH')) kinds.push('call ACCEPT, relaunch');
+  else if (launched.length > names.length) kinds.push('call ACCEPT, relaunch');
+  if (names.length > 0) kinds.push('call ACCEPT, name');
   if (types.has('UNRESERVE')) kinds.push('call ACCEPT, release');
   return kinds.length > 0 ? kinds : [`call ACCEPT, ${[...types].join(' ')}`];
+}
+
+interface CalledOperation {
+  readonly type: string;
+  readonly launch?: { readonly task_infos: readonly { readonly task_id: { readonly value: string } }[] };
 }
 
 export function orderKinds(signed: SignedOrder): readonly string[] {
@@ -77,6 +89,8 @@ function seatChanges(before: Seat, after: Seat): readonly string[] {
         return after.lost === null ? 'that a seat is found again' : 'a lost seat';
       case 'data':
         return dataChange(before.data, after.data);
+      case 'nameTask':
+        return after.nameTask === null ? 'that a name is over' : 'a name';
       case 'absentMs':
         return 'elapsed time';
       case 'quickEnds':

@@ -107,10 +107,14 @@ describe('endpoints', () => {
       address: ['10.0.0.1:31001', '10.0.0.2:31001', '10.0.0.3:31001'],
       dns: ['node-0.example:31001', 'node-1.example:31001', 'node-2.example:31001'],
       url: ['http://10.0.0.1:31001', 'http://10.0.0.2:31001', 'http://10.0.0.3:31001'],
+      srv: '_etcd-client._tcp.etcd.mesos',
+      vip: 'client.etcd.l4lb.thisdcos.directory:2379',
     });
     expect(await bodyOf(sampleView(), '/v1/endpoints/peer')).toMatchObject({
       address: ['10.0.0.1:31000', '10.0.0.2:31000', '10.0.0.3:31000'],
+      srv: '_etcd-server._tcp.etcd.mesos',
     });
+    expect(await bodyOf(sampleView(), '/v1/endpoints/peer')).not.toHaveProperty('vip');
     const servers = await get(sampleView(), '/v1/endpoints/etcd-servers');
     expect(servers.headers.get('content-type')).toMatch(/^text\/plain/);
     expect(await servers.text()).toBe('http://10.0.0.1:31001,http://10.0.0.2:31001,http://10.0.0.3:31001\n');
@@ -162,7 +166,10 @@ describe('pods', () => {
       task: 'etcd-1__new',
       mesosState: 'TASK_STAGING',
     });
-    const view = sampleView({ members: [emptySlot('etcd-2'), sampleMember(1), successor, sampleMember(0)] });
+    const named = sampleMember(0, {
+      nameTask: { task: 'etcd-0-client__0000', mesosState: 'TASK_RUNNING' },
+    });
+    const view = sampleView({ members: [emptySlot('etcd-2'), sampleMember(1), successor, named] });
     expect(await bodyOf(view, '/v1/pod')).toEqual(['etcd-0', 'etcd-1', 'etcd-2']);
     expect(await bodyOf(view, '/v1/pod/status')).toEqual({
       service: 'etcd',
@@ -172,7 +179,10 @@ describe('pods', () => {
           instances: [
             {
               name: 'etcd-0',
-              tasks: [{ id: 'etcd-0__0000-0000', name: 'etcd-0-server', status: 'RUNNING' }],
+              tasks: [
+                { id: 'etcd-0__0000-0000', name: 'etcd-0-server', status: 'RUNNING' },
+                { id: 'etcd-0-client__0000', name: 'etcd-0-client', status: 'RUNNING' },
+              ],
             },
             {
               name: 'etcd-1',

@@ -307,6 +307,24 @@ describe('a cluster whose record was lost', () => {
     });
   });
 
+  it('is adopted with its name tasks, which never pass for members', async () => {
+    const { found, run, serve } = world();
+    const named = seats.map((one) => ({ ...one, task: `${one.slot}-client__one` }));
+    const [first, ...others] = seats as [Seat, ...Seat[]];
+    found({
+      agents: { agents: agents(seats) },
+      tasks: {
+        tasks: [...named, ...others].map((one) => task(one)),
+        completed_tasks: [task(first, 'TASK_FAILED')],
+      },
+    });
+    serve(others);
+    const { seats: adopted = [] } = (await run()).result?.record ?? {};
+    expect(adopted.map((one) => one.nameTask?.task)).toEqual(named.map((one) => one.task));
+    expect(adopted.map((one) => one.task)).toEqual(seats.map((one) => one.task));
+    expect(adopted.map((one) => one.taskEnd?.state)).toEqual(['TASK_FAILED', undefined, undefined]);
+  });
+
   it('is adopted with a member that is down, from its reservation alone', async () => {
     const { found, run, serve } = world();
     const [down, ...up] = seats as [Seat, ...Seat[]];

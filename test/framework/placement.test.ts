@@ -291,6 +291,33 @@ describe('a placed seat', () => {
     );
   });
 
+  it('has a name task launched on the share that is left beside its member', () => {
+    const [one] = placed.record.seats;
+    const [whole] = agentOffersOf([again], ROLE);
+    if (one === undefined || whole === undefined) throw new Error('nothing placed');
+    const more = offeredNameShare(whole, one, ROLE)?.task ?? [];
+    const want: Want = { kind: 'name', seat: seatId, task: 'etcd-0-client__one', reason: 'serves' };
+    const result = match([want], [offer({ id: 'O2', more })], placed.record);
+    expect(operationsOf(result).map((operation) => operation.type)).toEqual(['LAUNCH']);
+    expect(launchedOn(result)).toEqual(more);
+    expect(result.record.seats[0]).toEqual({
+      ...one,
+      nameTask: { task: 'etcd-0-client__one', launchedAtMs: result.record.seats[0]?.nameTask?.launchedAtMs },
+    });
+    expect(match([want], [offer({ id: 'O2' })], placed.record).unmatched).toEqual([want]);
+  });
+
+  it('that keeps no share has its name task launched on what is free', () => {
+    const one = seat({ nameShare: null });
+    const want: Want = { kind: 'name', seat: one.id, task: 'etcd-0-client__one', reason: 'serves' };
+    const result = match([want], [offer()], record({ seats: [one] }));
+    expect(launchedOn(result).map(({ name, scalar }) => [name, scalar?.value])).toEqual([
+      ['cpus', 0.01],
+      ['mem', 32],
+    ]);
+    expect(match([want], [offer({ mem: 31 })], record({ seats: [one] })).unmatched).toEqual([want]);
+  });
+
   it('is not taken for offered where only the name task’s share is', () => {
     const [one] = placed.record.seats;
     const [whole] = agentOffersOf([again], ROLE);
