@@ -36,7 +36,7 @@ const HEALTH_COLOURS: Readonly<Record<PublishedView['health']['state'], Colour>>
 };
 
 function summary(view: PublishedView, paint: Paint): readonly string[] {
-  const { framework, health, epoch, mesos } = view;
+  const { framework, health, epoch, mesos, scheduler } = view;
   const state = paint(health.state, HEALTH_COLOURS[health.state]);
   const voters =
     health.voters === 0
@@ -54,6 +54,7 @@ function summary(view: PublishedView, paint: Paint): readonly string[] {
     `${paint(framework.name, 'bold')} is ${state}: ${voters}`,
     `cluster    ${cluster}`,
     `framework  ${framework.id ?? 'no id yet'}, generation ${framework.generation}`,
+    `scheduler  ${scheduler.url}${scheduler.elected ? ' leads; others may stand by' : ''}`,
     `mesos      ${link}; without a scheduler Mesos ends the members after ${formatDuration(mesos.failoverTimeoutMs)}`,
   ];
 }

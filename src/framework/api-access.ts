@@ -22,6 +22,9 @@ export interface ApiRoute {
   readonly handler: Handler<ApiEnvironment>;
 }
 
+/** Names the scheduler that handed a request on: such a request is not handed on again, and is never local. */
+export const FORWARDED_BY = 'x-etcd-mesos-forwarded-by';
+
 /** Bytes of a request's body. */
 export const BODY_BYTES_MAX = 1024 * 1024;
 
@@ -92,7 +95,7 @@ const digestOf = (token: string): Buffer => createHash('sha256').update(token).d
 function isLocal(context: ApiContext): boolean {
   if (!isLoopback(context.env.remoteAddress)) return false;
   const header = (name: string): string | undefined => context.req.header(name);
-  if (['forwarded', 'x-forwarded-for', 'x-real-ip'].some((name) => header(name) !== undefined)) return false;
+  if (HANDED_ON.some((name) => header(name) !== undefined)) return false;
   const target = new URL(context.req.url);
   const name = target.hostname.replace(/^\[|\]$/g, '');
   if (name !== 'localhost' && !isLoopback(name)) return false;
@@ -100,13 +103,15 @@ function isLocal(context: ApiContext): boolean {
   return origin === undefined || URL.parse(origin)?.host === target.host;
 }
 
+const HANDED_ON = ['forwarded', 'x-forwarded-for', 'x-real-ip', FORWARDED_BY] as const;
+
 export function isLoopback(address: string | null): boolean {
   if (address === null) return false;
   const plain = address.toLowerCase().replace(/^::ffff:/, '');
   return plain === '::1' || /^127(\.\d{1,3}){3}$/.test(plain);
 }
 
-export type ProblemStatus = 400 | 401 | 403 | 404 | 405 | 413 | 500 | 503;
+export type ProblemStatus = 400 | 401 | 403 | 404 | 405 | 413 | 500 | 502 | 503 | 504;
 /** What DC/OS' plans answer with: not complete yet, and errors. */
 export type PlanAnswerStatus = 202 | 417;
 

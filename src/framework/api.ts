@@ -18,6 +18,7 @@ import {
 } from './api-access.ts';
 import { artifactRoute, type ServedArtifact } from './api-artifact.ts';
 import { healthRoutes } from './api-health.ts';
+import { type Liveness, livenessRoute } from './api-liveness.ts';
 import { type PlanSource, planRoutes } from './api-plans.ts';
 import { DISCOVERY, discoveryDomainOf, vipOf } from './dns-names.ts';
 import type { Metrics } from './metrics.ts';
@@ -30,6 +31,7 @@ export interface ApiOptions {
   readonly metrics: Metrics;
   /** See {@link PlanSource}. */
   readonly tell: PlanSource['tell'];
+  readonly liveness: () => Liveness;
   /** `null` where the scheduler serves no tarball. */
   readonly artifact: ServedArtifact | null;
   /** The bearer token; `null`: off loopback only status is served. */
@@ -46,6 +48,7 @@ export function createApi(options: ApiOptions): Hono<ApiEnvironment> {
     ...podRoutes(options),
     ...healthRoutes(options.view),
     ...planRoutes(options),
+    livenessRoute(options.liveness),
     ...viewRoutes(options),
     ...(options.artifact === null ? [] : [artifactRoute(options.artifact)]),
   ];

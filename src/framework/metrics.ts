@@ -27,6 +27,15 @@ export const SERIES: readonly Series[] = [
     'How often a scheduler took over this cluster.',
     (view) => view.framework.generation,
   ),
+  one('gauge', 'scheduler_elected', '1 where an election settles which of several schedulers acts.', (view) =>
+    Number(view.scheduler.elected),
+  ),
+  one(
+    'counter',
+    'scheduler_terms_total',
+    'How often the process of the scheduler that acts has come to lead.',
+    (view) => view.scheduler.terms,
+  ),
   one('counter', 'scheduler_passes_total', 'Passes of the loop.', (view) => view.counters.passes),
   one(
     'counter',

@@ -7,17 +7,24 @@ import type { SchedulerConfig } from './config.ts';
 import { plansOf } from './plans.ts';
 import type { SchedulerSnapshot } from './snapshot.ts';
 
+/** Which program publishes, and as which of several schedulers. */
+export interface Publisher {
+  readonly build: string;
+  readonly scheduler: PublishedView['scheduler'];
+}
+
 /** What others may know of a snapshot: the one value behind API, metrics and command line. Pure. */
 export function publishedViewOf(
   snapshot: SchedulerSnapshot,
   config: SchedulerConfig,
-  build: string,
+  by: Publisher,
 ): PublishedView {
   const { record, observation, mesos } = snapshot;
   const members = record === null ? [] : membersOf(record, observation);
   return {
     atMs: snapshot.atMs,
-    build,
+    build: by.build,
+    scheduler: by.scheduler,
     framework: {
       name: config.framework.name,
       id: record?.framework.id ?? null,
@@ -51,6 +58,15 @@ function uninstallOf({ record, uninstalled }: SchedulerSnapshot): PublishedView[
   if (uninstalled) return { confirmed: true, done: true, skipped: record?.uninstall?.skipped ?? [] };
   if (record?.uninstall == null) return null;
   return { confirmed: record.uninstall.confirmed, done: false, skipped: record.uninstall.skipped };
+}
+
+/** Where clients and peers find the cluster; `null` before it has formed. */
+export function publishedEndpointsOf({
+  record,
+  observation,
+}: Pick<SchedulerSnapshot, 'record' | 'observation'>): PublishedView['endpoints'] | null {
+  if (record?.epoch.phase !== 'formed') return null;
+  return endpointsOf(record, membersOf(record, observation));
 }
 
 function epochOf(record: ClusterRecord): PublishedView['epoch'] {

@@ -207,6 +207,15 @@ export const publishedViewSchema = z.object({
   atMs: wallMs,
   /** Version of etcd-mesos. */
   build: z.string(),
+  /** The scheduler that acts, and made the view. */
+  scheduler: z.object({
+    /** Base URL of its own API. */
+    url: z.string(),
+    /** It won an election: others may stand by. */
+    elected: z.boolean(),
+    /** How often its process has led since it started. */
+    terms: count,
+  }),
   framework: z.object({
     name: z.string(),
     /** `null` until a master has given one. */

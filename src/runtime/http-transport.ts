@@ -1,7 +1,9 @@
-import { Agent, errors, request as send } from 'undici';
+import { Readable } from 'node:stream';
+import { Agent, type Dispatcher, errors, request as send } from 'undici';
 import { describeError } from '../base/errors.ts';
-import type { HttpRequest, HttpTransport } from '../base/ports.ts';
+import type { HttpRequest, HttpResponse, HttpTransport } from '../base/ports.ts';
 import { HttpTransportError } from '../base/ports.ts';
+import type { Relay } from '../framework/api-standby.ts';
 
 /** Milliseconds to connect, TLS included: an address where nothing answers fails no later. */
 const CONNECT_TIMEOUT_MS = 5000;
@@ -12,6 +14,8 @@ const CONNECTIONS_MAX = 64;
 
 /** A real transport holds connections until it is closed. */
 export interface ClosableHttpTransport extends HttpTransport {
+  /** As `request`, with any method and a body that is sent as it comes. */
+  readonly relay: Relay;
   /** Ends all connections, those in use too. */
   close(): Promise<void>;
 }
@@ -30,24 +34,33 @@ export function createHttpTransport(): ClosableHttpTransport {
     keepAliveTimeout: KEEP_ALIVE_MS,
     pipelining: 1,
   });
+  const exchange = async (
+    request: Sent,
+    method: Dispatcher.HttpMethod,
+    body: string | Readable | null,
+  ): Promise<HttpResponse> => {
+    try {
+      const response = await send(request.url, {
+        dispatcher: agent,
+        method,
+        headers: { ...request.headers },
+        body,
+        signal: request.signal,
+      });
+      return {
+        status: response.statusCode,
+        headers: joinRepeated(response.headers),
+        body: typedErrors(request, response.body),
+      };
+    } catch (error) {
+      throw transportErrorOf(request, error);
+    }
+  };
   return {
-    async request(request) {
-      try {
-        const response = await send(request.url, {
-          dispatcher: agent,
-          method: request.method,
-          headers: { ...request.headers },
-          body: request.body ?? null,
-          signal: request.signal,
-        });
-        return {
-          status: response.statusCode,
-          headers: joinRepeated(response.headers),
-          body: typedErrors(request, response.body),
-        };
-      } catch (error) {
-        throw transportErrorOf(request, error);
-      }
+    request: async (request) => await exchange(request, request.method, request.body ?? null),
+    relay: async (request) => {
+      const body = request.body === null ? null : Readable.from(request.body);
+      return await exchange(request, request.method as Dispatcher.HttpMethod, body);
     },
     close: async () => {
       await agent.destroy();
@@ -55,10 +68,9 @@ export function createHttpTransport(): ClosableHttpTransport {
   };
 }
 
-async function* typedErrors(
-  request: HttpRequest,
-  body: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
+type Sent = Pick<HttpRequest, 'url' | 'headers' | 'signal'> & { readonly method: string };
+
+async function* typedErrors(request: Sent, body: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   try {
     yield* body;
   } catch (error) {
@@ -89,7 +101,7 @@ const CONNECT_CODES: ReadonlySet<string> = new Set([
   'UND_ERR_CONNECT_TIMEOUT',
 ]);
 
-function transportErrorOf(request: HttpRequest, error: unknown, afterHead = false): HttpTransportError {
+function transportErrorOf(request: Sent, error: unknown, afterHead = false): HttpTransportError {
   const what = `${request.method} ${request.url}`;
   if (request.signal.aborted)
     return new HttpTransportError('aborted', `${what} was given up`, { cause: error });

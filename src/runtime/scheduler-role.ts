@@ -1,34 +1,28 @@
 import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
-import type { Hono } from 'hono';
-import { collectDefaultMetrics } from 'prom-client';
 import { BUILD_ID, VERSION } from '../base/build.ts';
 import { describeError } from '../base/errors.ts';
-import type { Logger } from '../base/ports.ts';
-import { createApi } from '../framework/api.ts';
-import type { ApiEnvironment } from '../framework/api-access.ts';
-import type { ServedArtifact } from '../framework/api-artifact.ts';
-import { type SchedulerConfig, SchedulerError } from '../framework/config.ts';
-import { createMetrics, type Metrics } from '../framework/metrics.ts';
+import type { Clock, HttpTransport, Logger } from '../base/ports.ts';
+import type { SchedulerConfig } from '../framework/config.ts';
 import { placementRulesOf } from '../framework/placement-rules.ts';
-import { publishedViewOf } from '../framework/publish.ts';
-import { createScheduler, type Scheduler, type SchedulerPorts } from '../framework/scheduler.ts';
+import type { SchedulerPorts } from '../framework/scheduler.ts';
+import { actInTerms } from '../framework/terms.ts';
 import { MesosError } from '../mesos/errors.ts';
 import { createFixedMasterSource } from '../mesos/master-source.ts';
 import { configFileOf, type ResolvedOptions, resolveOptions } from '../protocol/option-sources.ts';
 import type { SchedulerOptions } from '../protocol/options.ts';
-import type { OrderKey } from '../protocol/signature.ts';
+import { type ActiveSchedulerOptions, createActiveScheduler } from './active-scheduler.ts';
 import { advertisedHost } from './advertised-host.ts';
+import { createApiFront } from './api-front.ts';
 import { type ApiServer, startApiServer } from './api-server.ts';
 import { createSystemClock } from './clock.ts';
-import { type FileStateStore, openFileStateStore } from './file-state-store.ts';
 import { createHttpTransport } from './http-transport.ts';
 import { createSystemIds } from './ids.ts';
 import { createLogger } from './logger.ts';
 import { etcdOf, type MemberArtifact, memberArtifactOf } from './member-artifact.ts';
 import { createMembersHttp } from './members-http.ts';
-import { openOrderKey } from './order-key-file.ts';
 import { createSystemRandom } from './random.ts';
+import { openSchedulerState, type SchedulerState } from './scheduler-state.ts';
 import { StartError } from './start-error.ts';
 
 /** What a scheduler is started with. */
@@ -91,12 +85,11 @@ async function runWith(
   const token =
     options.apiTokenFile === null ? null : await readSecret('--api-token-file', options.apiTokenFile);
   const secret = options.secretFile === null ? null : await readSecret('--secret-file', options.secretFile);
-  const store = await openFileStateStore(options.stateDir);
+  const state = await openSchedulerState(options, log);
   try {
-    const orderKey = await openOrderKey(options.orderKeyFile, { mayCreate: (await store.load()) === null });
-    await serve({ options, log, wrapPorts, token, secret, store, orderKey }, etcd, signal);
+    await serve({ options, log, wrapPorts, token, secret, state }, etcd, signal);
   } finally {
-    await store.close();
+    await state.close();
   }
 }
 
@@ -106,8 +99,7 @@ interface Parts {
   readonly wrapPorts: NonNullable<SchedulerInputs['wrapPorts']>;
   readonly token: string | null;
   readonly secret: string | null;
-  readonly store: FileStateStore;
-  readonly orderKey: OrderKey;
+  readonly state: SchedulerState;
 }
 
 /** Listens first, so that a port that is taken is known before anything is packed or registered. */
@@ -116,108 +108,58 @@ async function serve(
   etcd: Parameters<typeof memberArtifactOf>[1],
   signal: AbortSignal,
 ): Promise<void> {
-  const { options, log } = parts;
-  let scheduler: Scheduler | null = null;
-  const metrics = createMetrics();
-  collectDefaultMetrics({ register: metrics.registry });
-  const apiWith = (config: SchedulerConfig | null, artifact: ServedArtifact | null) =>
-    apiFor(parts, { scheduler: () => scheduler, metrics, config, artifact });
-  let app = apiWith(null, null);
-  const server = await startApiServer(() => app, { listen: options.listen, port: options.port });
+  const { options, log, state } = parts;
+  const clock = createSystemClock();
+  const transport = createHttpTransport();
+  const front = createApiFront({
+    isElected: state.election !== null,
+    relay: transport.relay,
+    clock,
+    log: log.child({ part: 'api' }),
+    token: parts.token,
+    build: `${VERSION} (${BUILD_ID})`,
+  });
+  const server = await startApiServer(front.app, { listen: options.listen, port: options.port });
   try {
     const host = options.hostname ?? (await advertisedHost(options));
     const baseUrl = `http://${host.includes(':') ? `[${host}]` : host}:${server.port}`;
     log.info('api listens', { address: options.listen, port: server.port, url: baseUrl });
+    const leadership = state.election?.(baseUrl) ?? null;
+    front.listens(baseUrl, leadership);
     const member = await memberArtifactOf(options, etcd, baseUrl);
     const config = configOf(options, member, { host, webuiUrl: options.webuiUrl ?? baseUrl });
-    app = apiWith(config, member.served);
     if (signal.aborted) return;
-    await runOn(
-      parts,
+    const active = createActiveScheduler({
       config,
-      (created) => {
-        scheduler = created;
-      },
-      signal,
-    );
+      state,
+      board: null,
+      wrapPorts: parts.wrapPorts,
+      ports: worldOf(parts, { transport, clock }),
+    });
+    front.canAct({ config, artifact: member.served, scheduler: active.current });
+    if (leadership === null) await active.act(signal);
+    else await actInTerms({ ...active, leadership, clock, log, onTerm: front.leads }, signal);
   } finally {
     await closeQuietly(server, log);
-  }
-}
-
-async function runOn(
-  parts: Parts,
-  config: SchedulerConfig,
-  onCreated: (scheduler: Scheduler) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  const { options, log, store, orderKey, secret, wrapPorts } = parts;
-  const transport = createHttpTransport();
-  const clock = createSystemClock();
-  try {
-    const scheduler = createScheduler({
-      config,
-      ports: wrapPorts({
-        transport,
-        masters: createFixedMasterSource(options.masterUrls.join(',')),
-        ...(secret === null ? {} : { masterHeaders: basicAuthentication(options.principal, secret) }),
-        clock,
-        random: createSystemRandom(),
-        ids: createSystemIds(),
-        log,
-        store,
-        members: createMembersHttp(transport),
-        orderKey,
-      }),
-      onStory: ({ slot, text, reason }) => log.info('story', { slot, text, reason }),
-    });
-    onCreated(scheduler);
-    if ((await scheduler.run(signal)) === 'uninstalled') await stayAnswering(log, signal);
-  } finally {
     await transport.close();
   }
 }
 
-/** DC/OS asks for the plan until it is complete, then ends us; whoever were started again would begin anew. */
-async function stayAnswering(log: Logger, signal: AbortSignal): Promise<void> {
-  log.info('uninstalled; the api goes on answering until the scheduler is stopped');
-  if (!signal.aborted)
-    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+function worldOf(
+  { options, log, secret }: Parts,
+  { transport, clock }: { readonly transport: HttpTransport; readonly clock: Clock },
+): ActiveSchedulerOptions['ports'] {
+  return {
+    transport,
+    masters: createFixedMasterSource(options.masterUrls.join(',')),
+    ...(secret === null ? {} : { masterHeaders: basicAuthentication(options.principal, secret) }),
+    clock,
+    random: createSystemRandom(),
+    ids: createSystemIds(),
+    log,
+    members: createMembersHttp(transport),
+  };
 }
-
-interface ApiSource {
-  readonly scheduler: () => Scheduler | null;
-  readonly metrics: Metrics;
-  /** `null` until the scheduler can be made. */
-  readonly config: SchedulerConfig | null;
-  readonly artifact: ServedArtifact | null;
-}
-
-function apiFor({ log, token }: Parts, source: ApiSource): Hono<ApiEnvironment> {
-  const { scheduler, metrics, config, artifact } = source;
-  const snapshot = () => scheduler()?.snapshot() ?? null;
-  return createApi({
-    view: () => {
-      const current = snapshot();
-      return current === null || config === null ? null : publishedViewOf(current, config, buildName());
-    },
-    offers: () => snapshot()?.offers ?? { summaries: [], explanations: [] },
-    metrics,
-    tell: async (command) => {
-      const current = scheduler();
-      if (current === null)
-        throw new SchedulerError('command-not-stored', 'the scheduler has only just started', {
-          hint: 'Ask again in a moment.',
-        });
-      return await current.tell(command);
-    },
-    artifact,
-    token,
-    logger: log.child({ part: 'api' }),
-  });
-}
-
-const buildName = (): string => `${VERSION} (${BUILD_ID})`;
 
 async function readOptions(inputs: SchedulerInputs): Promise<ResolvedOptions> {
   const name = configFileOf(inputs);

@@ -15,6 +15,7 @@ import { emptySlot, sampleMember, sampleView } from './sample-view.ts';
 
 const FAR = { remoteAddress: '10.9.9.9' };
 const NEAR = { remoteAddress: '127.0.0.1' };
+const LEADS = { role: 'leader', leader: 'http://10.0.0.8:23400', terms: 1 } as const;
 const TARBALL = new TextEncoder().encode('a tarball');
 
 function apiOf(view: PublishedView | null, offers: OfferReport = { summaries: [], explanations: [] }) {
@@ -23,6 +24,7 @@ function apiOf(view: PublishedView | null, offers: OfferReport = { summaries: []
     offers: () => offers,
     metrics: createMetrics(),
     tell: () => Promise.resolve({ outcome: 'done', message: 'told' }),
+    liveness: () => LEADS,
     artifact: {
       name: 'etcd-mesos.tar.gz',
       sizeBytes: TARBALL.byteLength,
@@ -419,6 +421,7 @@ describe('the rest', () => {
       offers: () => ({ summaries: [], explanations: [] }),
       metrics: createMetrics(),
       tell: () => Promise.resolve({ outcome: 'done', message: 'told' }),
+      liveness: () => LEADS,
       artifact: null,
       token: null,
       logger: silentLogger,

@@ -9,6 +9,8 @@ import type { MemberView } from '../../src/reconcile/observation.ts';
 import { status } from './fake-master.ts';
 import { CONFIG, record, seat } from './fixtures.ts';
 
+const BY = { build: 'test', scheduler: { url: 'http://10.0.0.8:23400', elected: false, terms: 1 } };
+
 const seats: readonly Seat[] = [0, 1, 2].map((at) =>
   seat({ id: `s${at}`, slot: `etcd-${at}`, host: `10.0.0.${at + 1}`, task: `etcd-${at}__one` }),
 );
@@ -114,8 +116,7 @@ function snapshot(
   };
 }
 const all = Object.fromEntries(seats.map((one, at) => [one.id, view(statusOf(one, at))]));
-const published = (given: SchedulerSnapshot) =>
-  publishedViewSchema.parse(publishedViewOf(given, CONFIG, 'test'));
+const published = (given: SchedulerSnapshot) => publishedViewSchema.parse(publishedViewOf(given, CONFIG, BY));
 
 describe('the published view', () => {
   it('has every slot, and no endpoint, before there is anything', () => {

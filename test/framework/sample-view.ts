@@ -6,6 +6,7 @@ export function sampleView(changes: Partial<PublishedView> = {}): PublishedView 
   return publishedViewSchema.parse({
     atMs: Date.UTC(2026, 0, 2, 3, 4, 5),
     build: '0.1.0 (source)',
+    scheduler: { url: 'http://10.0.0.8:23400', elected: true, terms: 1 },
     framework: { name: 'etcd', id: '3f0b-0000', generation: 2 },
     cluster: '7f2c',
     size: 3,

@@ -1,0 +1,87 @@
+import { orAborted } from '../base/deadline.ts';
+import { describeError } from '../base/errors.ts';
+import { type HttpRequest, HttpTransportError, type StateStore, StateStoreError } from '../base/ports.ts';
+import { SCHEDULER_PATH } from '../mesos/scheduler-stream.ts';
+import { MembersError } from '../protocol/members-port.ts';
+import type { SchedulerPorts } from './scheduler.ts';
+
+/** A scheduler's ports for as long as it may act. */
+export interface TermPorts {
+  readonly ports: SchedulerPorts;
+  /** Resolves when nothing that was begun through them is under way any more. */
+  settled(): Promise<void>;
+}
+
+/**
+ * Ports through which nothing goes out once `over` aborts: no call, no order, no write; what is under way is given
+ * up. A process that was paused may be past this gate when it wakes: what it sends then is refused by whom it
+ * reaches, as `docs/adr/0004-one-scheduler-acts.md` argues.
+ *
+ * Before each subscription the record is read: a session of ours that ended without our notice shows there, before
+ * the framework is taken from the scheduler that leads by then.
+ */
+export function portsWithin(ports: SchedulerPorts, over: AbortSignal): TermPorts {
+  const { transport, members, store } = ports;
+  const underWay = new Set<Promise<unknown>>();
+  /** Begins `work`, unless the term is over, and counts it until it has ended. */
+  const begin = async <T>(error: (message: string) => Error, work: () => Promise<T>): Promise<T> => {
+    if (over.aborted) throw error('this scheduler does not lead any more');
+    const begun = work();
+    underWay.add(begun);
+    try {
+      return await begun;
+    } finally {
+      underWay.delete(begun);
+    }
+  };
+
+  return {
+    ports: {
+      ...ports,
+      transport: {
+        request: async (request) => {
+          if (isSubscription(request)) {
+            await begin(notSent, async () => await assertStoreAnswers(store, request.signal));
+          }
+          return await begin(notSent, async () => await transport.request(request));
+        },
+      },
+      members: {
+        status: async (url, last, signal) =>
+          await begin(notAsked, async () => await members.status(url, last, either(signal, over))),
+        order: async (url, order, signal) =>
+          await begin(notAsked, async () => await members.order(url, order, either(signal, over))),
+      },
+      store: {
+        load: async () => await begin(notStored, async () => await store.load()),
+        read: async (kind) => await begin(notStored, async () => await store.read(kind)),
+        save: async (bytes, version) => await begin(notStored, async () => await store.save(bytes, version)),
+        append: async (kind, entry) => await begin(notStored, async () => await store.append(kind, entry)),
+        clear: async () => await begin(notStored, async () => await store.clear()),
+      },
+    },
+    async settled() {
+      while (underWay.size > 0) await Promise.allSettled(underWay);
+    },
+  };
+}
+
+const either = (signal: AbortSignal, over: AbortSignal): AbortSignal => AbortSignal.any([signal, over]);
+
+/** Of a scheduler's calls SUBSCRIBE alone belongs to no stream yet. */
+function isSubscription(request: HttpRequest): boolean {
+  return request.url.endsWith(SCHEDULER_PATH) && request.headers['mesos-stream-id'] === undefined;
+}
+
+async function assertStoreAnswers(store: StateStore, signal: AbortSignal): Promise<void> {
+  try {
+    await orAborted(signal, store.load());
+  } catch (cause) {
+    const why = `the record cannot be read, so it is not certain that we lead: ${describeError(cause)}`;
+    throw new HttpTransportError(signal.aborted ? 'aborted' : 'connect-failed', why, { cause });
+  }
+}
+
+const notSent = (message: string): Error => new HttpTransportError('aborted', message);
+const notAsked = (message: string): Error => new MembersError('aborted', message);
+const notStored = (message: string): Error => new StateStoreError('unavailable', message);
