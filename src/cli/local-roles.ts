@@ -72,6 +72,7 @@ interface AgentFlags {
   readonly ports: readonly [number, number];
   readonly attribute: readonly (readonly [string, string])[];
   readonly zone?: string;
+  readonly isolation?: 'volume/sandbox_path';
   readonly logLevel: 'info';
 }
 
@@ -90,6 +91,11 @@ function registerAgent(command: Command): void {
     .option('--ports <begin-end>', 'to offer', portRange, [31_000, 31_099] as const)
     .option('--attribute <name:value>', 'repeatable', attribute, [])
     .option('--zone <name>', 'fault domain')
+    .addOption(
+      new Option('--isolation <isolator>', 'tasks of groups find their persistent volumes by it').choices([
+        'volume/sandbox_path',
+      ]),
+    )
     .addOption(logLevel())
     .action(async (flags: AgentFlags) => {
       const { runLocalAgent } = await import('../runtime/local.ts');
@@ -100,6 +106,7 @@ function registerAgent(command: Command): void {
         size: { cpus: flags.cpus, memMb: flags.mem, diskMb: flags.disk, ports: flags.ports },
         attributes: flags.attribute,
         zone: flags.zone ?? null,
+        sandboxPathVolumes: flags.isolation === 'volume/sandbox_path',
         workDirectory: flags.workDir,
         masterUrl: flags.master,
         logLevel: flags.logLevel,

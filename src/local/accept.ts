@@ -1,4 +1,5 @@
 import type { Call, Filters, Operation, TaskInfo } from '../mesos/wire.ts';
+import { launchGroup } from './group-launch.ts';
 import { launchProblem } from './launch-validation.ts';
 import {
   type Agent,
@@ -10,9 +11,8 @@ import {
   type OutstandingOffer,
   pidOfAgent,
   sendToAgent,
-  tasksOn,
   tell,
-  usedBy,
+  usedOn,
 } from './master-state.ts';
 import { tellOfTask } from './master-updates.ts';
 import { refuse } from './offers.ts';
@@ -29,7 +29,7 @@ import { addResources, type Resources, subtractResources } from './resources.ts'
 type Accept = Extract<Call, { type: 'ACCEPT' }>['accept'];
 
 /** An ACCEPT in progress: operations see what those before them left. */
-interface Acceptance {
+export interface Acceptance {
   readonly framework: Framework;
   readonly agent: Agent;
   readonly role: string;
@@ -52,7 +52,12 @@ export function accept(master: Master, framework: Framework, body: Accept): void
   const acceptance: Acceptance = { framework, agent, role: first.role, offered, remaining: offered };
   for (const operation of body.operations) {
     if (operation.type === 'LAUNCH') {
-      for (const task of operation.launch.task_infos) launch(master, acceptance, task);
+      for (const task of operation.launch.task_infos) launch(master, acceptance, prepared(task, first.role));
+    } else if (operation.type === 'LAUNCH_GROUP') {
+      const { executor, task_group: group } = operation.launch_group;
+      const resources = allocated(executor.resources, first.role);
+      const tasks = group.tasks.map((task) => prepared(task, first.role));
+      launchGroup(master, acceptance, { executor: { ...executor, resources }, tasks });
     } else operate(master, acceptance, operation);
   }
   refuseRest(master, acceptance, body.filters);
@@ -108,11 +113,11 @@ function offersProblem(body: Accept, offers: readonly OutstandingOffer[]): strin
 /** The offers were not sound: what hung on them is answered for. */
 function drop(master: Master, framework: Framework, operations: readonly Operation[], problem: string): void {
   for (const operation of operations) {
-    if (operation.type !== 'LAUNCH') {
+    if (operation.type !== 'LAUNCH' && operation.type !== 'LAUNCH_GROUP') {
       tellOfFailure(master, framework, operation, `Operation attempted with invalid resources: ${problem}`);
       continue;
     }
-    for (const task of operation.launch.task_infos) {
+    for (const task of tasksOf(operation)) {
       tellOfTask(master, framework, task.task_id.value, {
         state: 'TASK_DROPPED',
         reason: 'REASON_INVALID_OFFERS',
@@ -123,18 +128,20 @@ function drop(master: Master, framework: Framework, operations: readonly Operati
   }
 }
 
-function launch(master: Master, acceptance: Acceptance, asked: TaskInfo): void {
+function tasksOf(operation: Extract<Operation, { type: 'LAUNCH' | 'LAUNCH_GROUP' }>): readonly TaskInfo[] {
+  return operation.type === 'LAUNCH' ? operation.launch.task_infos : operation.launch_group.task_group.tasks;
+}
+
+function launch(master: Master, acceptance: Acceptance, task: TaskInfo): void {
   const { framework, agent, role } = acceptance;
-  const task = withDefaults({ ...asked, resources: allocated(asked.resources, role) });
   const taskId = task.task_id.value;
-  const problem = launchProblem(task, {
+  const context = {
     framework: framework.info,
     agentId: agent.id,
-    role,
-    available: acceptance.remaining,
-    isTaken: (id) => framework.tasks.has(id) || framework.unreachableTasks.has(id),
+    isTaken: (id: string) => framework.tasks.has(id) || framework.unreachableTasks.has(id),
     healthCheckTypes: master.config.healthCheckTypes,
-  });
+  };
+  const problem = launchProblem(task, context, acceptance.remaining);
   if (problem !== null) {
     tellOfTask(master, framework, taskId, {
       state: 'TASK_ERROR',
@@ -159,7 +166,7 @@ function operate(master: Master, acceptance: Acceptance, asked: ResourceOperatio
   const problem = operationProblem(operation, {
     role,
     total: agent.total,
-    used: usedBy(tasksOn(master, agent.id)),
+    used: usedOn(master, agent),
   });
   if (problem !== null) {
     const where = `on agent ${agent.id} at ${pidOfAgent(agent.description)} (${agent.description.hostname})`;
@@ -207,6 +214,10 @@ function allocated(resources: Resources, role: string): Resources {
   return resources.map((resource) =>
     resource.allocation_info === undefined ? { ...resource, allocation_info: { role } } : resource,
   );
+}
+
+function prepared(task: TaskInfo, role: string): TaskInfo {
+  return withDefaults({ ...task, resources: allocated(task.resources, role) });
 }
 
 /** The defaults that Mesos writes into a task and shows ever after. */

@@ -1,15 +1,24 @@
 import type { Ids } from '../base/ports.ts';
 import type { FrameworkInfo, KillPolicy, Resource, TaskInfo, TaskStatus } from '../mesos/wire.ts';
-import type { ContainerEvent, ContainerSpec } from './container-runtime.ts';
+import {
+  type ContainerEvent,
+  type ContainerSpec,
+  type GroupSpec,
+  nestedContainer,
+  parentContainer,
+} from './container-runtime.ts';
+import { emptyStatus } from './health-check.ts';
 import type { Instant } from './instant.ts';
 import type {
   AgentDescription,
+  AgentExecutor,
   AgentOperation,
   AgentTask,
   AgentToMaster,
   MasterToAgent,
 } from './messages.ts';
 import { applyToTotal, resourcesOf, volumesAmong } from './operations.ts';
+import { parentPathsOf } from './parent-paths.ts';
 import { mergeResources } from './resources.ts';
 import { hasCapability, isTerminal, type Outcome, outcomeOf } from './task-status.ts';
 import {
@@ -40,6 +49,11 @@ export interface AgentMachineOptions {
   readonly ids: Ids;
   /** What an earlier process of this agent persisted last; `null` for an empty work directory. */
   readonly recovered: AgentCheckpoint | null;
+  /**
+   * Whether a task of a group finds directories of its executor's sandbox, volumes among them, in its own, as under
+   * the isolator `volume/sandbox_path`. Default no, as with a Mesos agent.
+   */
+  readonly sandboxPathVolumes?: boolean;
 }
 
 export type AgentInput =
@@ -58,6 +72,7 @@ export type AgentOutput =
   | { readonly kind: 'persist'; readonly checkpoint: AgentCheckpoint }
   | { readonly kind: 'send'; readonly message: AgentToMaster }
   | { readonly kind: 'launch'; readonly spec: ContainerSpec }
+  | { readonly kind: 'launch-group'; readonly spec: GroupSpec }
   | { readonly kind: 'kill'; readonly containerId: string; readonly graceMs: number }
   | { readonly kind: 'destroy'; readonly containerId: string }
   /** A directory is to be at this absolute path: made if it is not there, left alone if it is. */
@@ -77,12 +92,20 @@ export interface AgentCheckpoint {
   /** Of the frameworks of these tasks; `id` is set. */
   readonly frameworks: readonly FrameworkInfo[];
   readonly operations: readonly AgentOperation[];
+  /** Of task groups. Absent in a checkpoint of an agent that could not run them. */
+  readonly executors?: readonly CheckpointedExecutor[];
+}
+
+export interface CheckpointedExecutor extends AgentExecutor {
+  readonly containerId: string;
 }
 
 export interface CheckpointedTask {
   readonly frameworkId: string;
   readonly role: string;
   readonly task: TaskInfo;
+  /** Of the executor that its group runs under; absent for a command task. */
+  readonly executorId?: string;
   readonly containerId: string;
   readonly executorPid: number | null;
   readonly state: TaskStatus['state'];
@@ -103,6 +126,8 @@ interface Task {
   readonly frameworkId: string;
   readonly role: string;
   readonly info: TaskInfo;
+  /** `null` for a command task. */
+  readonly executorId: string | null;
   readonly containerId: string;
   readonly updates: UpdateQueue;
   executorPid: number | null;
@@ -122,6 +147,7 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
   const tasks = new Map<string, Task>();
   const frameworks = new Map<string, FrameworkInfo>();
   const operations = new Map<string, PendingOperation>();
+  const executors = new Map<string, CheckpointedExecutor>();
   let agentId = recovered?.agentId ?? null;
   let total = recovered?.totalResources ?? mergeResources(description.resources);
   let linked = false;
@@ -202,6 +228,9 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
       case 'launch':
         launch(message.framework, message.role, message.task);
         return;
+      case 'launch-group':
+        launchGroup(message);
+        return;
       case 'framework-updated':
         updateFramework(message.framework);
         return;
@@ -236,6 +265,7 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
       totalResources: total,
       tasks: [...tasks.values()].map(toAgentTask),
       frameworks: [...frameworks.values()],
+      executors: [...executors.values()].map(({ containerId: _, ...executor }) => executor),
       operations: [...operations.values()].map(({ outcome }) => outcome),
     });
   }
@@ -252,9 +282,9 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
   }
 
   /** The launch never arrived here: the master is told so, as its framework must be. */
-  function dropUnknown({ frameworkId, role, task: info }: AgentTask): void {
+  function dropUnknown({ frameworkId, role, task: info, executorId }: AgentTask): void {
     if (tasks.has(keyOf(frameworkId, info.task_id.value))) return;
-    const task = addTask(frameworkId, role, info);
+    const task = addTask(frameworkId, role, info, executorId);
     update(task, {
       state: 'TASK_DROPPED',
       source: 'SOURCE_AGENT',
@@ -268,29 +298,63 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
     if (tasks.has(keyOf(frameworkId, info.task_id.value))) return;
     frameworks.set(frameworkId, framework);
     const task = addTask(frameworkId, role, info);
-    const volumes = volumesAmong(info.resources).map((resource) => ({
-      containerPath: resource.disk.volume?.container_path ?? '',
-      hostPath: volumePath(resource),
-    }));
+    outputs.push({ kind: 'launch', spec: { ...specOf(task), volumes: volumesOf(info) } });
+  }
+
+  function launchGroup(message: Extract<MasterToAgent, { kind: 'launch-group' }>): void {
+    const { framework, role, executor: info } = message;
+    const frameworkId = framework.id?.value ?? '';
+    const executorId = info.executor_id.value;
+    const infos = message.tasks.filter(({ task_id }) => !tasks.has(keyOf(frameworkId, task_id.value)));
+    if (infos.length === 0) return;
+    frameworks.set(frameworkId, framework);
+    const key = keyOf(frameworkId, executorId);
+    const executor = executors.get(key) ?? { frameworkId, role, executor: info, containerId: ids.uuid() };
+    executors.set(key, executor);
+    const group = infos.map((task) => addTask(frameworkId, role, task, executorId));
     outputs.push({
-      kind: 'launch',
+      kind: 'launch-group',
       spec: {
-        containerId: task.containerId,
-        taskId: info.task_id.value,
-        command: info.command ?? {},
-        healthCheck: info.health_check ?? null,
-        killGraceMs: graceMs(info.kill_policy) ?? KILL_GRACE_MS_DEFAULT,
-        volumes,
+        containerId: executor.containerId,
+        executorId,
+        volumes: infos.flatMap(volumesOf),
+        tasks: group.map((task) => ({
+          ...specOf(task),
+          parentPaths: options.sandboxPathVolumes === true ? parentPathsOf(task.info) : [],
+        })),
       },
     });
   }
 
-  function addTask(frameworkId: string, role: string, info: TaskInfo): Task {
+  function specOf({ info, containerId }: Task): ContainerSpec {
+    return {
+      containerId,
+      taskId: info.task_id.value,
+      command: info.command ?? {},
+      healthCheck: info.health_check ?? null,
+      ...(info.check === undefined ? {} : { check: info.check }),
+      killGraceMs: graceMs(info.kill_policy) ?? KILL_GRACE_MS_DEFAULT,
+      volumes: [],
+    };
+  }
+
+  function volumesOf(info: TaskInfo): ContainerSpec['volumes'] {
+    return volumesAmong(info.resources).map((resource) => ({
+      containerPath: resource.disk.volume?.container_path ?? '',
+      hostPath: volumePath(resource),
+    }));
+  }
+
+  function addTask(frameworkId: string, role: string, info: TaskInfo, executorId?: string): Task {
+    const executor = executorId === undefined ? undefined : executors.get(keyOf(frameworkId, executorId));
+    const ownContainer = ids.uuid();
     const task: Task = {
       frameworkId,
       role,
       info,
-      containerId: ids.uuid(),
+      executorId: executorId ?? null,
+      containerId:
+        executor === undefined ? ownContainer : nestedContainer(executor.containerId, ownContainer),
       updates: createUpdateQueue([]),
       executorPid: null,
       state: 'TASK_STAGING',
@@ -303,9 +367,14 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
   }
 
   function takeContainerEvent(containerId: string, event: ContainerEvent): void {
+    if (event.kind === 'executor-ended') {
+      takeExecutorEnd(containerId, event.status);
+      return;
+    }
     const task = [...tasks.values()].find((candidate) => candidate.containerId === containerId);
     if (task === undefined) return;
     if (event.kind === 'starting' || event.kind === 'running') task.executorPid = event.executorPid;
+    if (task.executorId !== null && endsContainer(event)) task.executorPid = null;
     if (event.kind === 'killing' && event.becauseUnhealthy) task.killedUnhealthy = true;
     changed = true;
     const framework = frameworks.get(task.frameworkId);
@@ -314,24 +383,46 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
     if (outcome !== null) update(task, outcome);
   }
 
+  /** What of its tasks has not ended by itself ends with it. */
+  function takeExecutorEnd(containerId: string, status: number): void {
+    const found = [...executors].find(([, executor]) => executor.containerId === containerId);
+    if (found === undefined) return;
+    const [key, { frameworkId, executor }] = found;
+    const executorId = executor.executor_id.value;
+    for (const task of tasks.values()) {
+      if (parentContainer(task.containerId) !== containerId) continue;
+      takeContainerEvent(task.containerId, { kind: 'executor-terminated' });
+    }
+    executors.delete(key);
+    changed = true;
+    send({ kind: 'executor-ended', frameworkId, executorId, status });
+  }
+
   function update(task: Task, outcome: Outcome): void {
-    const { info, containerId, executorPid } = task;
-    const { healthy, ...said } = outcome;
+    const { info, executorPid, latest } = task;
+    const { healthy = outcome.check_status === undefined ? undefined : latest?.healthy, ...said } = outcome;
+    const executorId = task.executorId === null ? info.task_id : { value: task.executorId };
     const address = { protocol: description.ip.includes(':') ? 'IPv6' : 'IPv4', ip_address: description.ip };
     const status: TaskStatus = {
       task_id: info.task_id,
       ...said,
       agent_id: { value: agentId ?? '' },
-      executor_id: info.task_id,
+      executor_id: executorId,
       timestamp: now.wallMs / 1000,
       uuid: uuidToBase64(ids.uuid()),
       ...(healthy === undefined ? {} : { healthy }),
+      ...(info.check === undefined || outcome.source === 'SOURCE_AGENT'
+        ? {}
+        : { check_status: outcome.check_status ?? latest?.check_status ?? emptyStatus(info.check.type) }),
       ...(outcome.source === 'SOURCE_AGENT'
         ? {}
         : {
             container_status: {
-              container_id: { value: containerId },
-              network_infos: [{ ip_addresses: [address] }],
+              container_id: containerIdOf(task.containerId),
+              // Of a task in a group they are known only while its process is there.
+              ...(task.executorId !== null && executorPid === null
+                ? {}
+                : { network_infos: [{ ip_addresses: [address] }] }),
               ...(executorPid === null ? {} : { executor_pid: executorPid }),
             },
           }),
@@ -383,8 +474,13 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
   function shutDownFramework(frameworkId: string): void {
     for (const [key, task] of tasks) {
       if (task.frameworkId !== frameworkId) continue;
-      if (!isTerminal(task.state)) outputs.push({ kind: 'destroy', containerId: task.containerId });
+      if (!isTerminal(task.state)) destroy(task);
       forget(key);
+    }
+    for (const [key, executor] of executors) {
+      if (executor.frameworkId !== frameworkId) continue;
+      outputs.push({ kind: 'destroy', containerId: executor.containerId });
+      changed = executors.delete(key) || changed;
     }
     for (const [uuid, { outcome }] of operations) {
       if (outcome.frameworkId === frameworkId) changed = operations.delete(uuid) || changed;
@@ -435,8 +531,10 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
   /** Its tasks end with it; reservations and volumes stay for an agent that is started here later. */
   function end(message: string): void {
     for (const task of tasks.values()) {
-      if (!isTerminal(task.state)) outputs.push({ kind: 'destroy', containerId: task.containerId });
+      if (!isTerminal(task.state)) destroy(task);
     }
+    for (const { containerId } of executors.values()) outputs.push({ kind: 'destroy', containerId });
+    executors.clear();
     tasks.clear();
     frameworks.clear();
     operations.clear();
@@ -444,6 +542,11 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
     changed = true;
     ended = true;
     outputs.push({ kind: 'exit', message });
+  }
+
+  /** A task of a group goes with its executor. */
+  function destroy({ containerId, executorId }: Task): void {
+    if (executorId === null) outputs.push({ kind: 'destroy', containerId });
   }
 
   function sendDue(): void {
@@ -486,6 +589,7 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
         frameworkId: task.frameworkId,
         role: task.role,
         task: task.info,
+        ...(task.executorId === null ? {} : { executorId: task.executorId }),
         containerId: task.containerId,
         executorPid: task.executorPid,
         state: task.state,
@@ -495,6 +599,7 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
       })),
       frameworks: [...frameworks.values()],
       operations: [...operations.values()].map(({ outcome }) => outcome),
+      executors: [...executors.values()],
     };
   }
 
@@ -504,6 +609,7 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
         frameworkId,
         role,
         task: info,
+        executorId,
         containerId,
         executorPid,
         state,
@@ -515,6 +621,7 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
         frameworkId,
         role,
         info,
+        executorId: executorId ?? null,
         containerId,
         updates,
         executorPid,
@@ -522,6 +629,9 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
         killedUnhealthy,
         latest,
       });
+    }
+    for (const executor of recovered?.executors ?? []) {
+      executors.set(keyOf(executor.frameworkId, executor.executor.executor_id.value), executor);
     }
     for (const framework of recovered?.frameworks ?? []) frameworks.set(framework.id?.value ?? '', framework);
     for (const outcome of recovered?.operations ?? []) {
@@ -534,8 +644,25 @@ function keyOf(frameworkId: string, taskId: string): string {
   return `${frameworkId} ${taskId}`;
 }
 
-function toAgentTask({ frameworkId, role, info, latest, state }: Task): AgentTask {
-  return { frameworkId, role, task: info, status: latest, state };
+function toAgentTask({ frameworkId, role, info, executorId, latest, state }: Task): AgentTask {
+  return {
+    frameworkId,
+    role,
+    task: info,
+    ...(executorId === null ? {} : { executorId }),
+    status: latest,
+    state,
+  };
+}
+
+function endsContainer(event: ContainerEvent): boolean {
+  return event.kind === 'exited' || (event.kind === 'killing' && event.containerIsGone === true);
+}
+
+function containerIdOf(containerId: string) {
+  const parent = parentContainer(containerId);
+  if (parent === null) return { value: containerId };
+  return { value: containerId.slice(parent.length + 1), parent: { value: parent } };
 }
 
 function graceMs(policy: KillPolicy | null | undefined): number | null {

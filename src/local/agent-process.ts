@@ -12,7 +12,7 @@ import { createAlarm } from './alarm.ts';
 import type { LeaderWatch } from './leadership.ts';
 import { LocalMesosError } from './local-error.ts';
 import type { AgentDescription } from './messages.ts';
-import { createProcessContainerRuntime } from './process-container-runtime.ts';
+import { createProcessContainerRuntime, type RecoveredContainer } from './process-container-runtime.ts';
 import { identify, isAlive, type ProcessIdentity } from './process-table.ts';
 import { isTerminal } from './task-status.ts';
 
@@ -25,6 +25,8 @@ export interface AgentProcessOptions {
   /** Absolute; made where it is not there. An agent that was on it before is gone on with. */
   readonly workDirectory: string;
   readonly leader: LeaderWatch;
+  /** See `AgentMachineOptions`. */
+  readonly sandboxPathVolumes: boolean;
   /** How an executor is started; `--directory <path>` is added. */
   readonly executorCommand: readonly [string, ...string[]];
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -67,6 +69,7 @@ export function startAgent(options: AgentProcessOptions): AgentProcess {
     workDirectory,
     ids: options.ids,
     recovered: checkpoint,
+    sandboxPathVolumes: options.sandboxPathVolumes,
   });
   const runtime = createProcessContainerRuntime({
     ...options,
@@ -101,6 +104,9 @@ export function startAgent(options: AgentProcessOptions): AgentProcess {
         break;
       case 'launch':
         runtime.launch(output.spec);
+        break;
+      case 'launch-group':
+        runtime.launchGroup(output.spec);
         break;
       case 'kill':
         runtime.kill(output.containerId, output.graceMs);
@@ -167,9 +173,18 @@ function readStored(path: string): StoredAgent | null {
   throw new LocalMesosError('checkpoint-unreadable', message, { hint });
 }
 
-function livingContainers(stored: StoredAgent | null): { containerId: string; taken: number }[] {
-  const living = stored?.checkpoint.tasks.filter(({ state }) => !isTerminal(state)) ?? [];
-  return living.map(({ containerId }) => ({ containerId, taken: stored?.taken[containerId] ?? 0 }));
+function livingContainers(stored: StoredAgent | null): readonly RecoveredContainer[] {
+  if (stored === null) return [];
+  const { tasks, executors = [] } = stored.checkpoint;
+  const alone = tasks.filter(({ state, executorId }) => executorId === undefined && !isTerminal(state));
+  const recovered =
+    (shared: boolean) =>
+    ({ containerId }: { readonly containerId: string }) => ({
+      containerId,
+      taken: stored.taken[containerId] ?? 0,
+      shared,
+    });
+  return [...alone.map(recovered(false)), ...executors.map(recovered(true))];
 }
 
 /** Two agents on one directory would take each other's events. */

@@ -36,6 +36,7 @@ export function takeTasks(master: Master, agent: Agent, named: readonly AgentTas
       frameworkId: task.frameworkId,
       role: task.role,
       task: task.info,
+      ...(task.executorId === null ? {} : { executorId: task.executorId }),
       status: null,
       state: 'TASK_STAGING',
     }));

@@ -1,14 +1,12 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, symlinkSync, writeFileSync, writeSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
-import { dirname, join } from 'node:path';
 import type { Clock } from '../base/ports.ts';
-import type { ContainerEvent, ContainerSpec } from './container-runtime.ts';
-import { createJournalWriter } from './journal.ts';
+import type { ContainerSpec } from './container-runtime.ts';
+import { createJournalWriter, type JournalEntry } from './journal.ts';
 import { createJsonLineReader } from './json-lines.ts';
-import { identify, signalTree } from './process-table.ts';
-import { createTaskKill } from './task-kill.ts';
-import { runTcpCheck } from './tcp-check.ts';
+import { identify } from './process-table.ts';
+import { type RunningTask, startTask } from './running-task.ts';
+import { createTaskGroups } from './task-groups.ts';
 
 /** Files of an executor in its directory. */
 export const EXECUTOR_SOCKET = 'socket';
@@ -19,15 +17,18 @@ export const EXECUTOR_READY = 'ready\n';
 
 /** What an agent says to an executor, a JSON line each; the executor answers with an empty line per event. */
 export type ExecutorOrder =
-  | {
-      readonly kind: 'launch';
-      readonly spec: ContainerSpec;
-      /** Absolute, made already, with what was fetched in it. */
-      readonly sandbox: string;
-      /** What the task gets besides its own variables. */
-      readonly environment: Readonly<Record<string, string>>;
-    }
-  | { readonly kind: 'kill'; readonly graceMs: number };
+  | (PreparedTask & { readonly kind: 'launch' })
+  /** Tasks that live and die together. An executor with groups ends when the last task of all of them has. */
+  | { readonly kind: 'launch-group'; readonly tasks: readonly PreparedTask[] }
+  | { readonly kind: 'kill'; readonly containerId: string; readonly graceMs: number };
+
+export interface PreparedTask {
+  readonly spec: ContainerSpec;
+  /** Absolute, made already, with what was fetched in it. */
+  readonly sandbox: string;
+  /** What the task gets besides its own variables. */
+  readonly environment: Readonly<Record<string, string>>;
+}
 
 export interface ExecutorOptions {
   /** Becomes the working directory, so that an agent may rename it. */
@@ -36,10 +37,10 @@ export interface ExecutorOptions {
 }
 
 /**
- * One command task under a process of its own, like Mesos's command executor. It waits for a `launch`, runs the
- * command in a session of its own, checks it, kills it when told to, and writes what happened to its journal.
- * It outlives its agent; ends when the task's first process has ended. What that leaves behind runs on, as under
- * the posix launcher.
+ * Tasks under a process of their own: one, like Mesos's command executor, or groups of them, like its default
+ * executor. It waits for a launch, runs each command in a session of its own, checks it, kills it when told to, and
+ * writes what happened to its journal. It outlives its agent; ends when the first process of the task, of the last
+ * one, has ended. What that leaves behind runs on, as under the posix launcher.
  */
 export async function runExecutor(options: ExecutorOptions): Promise<void> {
   const { clock } = options;
@@ -47,20 +48,47 @@ export async function runExecutor(options: ExecutorOptions): Promise<void> {
   const journal = createJournalWriter(EXECUTOR_JOURNAL);
   const agents = new Set<Socket>();
   const ended = new AbortController();
-  let task: RunningTask | null = null;
+  const tasks = new Map<string, RunningTask>();
+  let used = false;
 
-  const tell = (event: ContainerEvent, taskPid?: number): void => {
-    journal.append(taskPid === undefined ? { event } : { event, taskPid });
+  const write = (entry: JournalEntry): void => {
+    journal.append(entry);
     for (const agent of agents) agent.write('\n');
-    if (event.kind === 'exited') ended.abort();
   };
+  const launch = (order: PreparedTask): void => {
+    if (used) return;
+    used = true;
+    const task = startTask({
+      order,
+      clock,
+      executorPid: process.pid,
+      tell: (event, taskPid) => {
+        write(taskPid === undefined ? { event } : { event, taskPid });
+        if (event.kind === 'exited') ended.abort();
+      },
+    });
+    tasks.set(order.spec.containerId, task);
+  };
+  const groups = createTaskGroups({
+    tasks,
+    clock,
+    write,
+    onAllOver: () => {
+      write({ event: { kind: 'executor-ended', status: 0 } });
+      ended.abort();
+    },
+  });
   const obey = (order: ExecutorOrder): void => {
-    if (order.kind === 'launch') task ??= startTask({ order, clock, tell });
-    else task?.kill(order.graceMs);
+    if (order.kind === 'launch') launch(order);
+    else if (order.kind === 'kill') tasks.get(order.containerId)?.kill(order.graceMs);
+    else {
+      used = true;
+      groups.launch(order.tasks);
+    }
   };
   // An executor that was kept ready belongs to the agent that made it.
   const endUnlessUsed = (): void => {
-    if (task === null) ended.abort();
+    if (!used) ended.abort();
   };
   const server = createServer((agent) => {
     agents.add(agent);
@@ -84,101 +112,4 @@ export async function runExecutor(options: ExecutorOptions): Promise<void> {
     process.stdout.write(EXECUTOR_READY);
   });
   await new Promise<void>((resolve) => ended.signal.addEventListener('abort', () => resolve()));
-}
-
-interface RunningTask {
-  kill(graceMs: number): void;
-}
-
-interface TaskOptions {
-  readonly order: Extract<ExecutorOrder, { kind: 'launch' }>;
-  readonly clock: Clock;
-  readonly tell: (event: ContainerEvent, taskPid?: number) => void;
-}
-
-function startTask({ order, clock, tell }: TaskOptions): RunningTask {
-  const { spec, sandbox } = order;
-  tell({ kind: 'starting', executorPid: process.pid });
-  const stderr = openSync(join(sandbox, 'stderr'), 'a');
-  const stdout = openSync(join(sandbox, 'stdout'), 'a');
-  let child: ChildProcess;
-  try {
-    linkVolumes(spec, sandbox);
-    child = spawnCommand(order, stdout, stderr);
-  } catch (error) {
-    return failToStart(error);
-  }
-  const checking = new AbortController();
-  const killing = createTaskKill(clock, (name) => {
-    if (child.pid !== undefined) signalTree([child.pid], name);
-  });
-  let killed = false;
-
-  const kill = (graceMs: number, becauseUnhealthy: boolean): void => {
-    checking.abort();
-    if (!killed) tell({ kind: 'killing', becauseUnhealthy });
-    killed = true;
-    killing.start(graceMs);
-  };
-  const check = (): void => {
-    if (spec.healthCheck?.type !== 'TCP') return;
-    void runTcpCheck({
-      check: spec.healthCheck,
-      clock,
-      signal: checking.signal,
-      onHealth: (healthy) => tell({ kind: 'health', healthy }),
-      onTooManyFailures: () => kill(spec.killGraceMs, true),
-    });
-  };
-
-  child.once('spawn', () => {
-    tell({ kind: 'running', executorPid: process.pid }, child.pid);
-    check();
-  });
-  child.once('error', (error) => {
-    if (child.pid === undefined) failToStart(error);
-  });
-  child.once('exit', (code, signal) => {
-    checking.abort();
-    killing.stop();
-    tell({ kind: 'exited', code, signal, killed });
-  });
-  return { kill: (graceMs) => kill(graceMs, false) };
-
-  /** As Mesos's launcher does: the command "ran" and exited 1, and its stderr says why. */
-  function failToStart(error: unknown): RunningTask {
-    writeSync(
-      stderr,
-      `Failed to execute command: ${error instanceof Error ? error.message : String(error)}\n`,
-    );
-    closeSync(stdout);
-    tell({ kind: 'running', executorPid: process.pid });
-    tell({ kind: 'exited', code: 1, signal: null, killed: false });
-    return { kill: () => undefined };
-  }
-}
-
-function spawnCommand(order: TaskOptions['order'], stdout: number, stderr: number): ChildProcess {
-  const { command } = order.spec;
-  const variables = command.environment?.variables ?? [];
-  const options = {
-    cwd: order.sandbox,
-    env: { ...order.environment, ...Object.fromEntries(variables.map(({ name, value }) => [name, value])) },
-    stdio: ['ignore', stdout, stderr] as ['ignore', number, number],
-    // A session of its own, by which the tree is found again.
-    detached: true,
-  };
-  if (command.shell !== false) return spawn('/bin/sh', ['-c', command.value ?? ''], options);
-  // Mesos's arguments begin with argv[0].
-  const [argv0, ...args] = command.arguments ?? [];
-  return spawn(command.value ?? '', args, argv0 === undefined ? options : { ...options, argv0 });
-}
-
-/** A volume appears in the sandbox as a link to its directory. */
-function linkVolumes(spec: ContainerSpec, sandbox: string): void {
-  for (const { containerPath, hostPath } of spec.volumes) {
-    const link = join(sandbox, containerPath);
-    mkdirSync(dirname(link), { recursive: true });
-    symlinkSync(hostPath, link);
-  }
 }

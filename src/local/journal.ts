@@ -7,6 +7,8 @@ import type { ContainerEvent } from './container-runtime.ts';
  */
 export interface JournalEntry {
   readonly event: ContainerEvent;
+  /** Of the task in a group that it is about; absent where it is about the executor's own container. */
+  readonly containerId?: string;
   /** From `running` on: the process of the task itself, which leads a session of its own. */
   readonly taskPid?: number;
 }

@@ -1,4 +1,4 @@
-import type { FrameworkInfo, HealthCheck, TaskInfo } from '../mesos/wire.ts';
+import type { CheckInfo, CommandInfo, FrameworkInfo, HealthCheck, TaskInfo } from '../mesos/wire.ts';
 import { formatResources } from './resource-text.ts';
 import { containsResources, mergeResources, type Resources, resourceProblem } from './resources.ts';
 import { unsupportedFieldOf } from './unsupported.ts';
@@ -7,20 +7,27 @@ import { unsupportedFieldOf } from './unsupported.ts';
 export interface LaunchContext {
   readonly framework: FrameworkInfo;
   readonly agentId: string;
-  /** The role that the offer was made to. */
-  readonly role: string;
-  readonly available: Resources;
   /** Whether the framework has a task of that id that has not ended and been acknowledged. */
   readonly isTaken: (taskId: string) => boolean;
   /** The health checks that the agents' executors make. */
   readonly healthCheckTypes: ReadonlySet<HealthCheck['type']>;
+  /** Launched in a group, under an executor that others may share. */
+  readonly inGroup?: boolean;
 }
 
 const ID_CHARACTERS_MAX = 255;
 const PORT_MAX = 65_535;
 
-/** Why `task` cannot be launched, in Mesos's words where the recordings have them; `null` when it can. */
-export function launchProblem(task: TaskInfo, context: LaunchContext): string | null {
+/**
+ * Why `task` cannot be launched on what is `available`, in Mesos's words where the recordings have them; `null` when
+ * it can.
+ */
+export function launchProblem(task: TaskInfo, context: LaunchContext, available: Resources): string | null {
+  return taskProblem(task, context) ?? containmentProblem(task, available);
+}
+
+/** What is wrong with `task` wherever it is launched. */
+export function taskProblem(task: TaskInfo, context: LaunchContext): string | null {
   const taskId = task.task_id.value;
   return (
     idProblem(taskId) ??
@@ -32,7 +39,8 @@ export function launchProblem(task: TaskInfo, context: LaunchContext): string | 
     commandProblem(task) ??
     killPolicyProblem(task) ??
     (task.health_check === undefined ? null : healthCheckProblem(task.health_check)) ??
-    resourcesProblem(task, context)
+    (task.check === undefined ? null : checkProblem(task.check)) ??
+    resourcesProblem(task)
   );
 }
 
@@ -46,7 +54,8 @@ export function idProblem(id: string): string | null {
 }
 
 function unsupportedProblem(task: TaskInfo, context: LaunchContext): string | null {
-  const field = unsupportedFieldOf(task);
+  const { inGroup = false } = context;
+  const field = unsupportedFieldOf(task, inGroup);
   if (field !== null) return `The local Mesos does not do TaskInfo.${field}`;
   const user = task.command?.user;
   if (user !== undefined && user !== context.framework.user) {
@@ -75,30 +84,53 @@ function killPolicyProblem(task: TaskInfo): string | null {
 }
 
 function healthCheckProblem(check: HealthCheck): string | null {
-  const port = check.type === 'TCP' ? check.tcp?.port : check.http?.port;
-  if (check.type === 'COMMAND') {
-    return check.command === undefined
-      ? "Task uses invalid health check: Expecting 'command' to be set for COMMAND health check"
-      : null;
-  }
-  if (port === undefined) {
-    const field = check.type.toLowerCase();
-    return `Task uses invalid health check: Expecting '${field}' to be set for ${check.type} health check`;
-  }
-  if (Number.isInteger(port) && port >= 1 && port <= PORT_MAX) return null;
-  return `Task uses invalid health check: port ${port} is not of 1 … ${PORT_MAX}`;
+  const problem = probeProblem(check, 'health check', check.command);
+  if (problem !== null) return `Task uses invalid health check: ${problem}`;
+  const scheme = check.http?.scheme ?? 'http';
+  return scheme === 'http' || scheme === 'https'
+    ? null
+    : `Task uses invalid health check: Unsupported HTTP health check scheme: '${scheme}'`;
 }
 
-function resourcesProblem(task: TaskInfo, context: LaunchContext): string | null {
+function checkProblem(check: CheckInfo): string | null {
+  const problem = probeProblem(check, 'check', check.command?.command);
+  return problem === null ? null : `Task uses invalid check: ${problem}`;
+}
+
+function probeProblem(
+  check: HealthCheck | CheckInfo,
+  what: string,
+  command: CommandInfo | undefined,
+): string | null {
+  const field = check.type.toLowerCase() as Lowercase<HealthCheck['type']>;
+  if (check[field] === undefined) return `Expecting '${field}' to be set for ${check.type} ${what}`;
+  if (check.type === 'COMMAND') {
+    if (command?.value !== undefined) return null;
+    const missing = command?.shell === false ? "'executable path'" : "'shell command'";
+    return `Command ${what} must contain ${missing}`;
+  }
+  const path = check.http?.path ?? '/';
+  if (check.type === 'HTTP' && !path.startsWith('/')) {
+    return `The path '${path}' of HTTP ${what} must start with '/'`;
+  }
+  const port = (check.type === 'TCP' ? check.tcp?.port : check.http?.port) ?? 0;
+  if (Number.isInteger(port) && port >= 1 && port <= PORT_MAX) return null;
+  return `port ${port} is not of 1 … ${PORT_MAX}`;
+}
+
+function resourcesProblem(task: TaskInfo): string | null {
   for (const resource of task.resources) {
     const problem = resourceProblem(resource);
     if (problem !== null) return `Task uses invalid resources: ${problem}`;
   }
+  return mergeResources(task.resources).length === 0 ? 'Task uses no resources' : null;
+}
+
+function containmentProblem(task: TaskInfo, available: Resources): string | null {
   const needed = mergeResources(task.resources);
-  if (needed.length === 0) return 'Task uses no resources';
-  if (containsResources(context.available, needed)) return null;
+  if (containsResources(available, needed)) return null;
   return (
     `Total resources ${formatResources(needed)} required by task and its executor is more than available ` +
-    formatResources(context.available)
+    formatResources(available)
   );
 }

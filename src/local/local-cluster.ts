@@ -4,6 +4,7 @@ import { join, resolve as resolvePath } from 'node:path';
 import { readBody } from '../base/body.ts';
 import type { Clock, HttpTransport, Ids, Random } from '../base/ports.ts';
 import { readAgentCheckpoint } from './agent-process.ts';
+import { parentContainer } from './container-runtime.ts';
 import { EXECUTOR_JOURNAL } from './executor.ts';
 import { createJournalReader } from './journal.ts';
 import { LocalMesosError } from './local-error.ts';
@@ -17,6 +18,7 @@ import {
   sendSignal,
 } from './process-table.ts';
 import { CLUSTER_VARIABLE, HOST_VARIABLE, markedProcesses } from './reaper.ts';
+import { sandboxOf } from './sandbox.ts';
 
 /** Milliseconds for a process to serve after its start, and for an agent to be registered. */
 const START_MS_MAX = 30_000;
@@ -38,6 +40,8 @@ export interface LocalAgentOptions {
   readonly attributes?: Readonly<Record<string, string>>;
   /** Fault domain; region `local`. */
   readonly zone?: string;
+  /** The isolator `volume/sandbox_path`: tasks of groups find their persistent volumes. Default no. */
+  readonly sandboxPathVolumes?: boolean;
 }
 
 export interface LocalClusterOptions {
@@ -440,21 +444,25 @@ function agentArguments(host: Host, masterUrl: string): string[] {
     args.push('--attribute', `${name}:${value}`);
   }
   if (options.zone !== undefined) args.push('--zone', options.zone);
+  if (options.sandboxPathVolumes === true) args.push('--isolation', 'volume/sandbox_path');
   return args;
 }
 
 function readTasks(directory: string): readonly LocalTask[] {
   const checkpoint = readAgentCheckpoint(directory);
-  return (checkpoint?.tasks ?? []).map(({ task, containerId, state, executorPid }) => {
-    const journal = createJournalReader(join(directory, 'containers', containerId, EXECUTOR_JOURNAL));
-    const started = journal.read().find(({ taskPid }) => taskPid !== undefined);
+  return (checkpoint?.tasks ?? []).map(({ task, containerId, executorId, state, executorPid }) => {
+    const parent = parentContainer(containerId);
+    const path = join(directory, 'containers', parent ?? containerId, EXECUTOR_JOURNAL);
+    const started = createJournalReader(path)
+      .read()
+      .find((entry) => entry.taskPid !== undefined && (parent === null || entry.containerId === containerId));
     return {
       taskId: task.task_id.value,
       containerId,
       state,
       executorPid,
       taskPid: started?.taskPid ?? null,
-      sandbox: join(directory, 'sandboxes', task.task_id.value, containerId),
+      sandbox: sandboxOf(directory, { taskId: task.task_id.value, executorId, containerId }),
     };
   });
 }

@@ -1,3 +1,4 @@
+import { takeExecutorEnd, takeExecutors } from './agent-executors.ts';
 import { markUnreachable, removeAgent, removeAtSameAddress } from './agent-loss.ts';
 import { recoverFramework, takeOperations, takeTasks, tellOfReturn } from './agent-return.ts';
 import { takeOperationUpdate, takeUpdate } from './agent-updates.ts';
@@ -34,6 +35,9 @@ function takeFromRegistered(
       return;
     case 'update':
       takeUpdate(master, agent, message);
+      return;
+    case 'executor-ended':
+      takeExecutorEnd(master, agent, message);
       return;
     case 'operation-update':
       takeOperationUpdate(master, agent, message.operation);
@@ -101,6 +105,7 @@ function reregisterAgent(master: Master, link: string, message: Message<'reregis
   agent.pingTimeouts = 0;
   for (const framework of message.frameworks) recoverFramework(master, framework);
   const unknownTasks = takeTasks(master, agent, message.tasks);
+  takeExecutors(agent, message.executors, isSameLink);
   takeOperations(master, agent, message.operations, isSameLink);
   const timeoutMs = pingTimeoutMs(master);
   sendToAgent(master, agent, { kind: 'reregistered', agentId, pingTimeoutMs: timeoutMs, unknownTasks });
@@ -119,6 +124,7 @@ function addAgent(
     ...given,
     registeredWallMs: master.now.wallMs,
     reregisteredWallMs: null,
+    executors: new Map(),
     killsPending: new Map(),
     nextPingMs: master.now.monotonicMs,
     pinged: false,

@@ -1,4 +1,5 @@
 import type { FrameworkInfo } from '../mesos/wire.ts';
+import { dropExecutors } from './agent-executors.ts';
 import { masterInfo } from './master-info.ts';
 import {
   allocateSoon,
@@ -78,6 +79,7 @@ export function removeFramework(master: Master, framework: Framework): void {
   for (const agent of master.agents.values()) {
     sendToAgent(master, agent, { kind: 'shutdown-framework', frameworkId: framework.id });
   }
+  dropExecutors(master, framework.id);
   for (const task of [...framework.tasks.values()]) {
     if (!isTerminal(task.state)) task.state = 'TASK_KILLED';
     completeTask(framework, task);

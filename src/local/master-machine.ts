@@ -56,7 +56,7 @@ export interface MasterMachineOptions {
   readonly agentPingTimeoutMs?: number;
   /** So many pings in a row without an answer and the agent is unreachable. Default 3. */
   readonly agentPingTimeoutsMax?: number;
-  /** The health checks that the agents' executors make; tasks with others are refused. Default TCP alone. */
+  /** The health checks that the agents' executors make; tasks with others are refused. Default all. */
   readonly healthCheckTypes?: readonly HealthCheck['type'][];
 }
 
@@ -174,7 +174,7 @@ function emptyMaster(options: MasterMachineOptions, allocationIntervalMs: number
       agentPingTimeoutMs: options.agentPingTimeoutMs ?? AGENT_PING_TIMEOUT_MS_DEFAULT,
       agentPingTimeoutsMax: options.agentPingTimeoutsMax ?? AGENT_PING_TIMEOUTS_MAX_DEFAULT,
       agentReregisterTimeoutMs: options.agentReregisterTimeoutMs ?? AGENT_REREGISTER_TIMEOUT_MS_DEFAULT,
-      healthCheckTypes: new Set(options.healthCheckTypes ?? ['TCP']),
+      healthCheckTypes: new Set(options.healthCheckTypes ?? ['TCP', 'HTTP', 'COMMAND']),
     },
     leadership:
       options.standsBy === true

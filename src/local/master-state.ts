@@ -10,7 +10,13 @@ import type {
 import type { Instant } from './instant.ts';
 import type { LocalMasterInfo } from './master-info.ts';
 import type { MasterOutput } from './master-io.ts';
-import type { AgentDescription, AgentOperation, AgentTask, MasterToAgent } from './messages.ts';
+import type {
+  AgentDescription,
+  AgentExecutor,
+  AgentOperation,
+  AgentTask,
+  MasterToAgent,
+} from './messages.ts';
 import type { ResourceOperation } from './operations.ts';
 import { addResources, type Resources, subtractResources, withoutAllocation } from './resources.ts';
 import { isTerminal } from './task-status.ts';
@@ -95,6 +101,8 @@ export interface Task {
   readonly agentId: string;
   readonly role: string;
   readonly info: TaskInfo;
+  /** Of the executor that its group was launched under; `null` for a command task. */
+  readonly executorId: string | null;
   /** The newest state that its agent knows: a terminal one has freed its resources. */
   state: TaskStatus['state'];
   /** The newest state that its framework was sent; `null` before the first. */
@@ -113,6 +121,8 @@ export interface Agent {
   reregisteredWallMs: number | null;
   /** With its dynamic reservations and volumes. */
   total: Resources;
+  /** Executors of task groups that run there, by {@link executorKey}. */
+  readonly executors: Map<string, AgentExecutor>;
   /** Kills that are to be told when it comes back. */
   readonly killsPending: Map<string, MasterToAgent>;
   nextPingMs: number;
@@ -202,6 +212,26 @@ export function usedBy(tasks: Iterable<Task>): Resources {
   return used;
 }
 
+/** What of an agent is in use: by tasks, and by executors of task groups as long as they run. */
+export function usedOn(master: Master, agent: Agent): Resources {
+  return withExecutors(usedBy(tasksOn(master, agent.id)), [...agent.executors.values()]);
+}
+
+/** What a framework uses, on all agents. */
+export function usedByFramework(master: Master, framework: Framework): Resources {
+  const executors = [...master.agents.values()].flatMap((agent) => [...agent.executors.values()]);
+  const own = executors.filter(({ frameworkId }) => frameworkId === framework.id);
+  return withExecutors(usedBy(framework.tasks.values()), own);
+}
+
+function withExecutors(used: Resources, executors: readonly AgentExecutor[]): Resources {
+  return executors.reduce((sum, { executor }) => addResources(sum, executor.resources), used);
+}
+
+export function executorKey(frameworkId: string, executorId: string): string {
+  return `${frameworkId} ${executorId}`;
+}
+
 export function offeredIn(offers: Iterable<OutstandingOffer>): Resources {
   let offered: Resources = [];
   for (const { offer } of offers) offered = addResources(offered, offer.resources);
@@ -210,7 +240,7 @@ export function offeredIn(offers: Iterable<OutstandingOffer>): Resources {
 
 /** What of an agent is neither used nor on offer, in the order of all that it has. */
 export function availableOn(master: Master, agent: Agent): Resources {
-  const used = usedBy(tasksOn(master, agent.id));
+  const used = usedOn(master, agent);
   const offered = offeredIn(offersOn(master, agent.id));
   return subtractResources(
     subtractResources(agent.total, withoutAllocation(used)),
@@ -247,12 +277,16 @@ export function keepNewest<Key>(entries: Map<Key, unknown> | Set<Key>, max: numb
 }
 
 /** A task as its agent tells of it. */
-export function toTask(agentId: string, { frameworkId, role, task, status, state }: AgentTask): Task {
+export function toTask(
+  agentId: string,
+  { frameworkId, role, task, executorId, status, state }: AgentTask,
+): Task {
   return {
     frameworkId,
     agentId,
     role,
     info: task,
+    executorId: executorId ?? null,
     state,
     updateState: status?.state ?? null,
     updateUuid: status?.uuid ?? null,
@@ -261,8 +295,21 @@ export function toTask(agentId: string, { frameworkId, role, task, status, state
 }
 
 /** A task that is launched now. */
-export function newTask(agentId: string, frameworkId: string, role: string, info: TaskInfo): Task {
-  return toTask(agentId, { frameworkId, role, task: info, status: null, state: 'TASK_STAGING' });
+export function newTask(
+  agentId: string,
+  frameworkId: string,
+  role: string,
+  info: TaskInfo,
+  executorId: string | null = null,
+): Task {
+  return toTask(agentId, {
+    frameworkId,
+    role,
+    task: info,
+    ...(executorId === null ? {} : { executorId }),
+    status: null,
+    state: 'TASK_STAGING',
+  });
 }
 
 /** A framework of which nothing is known but its info. */

@@ -1,13 +1,14 @@
 import type {
   Attribute,
   DomainInfo,
+  ExecutorInfo,
   FrameworkInfo,
   KillPolicy,
-  Operation,
   Resource,
   TaskInfo,
   TaskStatus,
 } from '../mesos/wire.ts';
+import type { ResourceOperation } from './operations.ts';
 
 /**
  * What master and agents of the local Mesos say to each other: JSON values, delivered in order on a link or not
@@ -32,6 +33,8 @@ export type AgentToMaster =
       readonly tasks: readonly AgentTask[];
       /** Who these tasks belong to: a master that was restarted does not know. `id` is set. */
       readonly frameworks: readonly FrameworkInfo[];
+      /** Executors that run. */
+      readonly executors: readonly AgentExecutor[];
       /** Operations whose outcome was not acknowledged yet. */
       readonly operations: readonly AgentOperation[];
     }
@@ -45,6 +48,13 @@ export type AgentToMaster =
       readonly status: TaskStatus;
       /** The newest state that the agent knows, which frees resources even while earlier updates wait. */
       readonly latestState: TaskStatus['state'];
+    }
+  /** An executor of task groups has ended, as its process's wait status tells; 0 when its last task was over. */
+  | {
+      readonly kind: 'executor-ended';
+      readonly frameworkId: string;
+      readonly executorId: string;
+      readonly status: number;
     }
   /** The outcome of an operation; sent again until it is acknowledged when it carries an operation id. */
   | { readonly kind: 'operation-update'; readonly operation: AgentOperation };
@@ -75,6 +85,14 @@ export type MasterToAgent =
       readonly role: string;
       readonly task: TaskInfo;
     }
+  /** Tasks that live and die together, under an executor that is started for them or runs already. */
+  | {
+      readonly kind: 'launch-group';
+      readonly framework: FrameworkInfo;
+      readonly role: string;
+      readonly executor: ExecutorInfo;
+      readonly tasks: readonly TaskInfo[];
+    }
   /** A scheduler has subscribed again: what it has not acknowledged is to be sent again at once. */
   | { readonly kind: 'framework-updated'; readonly framework: FrameworkInfo }
   | {
@@ -94,7 +112,7 @@ export type MasterToAgent =
       readonly frameworkId: string;
       /** The master's name for it; the framework's own, if any, is in `operation.id`. */
       readonly operationUuid: string;
-      readonly operation: Exclude<Operation, { type: 'LAUNCH' }>;
+      readonly operation: ResourceOperation;
     }
   | { readonly kind: 'acknowledge-operation'; readonly operationUuid: string }
   /** The framework is gone for good: kill what it runs. */
@@ -115,16 +133,25 @@ export interface AgentTask {
   readonly frameworkId: string;
   readonly role: string;
   readonly task: TaskInfo;
+  /** Of the executor that its group was launched under; absent for a command task. */
+  readonly executorId?: string;
   /** The newest update of the task, `null` while it is staging. */
   readonly status: TaskStatus | null;
   /** TASK_STAGING or that of the newest update. */
   readonly state: TaskStatus['state'];
 }
 
+/** An executor of task groups. */
+export interface AgentExecutor {
+  readonly frameworkId: string;
+  readonly role: string;
+  readonly executor: ExecutorInfo;
+}
+
 export interface AgentOperation {
   readonly frameworkId: string;
   readonly operationUuid: string;
-  readonly operation: Exclude<Operation, { type: 'LAUNCH' }>;
+  readonly operation: ResourceOperation;
   readonly state: 'OPERATION_FINISHED' | 'OPERATION_FAILED';
   readonly message: string | null;
   /** Base64, as task updates have: names this update. */

@@ -11,7 +11,7 @@ import {
   offeredIn,
   pidOfAgent,
   tell,
-  usedBy,
+  usedByFramework,
 } from './master-state.ts';
 import { addResources, type Resources, withoutAllocation } from './resources.ts';
 import { hasCapability } from './task-status.ts';
@@ -93,7 +93,7 @@ function biddersOf(master: Master): readonly Bidder[] {
   return [...master.frameworks.values()].flatMap((framework) => {
     if (framework.stream === null) return [];
     const offers = [...master.offers.values()].filter(({ frameworkId }) => frameworkId === framework.id);
-    const all = addResources(usedBy(framework.tasks.values()), offeredIn(offers));
+    const all = addResources(usedByFramework(master, framework), offeredIn(offers));
     const regionAware = hasCapability(framework.info, 'REGION_AWARE');
     return framework.info.roles
       .filter((role) => !framework.suppressed.has(role))
@@ -119,6 +119,9 @@ function toOffer(
   const id = `${master.config.masterId}-O${master.nextOffer}`;
   master.nextOffer += 1;
   const pid = pidOfAgent(agent.description);
+  const executorIds = [...agent.executors.values()]
+    .filter(({ frameworkId }) => frameworkId === framework.id)
+    .map(({ executor }) => executor.executor_id);
   return {
     id: { value: id },
     framework_id: { value: framework.id },
@@ -128,6 +131,7 @@ function toOffer(
     ...(domain === null ? {} : { domain }),
     resources,
     ...(attributes.length === 0 ? {} : { attributes }),
+    ...(executorIds.length === 0 ? {} : { executor_ids: executorIds }),
     allocation_info: { role },
   };
 }

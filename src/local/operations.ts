@@ -11,7 +11,7 @@ import {
 } from './resources.ts';
 
 /** An operation that turns resources into others. */
-export type ResourceOperation = Exclude<Operation, { type: 'LAUNCH' }>;
+export type ResourceOperation = Exclude<Operation, { type: 'LAUNCH' | 'LAUNCH_GROUP' }>;
 
 /** What `operation` takes away and what it puts there instead. */
 function conversionOf(operation: ResourceOperation): {

@@ -9,8 +9,8 @@ import {
   offersOn,
   pidOfAgent,
   type Task,
-  tasksOn,
-  usedBy,
+  usedByFramework,
+  usedOn,
 } from './master-state.ts';
 import { AGENT_CAPABILITIES, MESOS_BUILD } from './mesos-build.ts';
 import type { AgentDescription } from './messages.ts';
@@ -124,7 +124,7 @@ function showAgent(master: Master, agent: Agent) {
       ? {}
       : { reregistered_time: nanoseconds(agent.reregisteredWallMs) }),
     ...showResources('total_resources', agent.total),
-    ...showResources('allocated_resources', usedBy(tasksOn(master, agent.id))),
+    ...showResources('allocated_resources', usedOn(master, agent)),
     ...showResources('offered_resources', offeredIn(offersOn(master, agent.id))),
     capabilities: AGENT_CAPABILITIES.map((type) => ({ type })),
   };
@@ -143,7 +143,7 @@ function showFramework(master: Master, framework: Framework) {
     reregistered_time: nanoseconds(framework.reregisteredWallMs),
     ...(isOver ? { unregistered_time: nanoseconds(framework.unregisteredWallMs ?? 0) } : {}),
     ...(shown.length === 0 ? {} : { offers: shown }),
-    ...showResources('allocated_resources', usedBy(framework.tasks.values())),
+    ...showResources('allocated_resources', usedByFramework(master, framework)),
     ...showResources('offered_resources', offeredIn(offers)),
     offer_constraints: {},
   };
@@ -167,6 +167,7 @@ function showTask(task: Task) {
     name,
     task_id,
     framework_id: { value: task.frameworkId },
+    ...(task.executorId === null ? {} : { executor_id: { value: task.executorId } }),
     agent_id: { value: task.agentId },
     state: task.state,
     resources,

@@ -15,11 +15,13 @@ import { connect, type Socket } from 'node:net';
 import { join, normalize } from 'node:path';
 import { CodedError, describeError } from '../base/errors.ts';
 import type { Clock, HttpTransport, Ids, Logger } from '../base/ports.ts';
-import type {
-  ContainerEvent,
-  ContainerRuntime,
-  ContainerSpec,
-  OnContainerEvent,
+import {
+  type ContainerEvent,
+  type ContainerRuntime,
+  type ContainerSpec,
+  type GroupSpec,
+  type OnContainerEvent,
+  parentContainer,
 } from './container-runtime.ts';
 import {
   EXECUTOR_IDENTITY,
@@ -27,11 +29,14 @@ import {
   EXECUTOR_READY,
   EXECUTOR_SOCKET,
   type ExecutorOrder,
+  type PreparedTask,
 } from './executor.ts';
 import { fetchUri } from './fetcher.ts';
+import { createGroupPreparation } from './group-preparation.ts';
 import { createJournalReader, type JournalReader } from './journal.ts';
 import { toJsonLine } from './json-lines.ts';
 import { isAlive, type ProcessIdentity, signalTree } from './process-table.ts';
+import { sandboxOf } from './sandbox.ts';
 
 /** An executor that has not said that it is ready by then never will. */
 const EXECUTOR_START_MS = 30_000;
@@ -39,6 +44,8 @@ const EXECUTOR_START_MS = 30_000;
 const URIS_MAX = 64;
 /** Sandboxes of ended tasks that are kept for people to look into; the oldest go. */
 const ENDED_SANDBOXES_MAX = 50;
+/** The wait status of a process that was killed, as Mesos tells of an executor that ended otherwise than by itself. */
+const KILLED_STATUS = 9;
 const PATH_DEFAULT = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 /** What a task gets of the agent's own environment. */
 const INHERITED = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'TMPDIR'];
@@ -68,9 +75,17 @@ export interface ProcessContainerRuntimeOptions {
   readonly onEvent: OnContainerEvent;
 }
 
+export interface RecoveredContainer {
+  readonly containerId: string;
+  /** Events of its journal that an earlier agent process has taken. */
+  readonly taken: number;
+  /** It is an executor of task groups. Default no. */
+  readonly shared?: boolean;
+}
+
 export interface ProcessContainerRuntime extends ContainerRuntime {
   /** Finds the executors of an earlier agent process again; what happened since is told after this returns. */
-  recover(containers: readonly { readonly containerId: string; readonly taken: number }[]): void;
+  recover(containers: readonly RecoveredContainer[]): void;
   /** How many events of each container's journal were told. */
   taken(): Readonly<Record<string, number>>;
   /** Where a task's files are, ended tasks included. */
@@ -89,9 +104,12 @@ interface Container {
   socket: Socket | null;
   /** Orders given before there was anybody to hear them. */
   waiting: ExecutorOrder[];
-  taskPid: number | null;
+  /** The first process of each task, by the task's container. */
+  readonly taskPids: Map<string, number>;
   /** Ends the preparations; `null` once an executor has the task. */
   preparing: AbortController | null;
+  /** Of task groups: the start of the executor, which the first of them brings about. `null` for a single task. */
+  shared: { starting: Promise<void> | null; hasTasks: boolean } | null;
 }
 
 interface Executor {
@@ -109,6 +127,16 @@ export function createProcessContainerRuntime(
   const containers = new Map<string, Container>();
   const closed = new AbortController();
   let idle: Promise<Executor> | null = null;
+  const groups = createGroupPreparation({
+    ...options,
+    onEvent: (containerId, event) => {
+      if (!closed.signal.aborted) options.onEvent(containerId, event);
+    },
+    prepare: prepareTask,
+    assertVolumes,
+    deliver,
+    abandon,
+  });
   mkdirSync(directoryOf(''), { recursive: true, mode: 0o700 });
   mkdirSync(sandboxes, { recursive: true });
   const inherited = readdirSync(directoryOf(''));
@@ -124,8 +152,8 @@ export function createProcessContainerRuntime(
     const sandbox = sandboxDirectory(spec.taskId, spec.containerId);
     try {
       mkdirSync(sandbox, { recursive: true, mode: 0o750 });
-      assertVolumes(spec);
-      await fetchAll(spec, sandbox, signal);
+      assertVolumes(spec.volumes);
+      const task = await prepareTask(spec, sandbox, signal);
       const executor = await takeExecutor();
       if (signal.aborted) {
         discard(executor);
@@ -133,12 +161,7 @@ export function createProcessContainerRuntime(
       }
       renameSync(executor.directory, directoryOf(spec.containerId));
       container.preparing = null;
-      container.waiting.unshift({
-        kind: 'launch',
-        spec,
-        sandbox,
-        environment: taskEnvironment(spec, sandbox),
-      });
+      container.waiting.unshift({ kind: 'launch', ...task });
       attach(container);
     } catch (error) {
       if (signal.aborted || closed.signal.aborted) return;
@@ -147,6 +170,60 @@ export function createProcessContainerRuntime(
       const message = `Failed to launch container: ${describeError(error)}`;
       options.onEvent(spec.containerId, { kind: 'fetch-failed', message });
     }
+  }
+
+  async function prepareTask(
+    spec: ContainerSpec,
+    sandbox: string,
+    signal: AbortSignal,
+  ): Promise<PreparedTask> {
+    await fetchAll(spec, sandbox, signal);
+    return { spec, sandbox, environment: taskEnvironment(spec, sandbox) };
+  }
+
+  function launchGroup(group: GroupSpec): void {
+    if (!containers.has(group.containerId))
+      newContainer(group.containerId, 0).shared = { starting: null, hasTasks: false };
+    groups.launch(group);
+  }
+
+  async function deliver(
+    containerId: string,
+    tasks: readonly PreparedTask[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const container = containers.get(containerId);
+    if (container?.shared === null || container === undefined) {
+      throw new ContainerError('executor-start-failed', 'the executor has ended meanwhile');
+    }
+    container.shared.starting ??= startShared(container);
+    await container.shared.starting;
+    if (signal.aborted) return;
+    container.shared.hasTasks = true;
+    send(container, { kind: 'launch-group', tasks });
+  }
+
+  async function startShared(container: Container): Promise<void> {
+    const executor = await takeExecutor();
+    if (closed.signal.aborted || containers.get(container.id) !== container) {
+      discard(executor);
+      return;
+    }
+    renameSync(executor.directory, directoryOf(container.id));
+    attach(container);
+  }
+
+  /** Its only groups came to nothing: an executor that was started for them ends when nobody is there. */
+  function abandon(containerId: string): void {
+    const container = containers.get(containerId);
+    if (container === undefined || groups.has(containerId) || container.shared?.hasTasks === true) return;
+    options.onEvent(containerId, { kind: 'executor-ended', status: 0 });
+    forget(container);
+  }
+
+  function send(container: Container, order: ExecutorOrder): void {
+    if (container.socket === null) container.waiting.push(order);
+    else container.socket.write(toJsonLine(order));
   }
 
   async function fetchAll(spec: ContainerSpec, sandbox: string, signal: AbortSignal): Promise<void> {
@@ -182,17 +259,19 @@ export function createProcessContainerRuntime(
   }
 
   function takeEvents(container: Container): void {
-    for (const { event, taskPid } of container.journal.read()) {
+    for (const { event, taskPid, containerId = container.id } of container.journal.read()) {
       if (closed.signal.aborted || !containers.has(container.id)) return;
-      if (taskPid !== undefined) container.taskPid = taskPid;
+      if (taskPid !== undefined) container.taskPids.set(containerId, taskPid);
+      if (event.kind === 'exited') container.taskPids.delete(containerId);
       if (container.skip > 0) {
         container.skip -= 1;
         continue;
       }
       container.taken += 1;
-      options.onEvent(container.id, event);
+      options.onEvent(containerId, event);
       if (event.kind === 'running') keepExecutorReady();
-      if (event.kind === 'exited') forget(container);
+      const isLast = container.shared === null ? 'exited' : 'executor-ended';
+      if (event.kind === isLast) forget(container);
     }
   }
 
@@ -201,7 +280,12 @@ export function createProcessContainerRuntime(
     takeEvents(container);
     if (!containers.has(container.id)) return;
     logger.warn('executor terminated', { container: container.id });
-    options.onEvent(container.id, { kind: 'executor-terminated' });
+    if (container.shared === null) options.onEvent(container.id, { kind: 'executor-terminated' });
+    else {
+      // What is nested in a container goes with it, also under the posix launcher.
+      signalTree([...container.taskPids.values()], 'SIGKILL');
+      options.onEvent(container.id, { kind: 'executor-ended', status: KILLED_STATUS });
+    }
     forget(container);
   }
 
@@ -213,15 +297,14 @@ export function createProcessContainerRuntime(
   }
 
   function kill(containerId: string, graceMs: number): void {
-    const container = containers.get(containerId);
+    if (groups.cancelTask(containerId)) return;
+    const container = containers.get(parentContainer(containerId) ?? containerId);
     if (container === undefined) return;
     if (container.preparing !== null) {
       cancel(container, { kind: 'exited', code: null, signal: 'SIGTERM', killed: true });
       return;
     }
-    const order: ExecutorOrder = { kind: 'kill', graceMs };
-    if (container.socket === null) container.waiting.push(order);
-    else container.socket.write(toJsonLine(order));
+    send(container, { kind: 'kill', containerId, graceMs });
   }
 
   function destroy(containerId: string): void {
@@ -231,9 +314,10 @@ export function createProcessContainerRuntime(
       cancel(container, { kind: 'executor-terminated' });
       return;
     }
+    groups.cancelAll(containerId);
     const executor = readIdentity(directoryOf(containerId));
     const roots = executor !== null && isAlive(executor) ? [executor.pid] : [];
-    signalTree(container.taskPid === null ? roots : [...roots, container.taskPid], 'SIGKILL');
+    signalTree([...roots, ...container.taskPids.values()], 'SIGKILL');
   }
 
   /** There is no executor yet that could tell the end. */
@@ -246,9 +330,10 @@ export function createProcessContainerRuntime(
     });
   }
 
-  function recover(found: readonly { readonly containerId: string; readonly taken: number }[]): void {
-    for (const { containerId, taken } of found) {
+  function recover(found: readonly RecoveredContainer[]): void {
+    for (const { containerId, taken, shared = false } of found) {
       const container = newContainer(containerId, taken);
+      if (shared) container.shared = { starting: Promise.resolve(), hasTasks: true };
       setImmediate(() => {
         if (closed.signal.aborted) return;
         if (isDirectory(directoryOf(containerId))) attach(container);
@@ -276,8 +361,9 @@ export function createProcessContainerRuntime(
       skip,
       socket: null,
       waiting: [],
-      taskPid: null,
+      taskPids: new Map(),
       preparing: null,
+      shared: null,
     };
     containers.set(id, container);
     return container;
@@ -335,11 +421,12 @@ export function createProcessContainerRuntime(
   }
 
   function sandboxDirectory(taskId: string, containerId: string): string {
-    return join(sandboxes, taskId, containerId);
+    return sandboxOf(options.workDirectory, { taskId, containerId });
   }
 
   return {
     launch,
+    launchGroup,
     kill,
     destroy,
     recover,
@@ -347,6 +434,7 @@ export function createProcessContainerRuntime(
     sandboxDirectory,
     close: () => {
       closed.abort();
+      groups.close();
       for (const container of containers.values()) {
         container.preparing?.abort();
         container.socket?.destroy();
@@ -380,8 +468,8 @@ async function awaitReady(executor: Executor, clock: Clock): Promise<Executor> {
   );
 }
 
-function assertVolumes(spec: ContainerSpec): void {
-  for (const { containerPath, hostPath } of spec.volumes) {
+function assertVolumes(volumes: ContainerSpec['volumes']): void {
+  for (const { containerPath, hostPath } of volumes) {
     const path = normalize(containerPath);
     if (path.startsWith('/') || path.startsWith('..') || path === '.') {
       throw new ContainerError(

@@ -87,6 +87,33 @@ const healthCheck = z.looseObject({
   consecutive_failures: seconds,
   grace_period_seconds: seconds,
 });
+const check = z.looseObject({
+  type: z.enum(['TCP', 'HTTP', 'COMMAND']),
+  tcp: z.looseObject({ port: z.number() }).optional(),
+  http: z.looseObject({ port: z.number(), path: z.string().optional() }).optional(),
+  command: z.looseObject({ command }).optional(),
+  delay_seconds: seconds,
+  interval_seconds: seconds,
+  timeout_seconds: seconds,
+});
+const container = z.looseObject({
+  type: z.enum(['MESOS', 'DOCKER']),
+  volumes: z
+    .array(
+      z.looseObject({
+        mode: z.enum(['RW', 'RO']),
+        container_path: z.string(),
+        source: z
+          .looseObject({
+            type: z.string(),
+            sandbox_path: z.looseObject({ type: z.enum(['PARENT', 'SELF']), path: z.string() }).optional(),
+          })
+          .optional(),
+      }),
+    )
+    .optional(),
+  network_infos: z.array(z.unknown()).optional(),
+});
 const task = z.looseObject({
   name: z.string(),
   task_id: value,
@@ -94,6 +121,8 @@ const task = z.looseObject({
   resources: z.array(resource).default([]),
   command: command.optional(),
   health_check: healthCheck.optional(),
+  check: check.optional(),
+  container: container.optional(),
   kill_policy: killPolicy.optional(),
   labels: labels.optional(),
 });
@@ -122,6 +151,19 @@ const operation = z.discriminatedUnion('type', [
   z.looseObject({
     type: z.literal('LAUNCH'),
     launch: z.looseObject({ task_infos: z.array(task).default([]) }),
+  }),
+  z.looseObject({
+    type: z.literal('LAUNCH_GROUP'),
+    launch_group: z.looseObject({
+      executor: z.looseObject({
+        type: z.enum(['DEFAULT', 'CUSTOM']).optional(),
+        executor_id: value,
+        framework_id: value.optional(),
+        resources,
+        container: container.optional(),
+      }),
+      task_group: z.looseObject({ tasks: z.array(task).default([]) }),
+    }),
   }),
 ]);
 const filters = z.looseObject({ refuse_seconds: z.number().optional() }).optional();

@@ -9,8 +9,8 @@ import {
   pidOfAgent,
   pidOfMaster,
   type Task,
-  tasksOn,
-  usedBy,
+  usedByFramework,
+  usedOn,
 } from './master-state.ts';
 import { AGENT_CAPABILITIES, MASTER_CAPABILITIES, MESOS_BUILD } from './mesos-build.ts';
 import { newestFirst } from './operator-api.ts';
@@ -57,7 +57,7 @@ export function showSlaves(master: Master) {
         [...byRole(agent.total)].map(([role, resources]) => [role, resources.map(withRole)]),
       ),
       unreserved_resources_full: unreserved(agent.total).map(withRole),
-      used_resources_full: usedBy(tasksOn(master, agent.id)).map(withRole),
+      used_resources_full: usedOn(master, agent).map(withRole),
       offered_resources_full: offeredIn(offersOn(master, agent.id)).map(withRole),
     })),
     recovered_slaves: [],
@@ -97,7 +97,7 @@ function showSlave(master: Master, agent: Agent) {
     registered_time: agent.registeredWallMs / 1000,
     ...(agent.reregisteredWallMs === null ? {} : { reregistered_time: agent.reregisteredWallMs / 1000 }),
     resources: totals(agent.total),
-    used_resources: totals(usedBy(tasksOn(master, agent.id))),
+    used_resources: totals(usedOn(master, agent)),
     offered_resources: totals(offeredIn(offersOn(master, agent.id))),
     reserved_resources: Object.fromEntries(
       [...byRole(agent.total)].map(([role, resources]) => [role, totals(resources)]),
@@ -124,7 +124,7 @@ function attributeValue(attribute: Attribute): string | number {
 function showFramework(master: Master, framework: Framework) {
   const { info } = framework;
   const offers = [...master.offers.values()].filter(({ frameworkId }) => frameworkId === framework.id);
-  const used = usedBy(framework.tasks.values());
+  const used = usedByFramework(master, framework);
   const offered = offeredIn(offers);
   const isConnected = framework.stream !== null;
   return {
@@ -161,9 +161,25 @@ function showFramework(master: Master, framework: Framework) {
         resources: totals(offer.resources),
       }))
       .reverse(),
-    executors: [],
+    executors: executorsOf(master, framework),
     offer_constraints: {},
   };
+}
+
+function executorsOf(master: Master, framework: Framework) {
+  return [...master.agents.values()].flatMap((agent) =>
+    [...agent.executors.values()]
+      .filter(({ frameworkId }) => frameworkId === framework.id)
+      .map(({ role, executor }) => ({
+        executor_id: executor.executor_id.value,
+        name: '',
+        framework_id: framework.id,
+        command: { argv: [] },
+        resources: totals(executor.resources),
+        role,
+        slave_id: agent.id,
+      })),
+  );
 }
 
 function showTask(task: Task) {
@@ -172,7 +188,7 @@ function showTask(task: Task) {
     id: task_id.value,
     name,
     framework_id: task.frameworkId,
-    executor_id: '',
+    executor_id: task.executorId ?? '',
     slave_id: task.agentId,
     state: task.state,
     resources: totals(resources),

@@ -22,7 +22,10 @@ export function hasCapability(framework: FrameworkInfo, type: string): boolean {
 }
 
 /** What of an update follows from the event that caused it. */
-export type Outcome = Pick<TaskStatus, 'state' | 'source' | 'reason' | 'message' | 'healthy'>;
+export type Outcome = Pick<
+  TaskStatus,
+  'state' | 'source' | 'reason' | 'message' | 'healthy' | 'check_status'
+>;
 
 /** A task's state as far as the next event's meaning depends on it. */
 export interface TaskProgress {
@@ -54,6 +57,14 @@ export function outcomeOf(event: ContainerEvent, task: TaskProgress): Outcome | 
         reason: 'REASON_TASK_HEALTH_CHECK_STATUS_UPDATED',
         healthy: event.healthy,
       };
+    case 'check':
+      if (task.state !== 'TASK_RUNNING') return null;
+      return {
+        state: 'TASK_RUNNING',
+        source: 'SOURCE_EXECUTOR',
+        reason: 'REASON_TASK_CHECK_STATUS_UPDATED',
+        check_status: event.status,
+      };
     case 'killing':
       if (task.state === 'TASK_KILLING' || !task.tellsKilling) return null;
       return { state: 'TASK_KILLING', source: 'SOURCE_EXECUTOR' };
@@ -73,6 +84,8 @@ export function outcomeOf(event: ContainerEvent, task: TaskProgress): Outcome | 
         reason: 'REASON_EXECUTOR_TERMINATED',
         message: 'Executor terminated',
       };
+    case 'executor-ended':
+      return null;
   }
 }
 

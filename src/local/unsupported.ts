@@ -1,4 +1,4 @@
-import type { TaskInfo } from '../mesos/wire.ts';
+import type { ContainerInfo, TaskInfo } from '../mesos/wire.ts';
 
 /**
  * What of Mesos the local one does not do, in one table: it is what the machines refuse by, and what
@@ -22,11 +22,6 @@ const TASK_ERROR = 'TASK_ERROR, REASON_TASK_INVALID, with its name';
 
 const UNSUPPORTED: readonly Unsupported[] = [
   {
-    what: 'Pods and the default executor: LAUNCH_GROUP',
-    answer: NOT_IMPLEMENTED,
-    operations: ['LAUNCH_GROUP'],
-  },
-  {
     what: 'Volumes that grow and shrink, disks of resource providers (CSI)',
     answer: NOT_IMPLEMENTED,
     operations: ['GROW_VOLUME', 'SHRINK_VOLUME', 'CREATE_DISK', 'DESTROY_DISK'],
@@ -48,16 +43,23 @@ const UNSUPPORTED: readonly Unsupported[] = [
     calls: ['ACCEPT_INVERSE_OFFERS', 'DECLINE_INVERSE_OFFERS'],
   },
   {
-    what: 'Containers and images, networks: `TaskInfo.container`',
+    what:
+      'Containers and images, networks: `TaskInfo.container`, but for SANDBOX_PATH volumes of type PARENT in a ' +
+      'LAUNCH_GROUP; `ExecutorInfo.container.network_infos`',
     answer: TASK_ERROR,
     taskFields: ['container'],
   },
   {
-    what: 'Checks other than health checks, limits, `max_completion_time`',
+    what: 'Limits, `max_completion_time`',
     answer: TASK_ERROR,
-    taskFields: ['check', 'limits', 'max_completion_time'],
+    taskFields: ['limits', 'max_completion_time'],
   },
-  { what: 'Health checks by HTTP and by COMMAND; TCP is done', answer: TASK_ERROR },
+  {
+    what: 'The URIs of a task group, fetched when its executor has it',
+    answer:
+      'They are fetched before; if one cannot be, all tasks of the group get TASK_FAILED, SOURCE_AGENT, ' +
+      'REASON_CONTAINER_LAUNCH_FAILED',
+  },
   { what: 'A `CommandInfo.user` other than the framework’s', answer: TASK_ERROR },
   {
     what:
@@ -106,9 +108,19 @@ export const UNSUPPORTED_CALLS = namesOf('calls');
 export const UNSUPPORTED_OPERATIONS = namesOf('operations');
 const UNSUPPORTED_TASK_FIELDS = namesOf('taskFields');
 
-/** The first field of a task that is not done; `null` where there is none. */
-export function unsupportedFieldOf(task: TaskInfo): string | null {
-  return Object.keys(task).find((field) => UNSUPPORTED_TASK_FIELDS.has(field)) ?? null;
+/** The first field of a task that is not done; `null` where there is none. `inGroup`: launched by LAUNCH_GROUP. */
+export function unsupportedFieldOf(task: TaskInfo, inGroup: boolean): string | null {
+  const done = inGroup && hasParentPathsOnly(task.container);
+  const fields = Object.keys(task).filter((field) => UNSUPPORTED_TASK_FIELDS.has(field));
+  return fields.find((field) => !(done && field === 'container')) ?? null;
+}
+
+/** What a task of a group may say of its container: which directories of its executor's sandbox it sees. */
+function hasParentPathsOnly(container: ContainerInfo | undefined): boolean {
+  if (container === undefined) return true;
+  const { type, volumes = [], ...rest } = container;
+  if (type !== 'MESOS' || Object.keys(rest).length > 0) return false;
+  return volumes.every(({ source }) => source?.sandbox_path?.type === 'PARENT');
 }
 
 /** `docs/local-mesos-limits.md`. */

@@ -124,6 +124,7 @@ export interface TaskStatus {
   readonly uuid?: string;
   readonly healthy?: boolean;
   readonly labels?: Labels;
+  readonly check_status?: CheckStatusInfo;
   readonly container_status?: unknown;
 }
 
@@ -162,6 +163,25 @@ export interface HealthCheck {
   readonly grace_period_seconds?: number;
 }
 
+/** A check whose outcome is told and changes nothing else. */
+export interface CheckInfo {
+  readonly type: 'TCP' | 'HTTP' | 'COMMAND';
+  readonly tcp?: { readonly port: number };
+  readonly http?: { readonly port: number; readonly path?: string };
+  readonly command?: { readonly command: CommandInfo };
+  readonly delay_seconds?: number;
+  readonly interval_seconds?: number;
+  readonly timeout_seconds?: number;
+}
+
+/** The field of the check's type is there and empty while there is no outcome. */
+export interface CheckStatusInfo {
+  readonly type: CheckInfo['type'];
+  readonly tcp?: { readonly succeeded?: boolean };
+  readonly http?: { readonly status_code?: number };
+  readonly command?: { readonly exit_code?: number };
+}
+
 export interface KillPolicy {
   readonly grace_period?: { readonly nanoseconds: number };
 }
@@ -187,9 +207,33 @@ export interface TaskInfo {
   readonly resources: readonly Resource[];
   readonly command?: CommandInfo;
   readonly health_check?: HealthCheck;
+  readonly check?: CheckInfo;
   readonly kill_policy?: KillPolicy;
   readonly labels?: Labels;
   readonly discovery?: DiscoveryInfo;
+  readonly container?: ContainerInfo;
+}
+
+export interface ContainerInfo {
+  readonly type: 'MESOS' | 'DOCKER';
+  readonly volumes?: readonly {
+    readonly mode: 'RW' | 'RO';
+    readonly container_path: string;
+    readonly source?: {
+      readonly type: string;
+      readonly sandbox_path?: { readonly type: 'PARENT' | 'SELF'; readonly path: string };
+    };
+  }[];
+  readonly network_infos?: readonly unknown[];
+}
+
+/** What task groups run under; groups with the same one share it. */
+export interface ExecutorInfo {
+  readonly type?: 'DEFAULT' | 'CUSTOM';
+  readonly executor_id: Value;
+  readonly framework_id?: Value;
+  readonly resources: readonly Resource[];
+  readonly container?: ContainerInfo;
 }
 
 export interface FrameworkInfo {
@@ -228,7 +272,14 @@ export type Operation =
       readonly id?: Value;
       readonly destroy: { readonly volumes: readonly Resource[] };
     }
-  | { readonly type: 'LAUNCH'; readonly launch: { readonly task_infos: readonly TaskInfo[] } };
+  | { readonly type: 'LAUNCH'; readonly launch: { readonly task_infos: readonly TaskInfo[] } }
+  | {
+      readonly type: 'LAUNCH_GROUP';
+      readonly launch_group: {
+        readonly executor: ExecutorInfo;
+        readonly task_group: { readonly tasks: readonly TaskInfo[] };
+      };
+    };
 
 export interface Filters {
   readonly refuse_seconds?: number;

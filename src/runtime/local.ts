@@ -37,6 +37,8 @@ export interface LocalAgentRoleOptions {
   readonly attributes: readonly (readonly [name: string, value: string])[];
   /** `null`: it is in no fault domain. */
   readonly zone: string | null;
+  /** The isolator `volume/sandbox_path`: tasks of groups find the volumes of their executor. */
+  readonly sandboxPathVolumes: boolean;
   readonly workDirectory: string;
   readonly masterUrl: string;
   readonly logLevel: LogLevel;
@@ -71,6 +73,7 @@ export async function runLocalAgent(options: LocalAgentRoleOptions): Promise<voi
       domain: options.zone === null ? null : localDomain(options.zone),
     },
     leader: createFixedLeader(options.masterUrl),
+    sandboxPathVolumes: options.sandboxPathVolumes,
     workDirectory: resolve(options.workDirectory),
     executorCommand: [...programOfThisProcess(), 'local', 'executor'],
     environment: process.env,

@@ -393,3 +393,43 @@ describe('reservations and volumes', () => {
     expect(scheduler.offers().at(-1)?.resources).toContainEqual(scalar('cpus', 4));
   });
 });
+
+describe('a check', () => {
+  it('is told with every update of its task, the last outcome that is known', () => {
+    const machines = createMachines();
+    const [agent] = machines.agents as [TestAgent];
+    const scheduler = machines.subscribe();
+    const [offer] = scheduler.offers();
+    if (offer === undefined) throw new Error('no offer');
+    scheduler.launch(offer, 't', { check: { type: 'COMMAND', command: { command: { value: 'true' } } } });
+    agent.runs();
+    agent.says({ kind: 'health', healthy: true });
+    agent.says({ kind: 'check', status: { type: 'COMMAND', command: { exit_code: 2 } } });
+    agent.says({ kind: 'exited', code: 0, signal: null, killed: false });
+    scheduler.acknowledgeAll();
+    expect(scheduler.updates().map(({ check_status: status }) => status?.command)).toEqual([
+      {},
+      {},
+      {},
+      { exit_code: 2 },
+      { exit_code: 2 },
+    ]);
+    expect(scheduler.updates().at(3)).toMatchObject({
+      state: 'TASK_RUNNING',
+      reason: 'REASON_TASK_CHECK_STATUS_UPDATED',
+      healthy: true,
+    });
+  });
+
+  it('that cannot be made is refused', () => {
+    const machines = createMachines();
+    const scheduler = machines.subscribe();
+    const [offer] = scheduler.offers();
+    if (offer === undefined) throw new Error('no offer');
+    scheduler.launch(offer, 't', { check: { type: 'HTTP', http: { port: 80, path: 'health' } } });
+    expect(scheduler.updates().at(-1)).toMatchObject({
+      state: 'TASK_ERROR',
+      message: "Task uses invalid check: The path 'health' of HTTP check must start with '/'",
+    });
+  });
+});

@@ -156,16 +156,16 @@ describe('a launch that cannot be', () => {
     ['no command', { command: undefined }, 'Task should have at least one'],
     ['an executor', { executor: {} }, 'The local Mesos does not do TaskInfo.executor'],
     ['a container', { container: { type: 'MESOS' } }, 'The local Mesos does not do TaskInfo.container'],
-    ['a check', { check: { type: 'TCP' } }, 'The local Mesos does not do TaskInfo.check'],
+    ['limits', { limits: {} }, 'The local Mesos does not do TaskInfo.limits'],
     [
       'another user',
       { command: { value: 'true', user: 'nobody' } },
       'The local Mesos runs tasks as its own user',
     ],
     [
-      'an HTTP health check',
-      { health_check: { type: 'HTTP', http: { port: 80 } } },
-      'The local Mesos does not make HTTP health checks',
+      'a health check by a scheme that nobody knows',
+      { health_check: { type: 'HTTP', http: { port: 80, scheme: 'ftp' } } },
+      "Unsupported HTTP health check scheme: 'ftp'",
     ],
     ['a TCP check of no port', { health_check: { type: 'TCP' } }, "Expecting 'tcp' to be set"],
     [

@@ -6,7 +6,7 @@ import {
   type AgentOutput,
   createAgentMachine,
 } from '../../src/local/agent-machine.ts';
-import type { ContainerEvent, ContainerSpec } from '../../src/local/container-runtime.ts';
+import type { ContainerEvent, ContainerSpec, GroupSpec } from '../../src/local/container-runtime.ts';
 import {
   createMasterMachine,
   type MasterInput,
@@ -52,6 +52,7 @@ export interface TestAgent {
   readonly description: AgentDescription;
   /** Containers that were launched here, oldest first. */
   readonly launched: ContainerSpec[];
+  readonly launchedGroups: GroupSpec[];
   readonly kills: { readonly containerId: string; readonly graceMs: number }[];
   readonly destroyed: string[];
   readonly volumes: Set<string>;
@@ -332,6 +333,7 @@ export function createMachines(
     const agent = {
       description,
       launched: [] as ContainerSpec[],
+      launchedGroups: [] as GroupSpec[],
       kills: [] as { containerId: string; graceMs: number }[],
       destroyed: [] as string[],
       volumes: new Set<string>(),
@@ -408,6 +410,7 @@ export function createMachines(
         agent.sent.push({ kind: output.message.kind, atMs: nowMs });
         if (link !== null) toMaster({ kind: 'agent-message', link, message: output.message });
       } else if (output.kind === 'launch') agent.launched.push(output.spec);
+      else if (output.kind === 'launch-group') agent.launchedGroups.push(output.spec);
       else if (output.kind === 'kill') agent.kills.push(output);
       else if (output.kind === 'destroy') agent.destroyed.push(output.containerId);
       else if (output.kind === 'create-volume') agent.volumes.add(output.hostPath);

@@ -93,6 +93,17 @@ const killed = (killing: number, end: number, signal: string, graceMs: number) =
   at(end, { kind: 'exited', code: null, signal, killed: true }, graceMs),
 ];
 
+/** Of a task in a group its process is known once it runs, or, by chance, a little earlier. */
+const startedInGroup = (first: number, second: number, knownPid: number | null = null) => [
+  at(first, { kind: 'starting', executorPid: knownPid }),
+  at(second, { kind: 'running', executorPid: knownPid ?? 4000 + second }),
+];
+/** Ended by its executor because another of its group had ended. */
+const died = (killing: number, end: number, signal: string) => [
+  at(killing, { kind: 'killing', becauseUnhealthy: false }),
+  at(end, { kind: 'exited', code: null, signal, killed: true }),
+];
+
 const domain = (zone: string): DomainInfo => ({
   fault_domain: { region: { name: 'r1' }, zone: { name: zone } },
 });
@@ -165,10 +176,30 @@ export const SERVER_SCRIPTS: Readonly<Record<string, ServerScript>> = {
       { t: 13_300, master: 1, what: 'elected' },
     ],
   },
+  '13-default-executor-task-group': {
+    agents: agents(1),
+    tasks: {
+      node__1: [
+        ...startedInGroup(650, 691),
+        at(1050, { kind: 'killing', becauseUnhealthy: false, containerIsGone: true }, 3000),
+        at(1060, { kind: 'exited', code: null, signal: 'SIGTERM', killed: true }, 3000),
+      ],
+      side__1: [...startedInGroup(688, 696, 4696), ...died(1098, 1190, 'SIGTERM')],
+      'pod-0': [at(1345, { kind: 'executor-ended', status: 0 })],
+    },
+  },
   '14-unacknowledged-updates': {
     agents: agents(1),
     // `sleep 1`.
     tasks: { noack__1: [...started(774, 778), exited(1790, 0)] },
+  },
+  '15-pod-with-volume-two-groups': {
+    agents: agents(1),
+    tasks: {
+      'etcd-0__1': [...startedInGroup(790, 855), ...killed(3325, 3380, 'SIGTERM', 3000)],
+      'etcd-0-client__1': [...startedInGroup(1620, 1628, 5628), ...killed(1710, 1770, 'SIGTERM', 3000)],
+      'etcd-0__pod-1': [at(3435, { kind: 'executor-ended', status: 0 })],
+    },
   },
   '16-failover-timeout-expires': { agents: agents(1), tasks: { x__1: started(563, 573) } },
   '17-suppressed-at-subscribe-and-update-framework': { agents: agents(1) },
@@ -232,7 +263,5 @@ export const SERVER_SCRIPTS: Readonly<Record<string, ServerScript>> = {
 export const NOT_REPLAYED: Readonly<Record<string, string>> = {
   '10-maintenance-and-drain': 'maintenance windows, inverse offers and DRAIN_AGENT',
   '11-authentication': 'authentication of schedulers',
-  '13-default-executor-task-group': 'the default executor and LAUNCH_GROUP',
-  '15-pod-with-volume-two-groups': 'the default executor and LAUNCH_GROUP',
   '22-authorization': 'authorization by ACLs',
 };

@@ -6,7 +6,7 @@ import {
   type AgentOutput,
   createAgentMachine,
 } from '../../src/local/agent-machine.ts';
-import type { ContainerEvent } from '../../src/local/container-runtime.ts';
+import type { ContainerEvent, GroupSpec } from '../../src/local/container-runtime.ts';
 import {
   createMasterMachine,
   type MasterInput,
@@ -249,6 +249,9 @@ export function createServerWorld(options: ServerWorldOptions): ServerWorld {
       case 'launch':
         launch(agent, output.spec.containerId, output.spec.taskId);
         return;
+      case 'launch-group':
+        launchGroup(agent, output.spec);
+        return;
       case 'kill': {
         const container = agent.containers.get(output.containerId);
         if (container !== undefined) container.killedGraceMs = output.graceMs;
@@ -268,6 +271,11 @@ export function createServerWorld(options: ServerWorldOptions): ServerWorld {
   function launch(agent: Agent, containerId: string, taskId: string): void {
     agent.containers.set(containerId, { taskId, killedGraceMs: null });
     for (const step of script.tasks?.[taskId] ?? []) schedule(step.t, () => happen(agent, containerId, step));
+  }
+
+  function launchGroup(agent: Agent, spec: GroupSpec): void {
+    for (const { containerId, taskId } of spec.tasks) launch(agent, containerId, taskId);
+    if (!agent.containers.has(spec.containerId)) launch(agent, spec.containerId, spec.executorId);
   }
 
   function happen(agent: Agent, containerId: string, step: TaskStep): void {

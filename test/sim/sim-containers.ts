@@ -1,7 +1,7 @@
 import type { Clock, ProcessExit } from '../../src/base/ports.ts';
 import type { ContainerEvent, ContainerRuntime, ContainerSpec } from '../../src/local/container-runtime.ts';
+import { runHealthCheck } from '../../src/local/health-check.ts';
 import { createTaskKill, type TaskKill } from '../../src/local/task-kill.ts';
-import { runTcpCheck } from '../../src/local/tcp-check.ts';
 import type { RandomStream } from './prng.ts';
 
 /**
@@ -127,11 +127,12 @@ export function createSimContainers(options: SimContainersOptions): SimContainer
   const check = (container: Container) => {
     const { healthCheck, killGraceMs } = container.spec;
     if (healthCheck?.type !== 'TCP') return;
-    void runTcpCheck({
+    const port = healthCheck.tcp?.port ?? 0;
+    void runHealthCheck({
       check: healthCheck,
       clock,
       signal: container.checking.signal,
-      probe: async (port) => options.listens(port),
+      probe: async () => ({ type: 'TCP', tcp: { succeeded: options.listens(port) } }),
       onHealth: (healthy) => tell(container, { kind: 'health', healthy }),
       onTooManyFailures: () => kill(container, killGraceMs, true),
     });
@@ -147,6 +148,9 @@ export function createSimContainers(options: SimContainersOptions): SimContainer
 
   return {
     launch: (spec) => void run(create(spec)),
+    launchGroup: () => {
+      throw new Error('the simulated hosts run no task groups');
+    },
     kill: (containerId, graceMs) => {
       const container = containers.get(containerId);
       if (container === undefined) return;

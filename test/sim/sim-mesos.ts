@@ -82,6 +82,8 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
     startedAt: now(),
     allocationIntervalMs: 500,
     agentPingTimeoutMs: AGENT_PING_TIMEOUT_MS,
+    // What the simulated executors do.
+    healthCheckTypes: ['TCP'],
   });
   const exchanges = new Map<string, Exchange>();
   const links = new Map<string, Link>();
@@ -233,6 +235,9 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
           return;
         case 'launch':
           runtime.launch(output.spec);
+          return;
+        case 'launch-group':
+          runtime.launchGroup(output.spec);
           return;
         case 'kill':
           runtime.kill(output.containerId, output.graceMs);

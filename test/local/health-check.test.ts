@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { runTcpCheck } from '../../src/local/tcp-check.ts';
+import { runHealthCheck } from '../../src/local/health-check.ts';
 import type { HealthCheck } from '../../src/mesos/wire.ts';
 import { createVirtualClock } from '../sim/virtual-clock.ts';
 
@@ -10,13 +10,16 @@ async function tell(check: Partial<HealthCheck>, outcomes: readonly boolean[], d
   let probes = 0;
   const stop = new AbortController();
   const seconds = () => clock.monotonicMs() / 1000;
-  void runTcpCheck({
+  void runHealthCheck({
     check: { type: 'TCP', tcp: { port: 1 }, ...check },
     clock,
     signal: stop.signal,
     onHealth: (healthy) => told.push(`${seconds()} ${healthy ? 'healthy' : 'unhealthy'}`),
     onTooManyFailures: () => told.push(`${seconds()} too many`),
-    probe: async () => outcomes[Math.min(probes++, outcomes.length - 1)] ?? false,
+    probe: async () => {
+      const succeeded = outcomes[Math.min(probes++, outcomes.length - 1)] ?? false;
+      return { type: 'TCP', tcp: { succeeded } };
+    },
   });
   await clock.advance(durationMs);
   stop.abort();
