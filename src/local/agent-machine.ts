@@ -1,5 +1,6 @@
 import type { Ids } from '../base/ports.ts';
 import type { FrameworkInfo, KillPolicy, Resource, TaskInfo, TaskStatus } from '../mesos/wire.ts';
+import type { AgentCheckpoint, CheckpointedExecutor } from './agent-checkpoint.ts';
 import {
   type ContainerEvent,
   type ContainerSpec,
@@ -7,11 +8,9 @@ import {
   nestedContainer,
   parentContainer,
 } from './container-runtime.ts';
-import { emptyStatus } from './health-check.ts';
 import type { Instant } from './instant.ts';
 import type {
   AgentDescription,
-  AgentExecutor,
   AgentOperation,
   AgentTask,
   AgentToMaster,
@@ -21,6 +20,7 @@ import { applyToTotal, resourcesOf, volumesAmong } from './operations.ts';
 import { parentPathsOf } from './parent-paths.ts';
 import { mergeResources } from './resources.ts';
 import { hasCapability, isTerminal, type Outcome, outcomeOf } from './task-status.ts';
+import { statusOf } from './task-update.ts';
 import {
   createUpdateQueue,
   UPDATE_RETRY_MS_MAX,
@@ -28,6 +28,8 @@ import {
   type UpdateQueue,
 } from './update-queue.ts';
 import { uuidToBase64 } from './uuid-bytes.ts';
+
+export type { AgentCheckpoint } from './agent-checkpoint.ts';
 
 /**
  * One agent of the local Mesos as a machine without I/O: it is told what happens and answers with what is to be
@@ -81,41 +83,6 @@ export type AgentOutput =
   | { readonly kind: 'remove-volume'; readonly hostPath: string }
   /** The agent's process ends; nothing is handled after it. */
   | { readonly kind: 'exit'; readonly message: string };
-
-/** All that an agent must remember: plain JSON. */
-export interface AgentCheckpoint {
-  readonly schemaVersion: 1;
-  readonly agentId: string | null;
-  /** As reservations and volumes have shaped them. */
-  readonly totalResources: readonly Resource[];
-  readonly tasks: readonly CheckpointedTask[];
-  /** Of the frameworks of these tasks; `id` is set. */
-  readonly frameworks: readonly FrameworkInfo[];
-  readonly operations: readonly AgentOperation[];
-  /** Of task groups. Absent in a checkpoint of an agent that could not run them. */
-  readonly executors?: readonly CheckpointedExecutor[];
-}
-
-export interface CheckpointedExecutor extends AgentExecutor {
-  readonly containerId: string;
-}
-
-export interface CheckpointedTask {
-  readonly frameworkId: string;
-  readonly role: string;
-  readonly task: TaskInfo;
-  /** Of the executor that its group runs under; absent for a command task. */
-  readonly executorId?: string;
-  readonly containerId: string;
-  readonly executorPid: number | null;
-  readonly state: TaskStatus['state'];
-  /** Its health check has ended it. */
-  readonly killedUnhealthy: boolean;
-  /** Updates not acknowledged yet, oldest first: only the first is on its way, the others wait. */
-  readonly pending: readonly TaskStatus[];
-  /** The newest update that was made, acknowledged or not. */
-  readonly latest: TaskStatus | null;
-}
 
 /** From SIGTERM to SIGKILL where nobody states it, as in Mesos. */
 const KILL_GRACE_MS_DEFAULT = 3000;
@@ -399,34 +366,12 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
   }
 
   function update(task: Task, outcome: Outcome): void {
-    const { info, executorPid, latest } = task;
-    const { healthy = outcome.check_status === undefined ? undefined : latest?.healthy, ...said } = outcome;
-    const executorId = task.executorId === null ? info.task_id : { value: task.executorId };
-    const address = { protocol: description.ip.includes(':') ? 'IPv6' : 'IPv4', ip_address: description.ip };
-    const status: TaskStatus = {
-      task_id: info.task_id,
-      ...said,
-      agent_id: { value: agentId ?? '' },
-      executor_id: executorId,
-      timestamp: now.wallMs / 1000,
+    const status = statusOf(task, outcome, {
+      agentId: agentId ?? '',
+      ip: description.ip,
+      wallMs: now.wallMs,
       uuid: uuidToBase64(ids.uuid()),
-      ...(healthy === undefined ? {} : { healthy }),
-      ...(info.check === undefined || outcome.source === 'SOURCE_AGENT'
-        ? {}
-        : { check_status: outcome.check_status ?? latest?.check_status ?? emptyStatus(info.check.type) }),
-      ...(outcome.source === 'SOURCE_AGENT'
-        ? {}
-        : {
-            container_status: {
-              container_id: containerIdOf(task.containerId),
-              // Of a task in a group they are known only while its process is there.
-              ...(task.executorId !== null && executorPid === null
-                ? {}
-                : { network_infos: [{ ip_addresses: [address] }] }),
-              ...(executorPid === null ? {} : { executor_pid: executorPid }),
-            },
-          }),
-    };
+    });
     task.state = outcome.state;
     task.latest = status;
     task.updates.add(status);
@@ -657,12 +602,6 @@ function toAgentTask({ frameworkId, role, info, executorId, latest, state }: Tas
 
 function endsContainer(event: ContainerEvent): boolean {
   return event.kind === 'exited' || (event.kind === 'killing' && event.containerIsGone === true);
-}
-
-function containerIdOf(containerId: string) {
-  const parent = parentContainer(containerId);
-  if (parent === null) return { value: containerId };
-  return { value: containerId.slice(parent.length + 1), parent: { value: parent } };
 }
 
 function graceMs(policy: KillPolicy | null | undefined): number | null {
