@@ -28,6 +28,7 @@ import {
   type UpdateQueue,
 } from './update-queue.ts';
 import { uuidToBase64 } from './uuid-bytes.ts';
+import { volumePath } from './volume-path.ts';
 
 export type { AgentCheckpoint } from './agent-checkpoint.ts';
 
@@ -308,7 +309,7 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
   function volumesOf(info: TaskInfo): ContainerSpec['volumes'] {
     return volumesAmong(info.resources).map((resource) => ({
       containerPath: resource.disk.volume?.container_path ?? '',
-      hostPath: volumePath(resource),
+      hostPath: volumePath(options.workDirectory, resource),
     }));
   }
 
@@ -455,22 +456,12 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
       for (const volume of volumesAmong(resourcesOf(operation))) makeVolume(volume);
     if (operation.type !== 'DESTROY') return;
     for (const volume of volumesAmong(resourcesOf(operation))) {
-      outputs.push({ kind: 'remove-volume', hostPath: volumePath(volume) });
+      outputs.push({ kind: 'remove-volume', hostPath: volumePath(options.workDirectory, volume) });
     }
   }
 
   function makeVolume(volume: Resource): void {
-    outputs.push({ kind: 'create-volume', hostPath: volumePath(volume) });
-  }
-
-  function volumePath(volume: Resource): string {
-    const source = volume.disk?.source;
-    const mount = source?.mount?.root;
-    if (mount !== undefined) return mount;
-    // A role's slashes become spaces, which no role has: one folder a role.
-    const role = (volume.reservations?.at(-1)?.role ?? '*').replaceAll('/', ' ');
-    const root = source?.path?.root ?? options.workDirectory;
-    return `${root}/volumes/roles/${role}/${volume.disk?.persistence?.id ?? ''}`;
+    outputs.push({ kind: 'create-volume', hostPath: volumePath(options.workDirectory, volume) });
   }
 
   /** Its tasks end with it; reservations and volumes stay for an agent that is started here later. */
@@ -549,31 +540,9 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
   }
 
   function restore(): void {
-    for (const saved of recovered?.tasks ?? []) {
-      const {
-        frameworkId,
-        role,
-        task: info,
-        executorId,
-        containerId,
-        executorPid,
-        state,
-        killedUnhealthy,
-        latest,
-      } = saved;
-      const updates = createUpdateQueue(saved.pending);
-      tasks.set(keyOf(frameworkId, info.task_id.value), {
-        frameworkId,
-        role,
-        info,
-        executorId: executorId ?? null,
-        containerId,
-        updates,
-        executorPid,
-        state,
-        killedUnhealthy,
-        latest,
-      });
+    for (const { task: info, executorId = null, pending, ...saved } of recovered?.tasks ?? []) {
+      const updates = createUpdateQueue(pending);
+      tasks.set(keyOf(saved.frameworkId, info.task_id.value), { ...saved, info, executorId, updates });
     }
     for (const executor of recovered?.executors ?? []) {
       executors.set(keyOf(executor.frameworkId, executor.executor.executor_id.value), executor);
