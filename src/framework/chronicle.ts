@@ -9,7 +9,7 @@ import type { Ownership } from './labels.ts';
 import type { MesosView } from './mesos-view.ts';
 import type { InterestState } from './offer-interest.ts';
 import { createOfferJournal } from './offer-journal.ts';
-import { type Capacity, explainUnplaced, type Match } from './offers.ts';
+import { type Capacity, explainUnplaced, type Match, needOf } from './offers.ts';
 import type { OrderProblemView } from './orders.ts';
 import type { SchedulerSnapshot } from './snapshot.ts';
 import { type StoryEvent, type StoryPart, storyOfHealth, storyOfRecord, storyOfTask } from './story.ts';
@@ -194,7 +194,7 @@ function blockedBy(
     explainUnplaced({
       slot,
       capacity: pass.capacity,
-      resources: config.resources,
+      need: needOf(config),
       record: match.record,
       rules: config.placement,
       summary: summaries.find((one) => one.slot === slot) ?? null,

@@ -11,6 +11,8 @@ export interface SchedulerConfig {
   /** What one member is given. */
   readonly resources: MemberResources;
   readonly placement: PlacementRules;
+  readonly storage: StorageConfig;
+  readonly ports: FixedPorts;
   readonly spec: Spec;
   readonly artifact: Artifact;
   readonly bootstrap: BootstrapMode;
@@ -24,6 +26,11 @@ export interface FrameworkConfig {
   /** Operating system user of the tasks. */
   readonly user: string;
   readonly role: string;
+  /**
+   * A role above {@link role}: members are placed only where something is reserved for it, and that is refined.
+   * `null`: anywhere.
+   */
+  readonly preReservedRole: string | null;
   readonly principal?: string;
   /** Milliseconds that Mesos keeps the members alive without a scheduler. */
   readonly failoverTimeoutMs: number;
@@ -35,6 +42,23 @@ export interface MemberResources {
   readonly cpus: number;
   readonly memMb: number;
   readonly diskMb: number;
+}
+
+/** Where the data of a member lies. */
+export interface StorageConfig {
+  /** `sandbox`: nothing is reserved, and the data ends with the task. */
+  readonly kind: 'persistent' | 'sandbox';
+  /** `mount`: a disk of its own, which Mesos gives whole. */
+  readonly diskType: 'root' | 'mount';
+  /** A volume of its own for etcd's log; `null`: the log lies beside the database. */
+  readonly wal: { readonly diskMb: number; readonly diskType: 'root' | 'mount' } | null;
+}
+
+/** Ports that every member has; `null`: any that is offered. */
+export interface FixedPorts {
+  readonly peer: number | null;
+  readonly client: number | null;
+  readonly supervisor: number | null;
 }
 
 /** How the code of a member comes to its agent. */

@@ -6,21 +6,15 @@ import type { OfferSummary } from '../protocol/view.ts';
 import type { Blocked, Want } from '../reconcile/decision.ts';
 import type { OfferedSeat } from '../reconcile/observation.ts';
 import { nameLaunched, seatPlaced, seatRelaunched } from '../reconcile/seats.ts';
-import type { MemberResources, SchedulerConfig } from './config.ts';
+import type { SchedulerConfig } from './config.ts';
 import { type Ownership, ownerOf, ownershipOf } from './labels.ts';
 import { createId, destroyId, reserveId, seatsOf, unreserveId } from './mesos-view.ts';
 import { NAME_SHARE } from './name-share.ts';
 import { nameTaskInfoOf } from './name-task.ts';
-import {
-  type AgentOffer,
-  type Judgement,
-  most,
-  type PlacementInput,
-  place,
-  withNameShare,
-} from './placement.ts';
+import { type AgentOffer, type Judgement, type PlacementInput, place } from './placement.ts';
 import type { PlacementRules, Surroundings } from './placement-rules.ts';
 import { countPorts } from './resources.ts';
+import { most, reservedShare, SEAT_PORTS, type SeatNeed } from './seat-cut.ts';
 import {
   claimOf,
   isNameShareAlone,
@@ -28,6 +22,7 @@ import {
   offeredNameShare,
   offeredSeat,
   returnOf,
+  walVolumeId,
 } from './seat-resources.ts';
 import { taskInfoOf } from './task-spec.ts';
 
@@ -135,7 +130,7 @@ function takePlace(state: Matching, want: Want & { kind: 'place' }, input: Match
   const { placement, judged } = place({
     offers: state.offers,
     record: state.record,
-    need: config.resources,
+    need: needOf(config),
     role,
     shunned: input.shunned,
     slot: want.slot,
@@ -165,7 +160,7 @@ function takePlace(state: Matching, want: Want & { kind: 'place' }, input: Match
       ports: placement.ports,
       volumeId: seatId,
       storage: 'persistent',
-      wal: null,
+      wal: walOf(seatId, config),
       nameShare: NAME_SHARE,
       resources: config.resources,
       task: taskIdOf(want.slot, input.freshId),
@@ -186,7 +181,7 @@ function takePlace(state: Matching, want: Want & { kind: 'place' }, input: Match
     });
   }
   operations.operations.push(
-    { type: 'CREATE', id: { value: createId(seat.id) }, create: { volumes: [claim.volume] } },
+    { type: 'CREATE', id: { value: createId(seat.id) }, create: { volumes: claim.create } },
     launchOperation(seat, owner, claim.task, input),
   );
   operations.launched.push({
@@ -266,6 +261,15 @@ function takeRelease(state: Matching, want: Want & { kind: 'release' }, input: M
     return true;
   }
   return false;
+}
+
+/** What every new seat is to have. */
+export function needOf({ resources, storage, ports, framework }: SchedulerConfig): SeatNeed {
+  return { resources, storage, ports, preReservedRole: framework.preReservedRole };
+}
+
+function walOf(seatId: string, { storage: { wal } }: SchedulerConfig): Seat['wal'] {
+  return wal === null ? null : { volumeId: walVolumeId(seatId), diskMb: wal.diskMb };
 }
 
 /** The operations of an agent so far; `rest` becomes what later wants see of it. */
@@ -362,6 +366,8 @@ export interface Capacity {
   readonly cpus: number;
   readonly memMb: number;
   readonly diskMb: number;
+  /** The largest MOUNT disk. */
+  readonly mountMb: number;
   readonly ports: number;
 }
 
@@ -370,13 +376,14 @@ export function withCapacity(
   offers: readonly AgentOffer[],
 ): ReadonlyMap<string, Capacity> {
   const next = new Map(known);
-  for (const { agent, pools } of offers) {
+  for (const { agent, pools, mounts } of offers) {
     const before = known.get(agent.id);
     next.set(agent.id, {
       hostname: agent.hostname,
       cpus: Math.max(before?.cpus ?? 0, most(pools, 'cpus')),
       memMb: Math.max(before?.memMb ?? 0, most(pools, 'mem')),
       diskMb: Math.max(before?.diskMb ?? 0, most(pools, 'disk')),
+      mountMb: Math.max(before?.mountMb ?? 0, ...mounts.map(({ sizeMb }) => sizeMb)),
       ports: Math.max(before?.ports ?? 0, ...pools.map((pool) => countPorts(pool.ports)), 0),
     });
   }
@@ -387,7 +394,7 @@ export function withCapacity(
 export interface Unplaced {
   readonly slot: string;
   readonly capacity: ReadonlyMap<string, Capacity>;
-  readonly resources: MemberResources;
+  readonly need: SeatNeed;
   readonly record: ClusterRecord;
   readonly rules: PlacementRules;
   /** How its offers were judged so far. */
@@ -396,17 +403,21 @@ export interface Unplaced {
 
 /** Why a slot has no place yet, for people: what can never fit is told from what only has to be waited for. */
 export function explainUnplaced(unplaced: Unplaced): Blocked {
-  const { slot, capacity, record, rules, summary } = unplaced;
-  const need = withNameShare(unplaced.resources);
+  const { slot, capacity, record, rules, summary, need } = unplaced;
+  const { cpus, memMb } = reservedShare(need);
+  const { diskMb } = need.resources;
+  const onMount = need.storage.diskType === 'mount';
   const agents = [...capacity.values()];
   if (agents.length === 0) {
     return { code: 'waits-for-offers', slot, message: 'no agent has offered anything yet' };
   }
   const lacking = [
-    lack('cpus', '', need.cpus, agents, (agent) => agent.cpus),
-    lack('memory', ' MB', need.memMb, agents, (agent) => agent.memMb),
-    lack('disk', ' MB', need.diskMb, agents, (agent) => agent.diskMb),
-    lack('ports', '', 3, agents, (agent) => agent.ports),
+    lack('cpus', '', cpus, agents, (agent) => agent.cpus),
+    lack('memory', ' MB', memMb, agents, (agent) => agent.memMb),
+    onMount
+      ? lack('MOUNT disk', ' MB', diskMb, agents, (agent) => agent.mountMb)
+      : lack('disk', ' MB', diskMb, agents, (agent) => agent.diskMb),
+    lack('ports', '', SEAT_PORTS, agents, (agent) => agent.ports),
   ].filter((text) => text !== null);
   if (lacking.length > 0) {
     return { code: 'offers-never-fit', slot, message: `no agent is large enough: ${lacking.join('; ')}` };

@@ -1,11 +1,9 @@
-import type { Offer, ReservationInfo, Resource } from '../mesos/wire.ts';
+import type { Offer, Resource } from '../mesos/wire.ts';
 import type { ClusterRecord, Seat } from '../protocol/record.ts';
 import type { OfferRequirement } from '../protocol/view.ts';
 import { type AgentTraits, attributesOf, fieldValue, type OfferedTraits } from './agent-traits.ts';
-import type { MemberResources } from './config.ts';
-import { amountRequirement, isMet, ruleRequirement } from './judgement.ts';
-import { agentOf, type KnownAgent, seatsOf } from './mesos-view.ts';
-import { NAME_SHARE } from './name-share.ts';
+import { isMet, ruleRequirement } from './judgement.ts';
+import { agentOf, type KnownAgent } from './mesos-view.ts';
 import {
   isOpenGroup,
   type PlacementJudge,
@@ -14,20 +12,8 @@ import {
   type SeenValues,
   type Surroundings,
 } from './placement-rules.ts';
-import {
-  atLeast,
-  countPorts,
-  hasPort,
-  lowestPorts,
-  minusPorts,
-  minusScalar,
-  type Pool,
-  poolsOf,
-  portsResource,
-  rounded,
-  type ScalarName,
-  scalarResource,
-} from './resources.ts';
+import { type MountDisk, mountsOf, type Pool, poolsOf } from './resources.ts';
+import { cutSeat, type Placement, requirementsOf, roomOf, type SeatNeed } from './seat-cut.ts';
 
 /**
  * Where a new member goes: where the rules allow it, spread over hosts and zones, where most is free. Pure.
@@ -46,10 +32,9 @@ export interface AgentOffer {
   readonly resources: readonly Resource[];
   /** What is left of it for new seats. */
   readonly pools: readonly Pool[];
+  /** MOUNT disks that are left of it for new seats. */
+  readonly mounts: readonly MountDisk[];
 }
-
-/** Ports of a seat: peer, client, supervisor. */
-const SEAT_PORTS = 3;
 
 /** @param attributes names of those that are to be told. */
 export function agentOffersOf(
@@ -78,6 +63,7 @@ function mergedOffer(group: readonly Offer[], role: string, attributes: readonly
     maintenance: group.some((offer) => offer.unavailability !== undefined),
     resources,
     pools: poolsOf(resources, role),
+    mounts: mountsOf(resources, role),
   };
 }
 
@@ -95,7 +81,7 @@ export interface PlacementInput {
   readonly around: Surroundings;
   readonly offers: readonly AgentOffer[];
   readonly record: ClusterRecord;
-  readonly need: MemberResources;
+  readonly need: SeatNeed;
   readonly role: string;
   /**
    * By agent id: the ports of places on which no task came up lately. Such an agent is taken where there is no
@@ -111,30 +97,13 @@ export interface Judgement {
   readonly requirements: readonly OfferRequirement[];
 }
 
-/** A place that was found. */
-export interface Placement {
-  readonly offer: AgentOffer;
-  readonly ports: { readonly peer: number; readonly client: number; readonly supervisor: number };
-  /** As they are offered, and as they are once reserved by `reservation`. */
-  readonly pieces: readonly Piece[];
-  /** The offer without what this place takes. */
-  readonly rest: AgentOffer;
-}
-export interface Piece {
-  /** Whose task runs on it. */
-  readonly of: 'member' | 'name';
-  readonly name: ScalarName | 'ports';
-  readonly resource: Resource;
-  readonly reservations: readonly ReservationInfo[];
-}
-
 /** The best of the offers that fit, cut to size; `null` where none does. */
 export function place(input: PlacementInput): { placement: Placement | null; judged: readonly Judgement[] } {
   const judge = placementJudge(input.rules, standingOf(input));
   const judged = judgeAll(input, judge);
   const best = judged
     .filter(({ fits }) => fits)
-    .map(({ offer }) => ({ offer, rank: rankOf(offer, input, judge) }))
+    .map((judgement) => ({ offer: judgement.offer, rank: rankOf(judgement, input, judge) }))
     .sort((a, b) => compareRanks(a.rank, b.rank))[0];
   return { placement: best === undefined ? null : cutSeat(best.offer, input), judged };
 }
@@ -150,7 +119,7 @@ function standingOf({ record, slot }: PlacementInput): readonly Seat[] {
 function judgeAll(input: PlacementInput, judge: PlacementJudge): readonly Judgement[] {
   const judged = input.offers.map((offer) => {
     const requirements = [
-      ...amountsOf(offer, input),
+      ...requirementsOf(offer, input),
       ...accessOf(offer, input),
       ...judge.direct(traitsOf(offer)),
     ];
@@ -203,15 +172,15 @@ function accessOf(offer: AgentOffer, input: PlacementInput): readonly OfferRequi
 }
 
 /** Smaller is better; offers are sorted by host, so equal ones are taken in a stable order. */
-function rankOf(offer: AgentOffer, input: PlacementInput, judge: PlacementJudge): readonly number[] {
+function rankOf(
+  { offer, requirements }: Judgement,
+  input: PlacementInput,
+  judge: PlacementJudge,
+): readonly number[] {
   const zoneMates = standingOf(input).filter((seat) => seat.zone === offer.zone).length;
-  const { need, shunned } = input;
+  const { shunned } = input;
   const { host, groups } = judge.crowding(traitsOf(offer));
-  const room = Math.min(
-    most(offer.pools, 'cpus') / need.cpus,
-    most(offer.pools, 'mem') / need.memMb,
-    most(offer.pools, 'disk') / need.diskMb,
-  );
+  const room = roomOf(requirements);
   return [
     offer.maintenance ? 1 : 0,
     shunned.has(offer.agent.id) ? 1 : 0,
@@ -228,114 +197,6 @@ function compareRanks(a: readonly number[], b: readonly number[]): number {
     if (difference !== 0) return difference;
   }
   return 0;
-}
-
-/** What one member needs of an agent, and what there is. */
-function amountsOf(offer: AgentOffer, input: Omit<PlacementInput, 'offers'>): readonly OfferRequirement[] {
-  const need = withNameShare(input.need);
-  const free = Math.max(0, ...offer.pools.map((pool) => countPorts(pool.ports)));
-  return [
-    amountRequirement('cpus', { needed: need.cpus, offered: most(offer.pools, 'cpus') }),
-    amountRequirement('mem', { needed: need.memMb, offered: most(offer.pools, 'mem'), unit: 'MB' }),
-    amountRequirement('disk', { needed: need.diskMb, offered: most(offer.pools, 'disk'), unit: 'MB' }),
-    amountRequirement('ports', {
-      needed: SEAT_PORTS,
-      // Some that are free may be those of a place that is on its way out.
-      offered: portsIn(offer, input) === null ? Math.min(free, SEAT_PORTS - 1) : free,
-    }),
-  ];
-}
-
-/** The most of it that one pool has: a member's share is cut from one. */
-export function most(pools: readonly Pool[], name: ScalarName): number {
-  return Math.max(0, ...pools.map((pool) => pool[name]));
-}
-
-/** The ports for a seat: none that another seat at the same address has, even one that is on its way out. */
-function portsIn(
-  offer: AgentOffer,
-  { record, shunned }: Pick<PlacementInput, 'record' | 'shunned'>,
-): { pool: Pool; ports: readonly number[] } | null {
-  const taken = new Set(
-    seatsOf(record)
-      .filter((seat) => seat.host === offer.agent.host)
-      .flatMap((seat) => Object.values(seat.ports)),
-  );
-  const doubtful = shunned.get(offer.agent.id);
-  const avoided = doubtful === undefined ? [taken] : [new Set([...taken, ...doubtful]), taken];
-  for (const avoid of avoided) {
-    for (const pool of offer.pools) {
-      const ports = lowestPorts(pool.ports, SEAT_PORTS, avoid);
-      if (ports !== null) return { pool, ports };
-    }
-  }
-  return null;
-}
-
-function cutSeat(offer: AgentOffer, input: PlacementInput): Placement | null {
-  const { need, role } = input;
-  const found = portsIn(offer, input);
-  if (found === null) return null;
-  const [peer = 0, client = 0, supervisor = 0] = found.ports;
-  let pools = offer.pools;
-  const pieces: Piece[] = [];
-  for (const [name, amount, share] of [
-    ['cpus', need.cpus, NAME_SHARE.cpus],
-    ['mem', need.memMb, NAME_SHARE.memMb],
-    ['disk', need.diskMb, 0],
-  ] as const) {
-    // Both from one pool: then they are reserved alike, and either is found by its amount.
-    const source = pools.find((pool) => atLeast(pool[name], amount + share));
-    if (source === undefined) return null;
-    const { reservations } = source;
-    const piece = (of: Piece['of'], value: number): Piece => ({
-      of,
-      name,
-      resource: scalarResource(name, value, role, reservations),
-      reservations,
-    });
-    pools = pools.map((pool) => (pool === source ? minusScalar(pool, name, amount + share) : pool));
-    pieces.push(piece('member', amount), ...(share === 0 ? [] : [piece('name', share)]));
-  }
-  const { reservations } = found.pool;
-  pools = pools.map((pool) => (pool.reservations === reservations ? minusPorts(pool, found.ports) : pool));
-  const ports = portsResource(found.ports, role, reservations);
-  pieces.push({ of: 'member', name: 'ports', resource: ports, reservations });
-  return { offer, ports: { peer, client, supervisor }, pieces, rest: { ...offer, pools } };
-}
-
-/** What a new seat reserves of cpus and memory: its member's share and the name task's. */
-export function withNameShare(need: MemberResources): MemberResources {
-  return { ...need, cpus: rounded(need.cpus + NAME_SHARE.cpus), memMb: need.memMb + NAME_SHARE.memMb };
-}
-
-/** Takes an amount from the first pool that has it. */
-export function cutScalar(
-  pools: readonly Pool[],
-  name: ScalarName,
-  amount: number,
-  role: string,
-): { resource: Resource; pools: readonly Pool[] } | null {
-  const source = pools.find((pool) => atLeast(pool[name], amount));
-  if (source === undefined) return null;
-  return {
-    resource: scalarResource(name, amount, role, source.reservations),
-    pools: pools.map((pool) => (pool === source ? minusScalar(pool, name, amount) : pool)),
-  };
-}
-
-/** Takes given ports from the pool that has them all. */
-export function cutPorts(
-  pools: readonly Pool[],
-  ports: readonly number[],
-  role: string,
-): { resource: Resource; pools: readonly Pool[] } | null {
-  const source = pools.find((pool) => ports.every((port) => hasPort(pool.ports, port)));
-  if (source === undefined) return null;
-  return {
-    resource: portsResource(ports, role, source.reservations),
-    pools: pools.map((pool) => (pool === source ? minusPorts(pool, ports) : pool)),
-  };
 }
 
 function compareText(a: string, b: string): number {

@@ -43,11 +43,32 @@ export function poolsOf(resources: readonly Resource[], role: string): readonly 
 }
 
 function isFree(resource: Resource, reservations: readonly ReservationInfo[], role: string): boolean {
-  if (resource.disk !== undefined) return false;
+  return resource.disk === undefined && isReservedForNobodyElse(reservations, role);
+}
+
+function isReservedForNobodyElse(reservations: readonly ReservationInfo[], role: string): boolean {
   const top = reservations.at(-1);
   if (top === undefined) return true;
   // A labelled reservation is somebody's; an unlabelled one for our role or one above it is there to be used.
   return (top.labels?.labels.length ?? 0) === 0 && (top.role === role || role.startsWith(`${top.role}/`));
+}
+
+/** A disk that Mesos gives whole or not at all. */
+export interface MountDisk {
+  /** As it is offered. */
+  readonly resource: Resource;
+  readonly reservations: readonly ReservationInfo[];
+  readonly sizeMb: number;
+}
+
+/** The MOUNT disks without a volume that a new seat may take. */
+export function mountsOf(resources: readonly Resource[], role: string): readonly MountDisk[] {
+  return resources.flatMap((resource) => {
+    const { disk, reservations = [] } = resource;
+    if (disk?.source?.type !== 'MOUNT' || disk.persistence !== undefined) return [];
+    if (!isReservedForNobodyElse(reservations, role)) return [];
+    return [{ resource, reservations, sizeMb: resource.scalar?.value ?? 0 }];
+  });
 }
 
 function withResource(pool: Pool, resource: Resource): Pool {

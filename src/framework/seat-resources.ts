@@ -1,18 +1,19 @@
-import type { DiskInfo, ReservationInfo, Resource } from '../mesos/wire.ts';
+import type { ReservationInfo, Resource } from '../mesos/wire.ts';
 import type { Seat } from '../protocol/record.ts';
 import type { OfferedSeat } from '../reconcile/observation.ts';
 import { type Ownership, ownerOf, reservationLabels } from './labels.ts';
 import { NAME_SHARE } from './name-share.ts';
-import { type AgentOffer, cutPorts, cutScalar, type Piece, type Placement } from './placement.ts';
+import type { AgentOffer } from './placement.ts';
 import { atLeast, hasPort, type Pool, rounded, type ScalarName } from './resources.ts';
-import { VOLUME_PATH } from './task-spec.ts';
+import { cutPorts, cutScalar, type Piece, type Placement } from './seat-cut.ts';
+import { VOLUME_PATH, WAL_VOLUME_PATH } from './task-spec.ts';
 
 /** A seat as Mesos sees it: what is reserved for it, its volume, and how these are taken and given back. Pure. */
 
 /** What is to be reserved and made for a new seat, and what its task then runs on. */
 export interface SeatClaim {
   readonly reserve: readonly Resource[];
-  readonly volume: Resource;
+  readonly create: readonly Resource[];
   readonly task: readonly Resource[];
 }
 
@@ -26,24 +27,38 @@ export function claimOf(
     labels: reservationLabels(as.owner, as.seat),
     ...(as.principal === undefined ? {} : { principal: as.principal }),
   };
-  const claimed = placement.pieces.map((piece) => ({ piece, resource: withReservation(piece, mine) }));
-  const disk: DiskInfo = {
-    persistence: {
-      id: as.seat.volumeId,
-      ...(as.principal === undefined ? {} : { principal: as.principal }),
-    },
-    volume: { mode: 'RW', container_path: VOLUME_PATH },
-  };
-  const onDisk = claimed.find(({ piece }) => piece.name === 'disk') as (typeof claimed)[number];
-  const volume: Resource = { ...onDisk.resource, disk };
+  const claimed = placement.pieces.map((piece) => {
+    const reserved = withReservation(piece, mine);
+    return { piece, reserved, used: piece.volume === null ? reserved : volumeOn(reserved, piece.volume, as) };
+  });
   return {
     // What is reserved for our very role already cannot be reserved once more.
-    reserve: claimed.filter(({ piece }) => topRole(piece) !== as.role).map(({ resource }) => resource),
-    volume,
-    task: claimed
-      .filter(({ piece }) => piece.of === 'member')
-      .map((entry) => (entry === onDisk ? volume : entry.resource)),
+    reserve: claimed.filter(({ piece }) => topRole(piece) !== as.role).map(({ reserved }) => reserved),
+    create: claimed.filter(({ piece }) => piece.volume !== null).map(({ used }) => used),
+    task: claimed.filter(({ piece }) => piece.of === 'member').map(({ used }) => used),
   };
+}
+
+/** The volume on a disk; a MOUNT disk goes on naming its source. */
+function volumeOn(
+  disk: Resource,
+  which: NonNullable<Piece['volume']>,
+  { seat, principal }: { seat: Seat; principal: string | undefined },
+): Resource {
+  const id = which === 'data' ? seat.volumeId : walVolumeId(seat.id);
+  return {
+    ...disk,
+    disk: {
+      ...disk.disk,
+      persistence: { id, ...(principal === undefined ? {} : { principal }) },
+      volume: { mode: 'RW', container_path: which === 'data' ? VOLUME_PATH : WAL_VOLUME_PATH },
+    },
+  };
+}
+
+/** The persistence id of a seat's volume for etcd's log. */
+export function walVolumeId(seatId: string): string {
+  return `${seatId}-wal`;
 }
 
 function withReservation(piece: Piece, mine: ReservationInfo): Resource {
@@ -54,13 +69,15 @@ function topRole(piece: Piece): string | undefined {
   return piece.reservations.at(-1)?.role;
 }
 
-/** Everything in an offer that carries the label of this seat, or is its volume. */
+/** Everything in an offer that carries the label of this seat, or is one of its volumes. */
 export function labelledFor(
   resources: readonly Resource[],
   seat: { id: string; volumeId: string },
 ): readonly Resource[] {
+  const volumes = [seat.volumeId, walVolumeId(seat.id)];
   return resources.filter(
-    (resource) => ownerOf(resource)?.seat === seat.id || resource.disk?.persistence?.id === seat.volumeId,
+    ({ disk, ...resource }) =>
+      ownerOf(resource)?.seat === seat.id || volumes.includes(disk?.persistence?.id ?? ''),
   );
 }
 
@@ -75,12 +92,14 @@ export function offeredSeat(
 ): { readonly found: OfferedSeat; readonly task: readonly Resource[]; readonly rest: AgentOffer } | null {
   const labelled = labelledFor(offer.resources, seat);
   if (labelled.length === 0) return null;
-  const held = labelled.some((resource) => resource.disk?.persistence?.id === seat.volumeId);
-  // Only its disk, reserved and without the volume on it, shows that the volume is gone.
-  const volume = held || !labelled.some((resource) => resource.name === 'disk');
-  const filled = fill(labelled, seat, offer.pools, role);
+  const volumes = [seat.volumeId, ...(seat.wal === null ? [] : [seat.wal.volumeId])];
+  const held = volumes.every((id) => labelled.some((resource) => resource.disk?.persistence?.id === id));
+  // Only a disk of it, reserved and without the volume on it, shows that the volume is gone.
+  const bare = labelled.some(({ name, disk }) => name === 'disk' && disk?.persistence === undefined);
+  const volume = held || !bare;
+  const filled = held ? fill(labelled, seat, offer.pools, role) : null;
   return {
-    found: { volume, complete: filled !== null && held },
+    found: { volume, complete: filled !== null },
     task: filled?.task ?? labelled,
     rest: { ...offer, pools: filled?.pools ?? offer.pools },
   };
@@ -102,7 +121,6 @@ function fill(
   pools: readonly Pool[],
   role: string,
 ): { task: readonly Resource[]; pools: readonly Pool[] } | null {
-  if (!atLeast(sumOf(labelled, 'disk'), seat.resources.diskMb)) return null;
   const { cpus, memMb } = seat.resources;
   return take(labelled, { cpus, memMb, disks: true, ports: Object.values(seat.ports) }, pools, role);
 }
@@ -156,7 +174,7 @@ function take(
     left = cut.pools;
     task.push(cut.resource);
   }
-  if (part.disks) task.push(...labelled.filter((resource) => resource.name === 'disk'));
+  if (part.disks) task.push(...labelled.filter(({ disk }) => disk?.persistence !== undefined));
   const held = labelled.filter((one) => part.ports.some((port) => hasPort(one.ranges?.range ?? [], port)));
   if (part.ports.every((port) => held.some((one) => hasPort(one.ranges?.range ?? [], port)))) {
     task.push(...held);

@@ -8,6 +8,8 @@ import { type Ownership, taskLabels } from './labels.ts';
 
 /** Where the seat's volume appears in the sandbox. */
 export const VOLUME_PATH = 'etcd-volume';
+/** Where its volume for etcd's log does, if it has one. */
+export const WAL_VOLUME_PATH = 'etcd-wal';
 /** The variable that names the task in the processes of its tree, so that orphans can be found by it. */
 export const TASK_VARIABLE = 'ETCD_MESOS_TASK';
 

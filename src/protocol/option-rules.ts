@@ -1,15 +1,10 @@
 import { formatDuration } from '../base/duration.ts';
-import { formatSize } from './option-kinds.ts';
-import type { GivenOptions, OptionProblem, SchedulerOptions } from './options.ts';
+import { contradiction, type OptionProblem } from './option-problem.ts';
+import type { GivenOptions, SchedulerOptions } from './options.ts';
+import { portRules } from './port-rules.ts';
+import { roleOf, roleRules } from './role-rules.ts';
+import { sizeRules, usualQuotaBytes } from './size-rules.ts';
 
-/** Disk that etcd's write-ahead log and raft snapshots may take beside the database. */
-const LOG_ALLOWANCE_MB = 512;
-/** How often the database may lie on the disk at once: itself, one received from the leader, one defragmented. */
-const DATABASE_COPIES = 3;
-/** etcd's own default. */
-const QUOTA_BYTES_USUAL = 2 * 1024 ** 3;
-const QUOTA_BYTES_MIN = 16 * 1024 ** 2;
-const MIB = 1024 ** 2;
 const HOUR_MS = 3_600_000;
 
 export interface CompletedOptions {
@@ -25,7 +20,10 @@ export function completeOptions(given: GivenOptions): CompletedOptions {
     options,
     problems: [
       ...missing(given),
+      ...roleRules(given),
       ...etcdRules(options),
+      ...sizeRules(options),
+      ...portRules(options),
       ...timeRules(options),
       ...artifactRules(options),
       ...uninstallRules(options),
@@ -41,18 +39,14 @@ function withDefaults(given: GivenOptions): SchedulerOptions {
   return {
     ...(given as SchedulerOptions),
     masterUrls: given.masterUrls ?? [],
-    role: given.role ?? `${folded}-role`,
+    role: roleOf(given, folded),
     principal: given.principal ?? `${folded}-principal`,
     stateDir,
     orderKeyFile: given.orderKeyFile ?? `${stateDir.replace(/\/+$/, '')}/order-key.pem`,
-    quotaBytes: given.quotaBytes ?? usualQuotaBytes(given.diskMb ?? 0),
+    walDiskType: given.walDiskType ?? given.diskType ?? 'root',
+    quotaBytes:
+      given.quotaBytes ?? usualQuotaBytes({ diskMb: given.diskMb ?? 0, walDiskMb: given.walDiskMb }),
   };
-}
-
-/** What a disk has room for, rounded down to MiB. */
-function usualQuotaBytes(diskMb: number): number {
-  const roomMb = Math.floor((diskMb - LOG_ALLOWANCE_MB) / DATABASE_COPIES);
-  return Math.max(QUOTA_BYTES_MIN, Math.min(QUOTA_BYTES_USUAL, roomMb * MIB));
 }
 
 function missing(given: GivenOptions): readonly OptionProblem[] {
@@ -69,7 +63,7 @@ function missing(given: GivenOptions): readonly OptionProblem[] {
 
 function etcdRules(options: SchedulerOptions): readonly OptionProblem[] {
   const problems: OptionProblem[] = [];
-  const { heartbeatIntervalMs, electionTimeoutMs, quotaBytes, diskMb } = options;
+  const { heartbeatIntervalMs, electionTimeoutMs } = options;
   if (electionTimeoutMs < 5 * heartbeatIntervalMs) {
     problems.push(
       contradiction(
@@ -77,17 +71,6 @@ function etcdRules(options: SchedulerOptions): readonly OptionProblem[] {
         `--election-timeout is ${formatDuration(electionTimeoutMs)}; it must be at least 5 times ` +
           `--heartbeat-interval (${formatDuration(heartbeatIntervalMs)}), ${formatDuration(5 * heartbeatIntervalMs)}`,
         'Raise --election-timeout or lower --heartbeat-interval.',
-      ),
-    );
-  }
-  const neededMb = Math.ceil((DATABASE_COPIES * quotaBytes) / MIB) + LOG_ALLOWANCE_MB;
-  if (diskMb < neededMb) {
-    problems.push(
-      contradiction(
-        '--disk',
-        `--disk is ${formatSize(diskMb * MIB)}; a database of ${formatSize(quotaBytes)} needs ` +
-          `${DATABASE_COPIES} times that and ${LOG_ALLOWANCE_MB}MiB for the log, ${formatSize(neededMb * MIB)}`,
-        'Raise --disk or lower --quota-backend-bytes.',
       ),
     );
   }
@@ -163,10 +146,6 @@ function uninstallRules(options: SchedulerOptions): readonly OptionProblem[] {
   ];
 }
 
-function contradiction(where: string, message: string, hint: string): OptionProblem {
-  return { code: 'contradiction', where, message, hint };
-}
-
 /** How many members of a host can be lost together without their majority. */
 function sharedHostWarnings({ placement, size }: SchedulerOptions): readonly string[] {
   const limits = placement
@@ -205,6 +184,12 @@ function warningsOf(given: GivenOptions, options: SchedulerOptions): readonly st
     );
   }
   warnings.push(...sharedHostWarnings(options));
+  if (options.storage === 'sandbox') {
+    warnings.push(
+      '--storage=sandbox: the data of a member ends with its task. When a majority of the tasks has ended, ' +
+        'everything is lost. It is for trials, and for those who may reserve nothing',
+    );
+  }
   if (options.size === 1) {
     warnings.push('--cluster-size is 1: any failure of the one member stops the cluster');
   }

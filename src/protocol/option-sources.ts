@@ -1,4 +1,5 @@
 import { CodedError } from '../base/errors.ts';
+import type { OptionProblem } from './option-problem.ts';
 import { completeOptions } from './option-rules.ts';
 import {
   ENVIRONMENT_PREFIX,
@@ -7,7 +8,6 @@ import {
   OPTION_KEYS,
   type OptionAlias,
   type OptionKey,
-  type OptionProblem,
   optionSpec,
   type SchedulerOptions,
   UNSUPPORTED,

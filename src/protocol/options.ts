@@ -122,10 +122,39 @@ export const OPTIONS = {
     name: 'role',
     kind: textKind(ROLE, 'a Mesos role other than *, without white space, leading dash or empty part'),
     initial: null,
-    otherwise: '<framework-name>-role',
+    otherwise: '--group-role where there is one, else <framework-name>-role',
     about: 'Mesos role for which the members’ places are reserved.',
     changes: 'never',
     aliases: [key('service.role')],
+  }),
+  preReservedRole: option({
+    name: 'pre-reserved-role',
+    kind: textKind(ROLE, 'a Mesos role other than *, without white space, leading dash or empty part'),
+    initial: null,
+    otherwise: 'members are placed on any agent',
+    about:
+      'A role for which resources are reserved already, as slave_public on the public agents of DC/OS: members ' +
+      'are placed where some are, and reserve them for <pre-reserved-role>/<role>.',
+    changes: 'never',
+  }),
+  groupRole: option({
+    name: 'group-role',
+    kind: textKind(/^[^\s]{1,200}$/, 'a Mesos role'),
+    initial: null,
+    otherwise: 'the scheduler belongs to no group',
+    about:
+      'Role of the group that the scheduler runs in, as DC/OS passes it. The default of --role, unless it is * ' +
+      'or slave_public.',
+    changes: 'never',
+    aliases: [platform('MESOS_ALLOCATION_ROLE')],
+  }),
+  enforceGroupRole: option({
+    name: 'enforce-group-role',
+    kind: choiceKind(['true', 'false']),
+    initial: 'false',
+    about: 'Whether --role must be that of the group, so that the members count to its quota.',
+    changes: 'never',
+    aliases: [platform('MARATHON_APP_ENFORCE_GROUP_ROLE')],
   }),
   principal: option({
     name: 'principal',
@@ -242,7 +271,8 @@ export const OPTIONS = {
     initial: 2048,
     about:
       'Memory for each member: etcd, its supervisor (about 100 MiB) and the cached pages of the database. ' +
-      'etcd maps its whole database, so less than its size means reading from disk.',
+      'etcd maps its whole database, so less than its size means reading from disk. At least 192 MiB and an ' +
+      'eighth of --quota-backend-bytes.',
     changes: 'new places',
     aliases: [flag('sandbox-mem-limit'), variable('MEM_LIMIT'), key('node.mem'), key('etcd.mem-limit')],
   }),
@@ -252,9 +282,69 @@ export const OPTIONS = {
     initial: 6656,
     about:
       'Size of each member’s persistent volume. It holds the database three times (itself, a snapshot on its ' +
-      'way from the leader, the copy that defragmenting makes) and 512 MiB of log.',
+      'way from the leader, the copy that defragmenting makes) and 512 MiB of log, or 64 MiB where --wal-disk is.',
     changes: 'new places',
     aliases: [flag('sandbox-disk-limit'), variable('DISK_LIMIT'), key('node.disk'), key('etcd.disk-limit')],
+  }),
+  diskType: option({
+    name: 'disk-type',
+    kind: choiceKind(['root', 'mount']),
+    initial: 'root',
+    about:
+      'On what disk the volume is made: `root`, the agent’s own; `mount`, a MOUNT disk, of which a member takes ' +
+      'the smallest that is at least --disk, as a whole.',
+    changes: 'new places',
+    aliases: [key('node.disk_type')],
+  }),
+  walDiskMb: option({
+    name: 'wal-disk',
+    kind: sizeKind('MiB', 64, 1024 * 1024),
+    initial: null,
+    otherwise: 'the log lies on the same volume as the database',
+    about: 'Size of a second volume for etcd’s write-ahead log, 512 MiB or more.',
+    changes: 'new places',
+    aliases: [key('node.wal_disk')],
+  }),
+  walDiskType: option({
+    name: 'wal-disk-type',
+    kind: choiceKind(['root', 'mount']),
+    initial: null,
+    otherwise: 'that of --disk-type',
+    about: 'On what disk that volume is made.',
+    changes: 'new places',
+    aliases: [key('node.wal_disk_type')],
+  }),
+  storage: option({
+    name: 'storage',
+    kind: choiceKind(['persistent', 'sandbox']),
+    initial: 'persistent',
+    about:
+      'Where the data lies: `persistent`, on volumes that outlive the tasks; `sandbox`, in the sandboxes of the ' +
+      'tasks, where it ends with them, for those who may reserve nothing.',
+    changes: 'new places',
+  }),
+  peerPort: option({
+    name: 'peer-port',
+    kind: integerKind(0, 65535),
+    initial: 0,
+    about: 'Port on which every member serves its peers; agents must offer it. 0: any that is offered.',
+    changes: 'new places',
+    aliases: [key('etcd.peer_port')],
+  }),
+  clientPort: option({
+    name: 'client-port',
+    kind: integerKind(0, 65535),
+    initial: 0,
+    about: 'Port on which every member serves clients; agents must offer it. 0: any that is offered.',
+    changes: 'new places',
+    aliases: [key('etcd.client_port')],
+  }),
+  supervisorPort: option({
+    name: 'supervisor-port',
+    kind: integerKind(0, 65535),
+    initial: 0,
+    about: 'Port on which every supervisor takes orders; agents must offer it. 0: any that is offered.',
+    changes: 'new places',
   }),
   quotaBytes: option({
     name: 'quota-backend-bytes',
@@ -457,15 +547,6 @@ export const OPTIONS = {
   }),
 } as const;
 
-/** Something wrong with one option, or between several. */
-export interface OptionProblem {
-  readonly code: 'unknown' | 'bad-value' | 'conflict' | 'missing' | 'contradiction' | 'unsupported';
-  /** As its user spelled it: `--disk`, `DISK_LIMIT`, `node.disk in scheduler.json`. */
-  readonly where: string;
-  readonly message: string;
-  readonly hint: string;
-}
-
 /** Names that are understood and refused: the part that they are for is not in this release. */
 export const UNSUPPORTED: readonly UnsupportedName[] = [
   {
@@ -521,6 +602,9 @@ type ValueOf<S> = S extends OptionSpec<infer T> ? T : never;
 type Given = { readonly [K in OptionKey]: ValueOf<(typeof OPTIONS)[K]> | null };
 /** Options that may be left without a value for the wiring to fill in. */
 type MayBeAbsent =
+  | 'preReservedRole'
+  | 'groupRole'
+  | 'walDiskMb'
   | 'secretFile'
   | 'user'
   | 'hostname'

@@ -216,6 +216,7 @@ function configOf(
       name: options.frameworkName,
       user: options.user ?? userInfo().username,
       role: options.role,
+      preReservedRole: options.preReservedRole,
       principal: options.principal,
       failoverTimeoutMs: options.failoverTimeoutMs,
       hostname: where.host,
@@ -224,6 +225,12 @@ function configOf(
     masterTimeoutMs: options.masterTimeoutMs,
     resources: { cpus: options.cpus, memMb: options.memMb, diskMb: options.diskMb },
     placement: placementRulesOf(options.placement),
+    storage: storageOf(options),
+    ports: {
+      peer: options.peerPort || null,
+      client: options.clientPort || null,
+      supervisor: options.supervisorPort || null,
+    },
     spec: {
       size: options.size,
       bootstrapWindowMs: options.bootstrapWindowMs,
@@ -238,6 +245,16 @@ function configOf(
     bootstrap: options.bootstrap,
     uninstall: options.uninstall === 'true' ? { destroyData: options.destroyData === 'true' } : null,
   };
+}
+
+function storageOf({
+  storage,
+  diskType,
+  walDiskMb,
+  walDiskType,
+}: SchedulerOptions): SchedulerConfig['storage'] {
+  const wal = walDiskMb === null ? null : { diskMb: walDiskMb, diskType: walDiskType };
+  return { kind: storage, diskType, wal };
 }
 
 async function closeQuietly(server: ApiServer, log: Logger): Promise<void> {

@@ -1,10 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import type { SchedulerConfig } from '../../src/framework/config.ts';
 import { describeRequirements } from '../../src/framework/judgement.ts';
 import {
   explainUnplaced,
   type Match,
   matchOffers,
+  needOf,
   offeredSeats,
   withCapacity,
 } from '../../src/framework/offers.ts';
@@ -261,6 +263,195 @@ function expectContained(call: Match['accepts'][number]['call'], list: readonly 
   expect(amount(resources, 'mem')).toBe(amount(taken, 'mem') - 32);
 }
 
+describe('what is asked for in particular', () => {
+  const mount = (root: string, value: number, more: Partial<Resource> = {}): Resource => ({
+    name: 'disk',
+    type: 'SCALAR',
+    scalar: { value },
+    allocation_info: { role: ROLE },
+    disk: { source: { type: 'MOUNT', mount: { root } } },
+    ...more,
+  });
+  const placedWith = (changes: Partial<SchedulerConfig>, list: readonly Offer[], ours = record()): Match =>
+    matchOffers({
+      wants: places.slice(0, 1),
+      record: ours,
+      offers: agentOffersOf(list, (changes.framework ?? CONFIG.framework).role),
+      config: { ...CONFIG, ...changes },
+      around: AROUND,
+      schedulerKey: 'a2V5',
+      shunned: new Map(),
+      freshId: 'fresh',
+      wallMs: 0,
+    });
+  const why = (result: Match) => result.judged.map((one) => describeRequirements(one.judgement.requirements));
+  const onMount = { storage: { kind: 'persistent', diskType: 'mount', wal: null } } as const;
+
+  it('takes the smallest MOUNT disk that is large enough, whole, and never parts of the root disk', () => {
+    const list = [offer({ more: [mount('/d1', 5000), mount('/d2', 1024), mount('/d3', 1000)] })];
+    const result = placedWith(onMount, list);
+    const disks = operationsOf(result).flatMap((operation) =>
+      operation.type === 'RESERVE'
+        ? operation.reserve.resources.filter(({ name }) => name === 'disk')
+        : operation.type === 'CREATE'
+          ? operation.create.volumes
+          : [],
+    );
+    expect(disks.map(({ scalar, disk }) => [scalar?.value, disk])).toEqual([
+      [1024, { source: { type: 'MOUNT', mount: { root: '/d2' } } }],
+      [
+        1024,
+        {
+          source: { type: 'MOUNT', mount: { root: '/d2' } },
+          persistence: { id: 'etcd-0-fresh', principal: 'etcd-principal' },
+          volume: { mode: 'RW', container_path: 'etcd-volume' },
+        },
+      ],
+    ]);
+    expect(why(placedWith(onMount, [offer({ more: [mount('/d3', 1000)] })]))).toEqual([
+      'MOUNT disk: 1024 MB needed, 1000 MB free, 24 MB missing',
+    ]);
+    const taken = mount('/d1', 5000, {
+      disk: { source: { type: 'MOUNT', mount: { root: '/d1' } }, persistence: { id: 'another' } },
+    });
+    expect(placedWith(onMount, [offer({ more: [taken] })]).accepts).toEqual([]);
+  });
+
+  it('gives a MOUNT disk back with its source, and finds it again by its volume', () => {
+    const placed = placedWith(onMount, [offer({ more: [mount('/d1', 5000)] })]);
+    const back = offer({ id: 'O2', cpus: 0, mem: 0, more: reservedBy(placed) });
+    const [seatId = ''] = placed.record.seats.map(({ id }) => id);
+    expect(offeredSeats(agentOffersOf([back], ROLE), placed.record, ROLE).get(seatId)).toEqual({
+      volume: true,
+      complete: true,
+    });
+    const leaving = placed.record.seats.map((one) => ({ seat: one, reason: 'r', sinceMs: 0 }));
+    const want: Want = { kind: 'release', seat: seatId, reason: 'r' };
+    const [destroy, unreserve] = operationsOf(
+      match([want], [back], { ...placed.record, seats: [], leaving }),
+    );
+    expect(destroy?.type === 'DESTROY' ? destroy.destroy.volumes[0]?.disk?.source : null).toEqual({
+      type: 'MOUNT',
+      mount: { root: '/d1' },
+    });
+    const disks = unreserve?.type === 'UNRESERVE' ? unreserve.unreserve.resources : [];
+    expect(disks.find(({ name }) => name === 'disk')?.disk).toEqual({
+      source: { type: 'MOUNT', mount: { root: '/d1' } },
+    });
+  });
+
+  const withLog = {
+    storage: { kind: 'persistent', diskType: 'root', wal: { diskMb: 512, diskType: 'root' } },
+  } as const;
+
+  it('makes a second volume for the log, and asks for both back', () => {
+    const placed = placedWith(withLog, [offer()]);
+    const create = operationsOf(placed).find((operation) => operation.type === 'CREATE');
+    const volumes = create?.type === 'CREATE' ? create.create.volumes : [];
+    expect(
+      volumes.map(({ scalar, disk }) => [scalar?.value, disk?.persistence?.id, disk?.volume?.container_path]),
+    ).toEqual([
+      [512, 'etcd-0-fresh-wal', 'etcd-wal'],
+      [1024, 'etcd-0-fresh', 'etcd-volume'],
+    ]);
+    expect(placed.record.seats[0]?.wal).toEqual({ volumeId: 'etcd-0-fresh-wal', diskMb: 512 });
+    const whole = reservedBy(placed);
+    const seen = (more: readonly Resource[]) =>
+      offeredSeats(agentOffersOf([offer({ id: 'O2', cpus: 0, more })], ROLE), placed.record, ROLE).get(
+        'etcd-0-fresh',
+      );
+    expect(seen(whole)).toEqual({ volume: true, complete: true });
+    const logBare = whole.map((one) =>
+      one.disk?.persistence?.id === 'etcd-0-fresh-wal' ? (({ disk: _, ...rest }) => rest)(one) : one,
+    );
+    expect(seen(logBare)).toEqual({ volume: false, complete: false });
+    const noLog = whole.filter((one) => one.disk?.persistence?.id !== 'etcd-0-fresh-wal');
+    expect(seen(noLog)).toEqual({ volume: true, complete: false });
+  });
+
+  it('puts database and log beside each other where both have room', () => {
+    const both = {
+      storage: { kind: 'persistent', diskType: 'mount', wal: { diskMb: 512, diskType: 'mount' } },
+    } as const;
+    const roots = (result: Match) =>
+      operationsOf(result).flatMap((operation) =>
+        operation.type === 'CREATE'
+          ? operation.create.volumes.map(({ disk }) => disk?.source?.mount?.root)
+          : [],
+      );
+    const small = [mount('/big', 4000), mount('/small', 600)];
+    expect(roots(placedWith(both, [offer({ more: small })]))).toEqual(['/small', '/big']);
+    expect(why(placedWith(both, [offer({ more: [mount('/big', 4000)] })]))).toEqual([
+      'disk and log disk: room for both beside each other is needed, this is room for either',
+    ]);
+    expect(why(placedWith(withLog, [offer({ disk: 1200 })]))[0]).toContain('disk and log disk');
+  });
+
+  it('takes fixed ports where they are offered, and says which are not', () => {
+    const ports = { peer: 2380, client: 2379, supervisor: null };
+    const list = [
+      offer({
+        ports: [
+          { begin: 2379, end: 2380 },
+          { begin: 31_000, end: 31_009 },
+        ],
+      }),
+    ];
+    const placed = placedWith({ ports }, list);
+    expect(placed.record.seats[0]?.ports).toEqual({ peer: 2380, client: 2379, supervisor: 31_000 });
+    expect(amount(launchedOn(placed), 'ports')).toBe(3);
+    expect(
+      why(
+        placedWith({ ports }, [
+          offer({
+            ports: [
+              { begin: 2379, end: 2379 },
+              { begin: 31_000, end: 31_009 },
+            ],
+          }),
+        ]),
+      ),
+    ).toEqual(['port 2380: a free port is needed, this is not offered']);
+    const old = seat({
+      ports: { peer: 2380, client: 1, supervisor: 2 },
+      lost: { cause: 'data', message: 'd' },
+    });
+    expect(why(placedWith({ ports }, list, record({ seats: [old] })))).toEqual([
+      'port 2380: a free port is needed, this is that of another member there',
+    ]);
+  });
+
+  it('goes only where something is reserved for the role above, and refines that first', () => {
+    const role = 'slave_public/etcd-role';
+    const framework = { ...CONFIG.framework, role, preReservedRole: 'slave_public' };
+    const above = [{ type: 'STATIC', role: 'slave_public' }] as const;
+    expect(why(placedWith({ framework }, [offer()]))).toEqual([
+      'reservation: something reserved for role slave_public is needed, this is nothing of it',
+    ]);
+    const cpus = { name: 'cpus', type: 'SCALAR', scalar: { value: 1 }, reservations: above } as const;
+    const partly = placedWith({ framework }, [offer({ more: [cpus] })]);
+    const reserve = operationsOf(partly).find((operation) => operation.type === 'RESERVE');
+    const stacks = reserve?.type === 'RESERVE' ? reserve.reserve.resources : [];
+    expect(
+      stacks.map(({ name, reservations = [] }) => [name, ...reservations.map((one) => one.role)]),
+    ).toEqual([
+      ['cpus', 'slave_public', role],
+      ['cpus', 'slave_public', role],
+      ['mem', role],
+      ['mem', role],
+      ['disk', role],
+      ['ports', role],
+    ]);
+    const theirs = {
+      ...cpus,
+      reservations: [
+        { type: 'DYNAMIC', role: 'slave_public', labels: { labels: [{ key: 'a', value: 'b' }] } },
+      ],
+    } as const;
+    expect(placedWith({ framework }, [offer({ more: [theirs] })]).accepts).toEqual([]);
+  });
+});
+
 describe('a placed seat', () => {
   const placed = match(places.slice(0, 1), offers(1));
   const again = offer({ id: 'O2', cpus: 3.5, more: reservedBy(placed) });
@@ -410,7 +601,7 @@ describe('why a slot has no place', () => {
     explainUnplaced({
       slot: 'etcd-0',
       capacity: withCapacity(new Map(), agentOffersOf(list, ROLE)),
-      resources: CONFIG.resources,
+      need: needOf(CONFIG),
       record: ours,
       rules: CONFIG.placement,
       summary: null,

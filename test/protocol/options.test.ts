@@ -225,6 +225,65 @@ const TABLE: Record<OptionKey, { good: [string, unknown][]; bad: string[]; with?
     ],
     bad: ['yes', '1'],
   },
+  preReservedRole: { good: [['slave_public', 'slave_public']], bad: ['*', 'a b', '-a'] },
+  groupRole: {
+    good: [
+      ['dev', 'dev'],
+      ['*', '*'],
+    ],
+    bad: ['', 'a b'],
+  },
+  enforceGroupRole: {
+    good: [
+      ['true', 'true'],
+      ['FALSE', 'false'],
+    ],
+    bad: ['yes', ''],
+    with: ['--group-role=dev'],
+  },
+  diskType: {
+    good: [
+      ['root', 'root'],
+      ['MOUNT', 'mount'],
+    ],
+    bad: ['path', ''],
+  },
+  walDiskMb: {
+    good: [
+      ['512', 512],
+      ['1GiB', 1024],
+    ],
+    bad: ['0', '63MiB', 'none'],
+  },
+  walDiskType: { good: [['MOUNT', 'mount']], bad: ['block'] },
+  storage: {
+    good: [
+      ['persistent', 'persistent'],
+      ['sandbox', 'sandbox'],
+    ],
+    bad: ['memory'],
+  },
+  peerPort: {
+    good: [
+      ['2380', 2380],
+      ['0', 0],
+    ],
+    bad: ['65536', '-1', 'any'],
+  },
+  clientPort: {
+    good: [
+      ['2379', 2379],
+      ['0', 0],
+    ],
+    bad: ['65536', '1.5'],
+  },
+  supervisorPort: {
+    good: [
+      ['2378', 2378],
+      ['0', 0],
+    ],
+    bad: ['99999'],
+  },
   logLevel: {
     good: [
       ['debug', 'debug'],
@@ -436,12 +495,69 @@ describe('sources', () => {
   });
 });
 
+describe('the role', () => {
+  const roleOf = (argv: readonly string[], environment: Record<string, string> = {}) =>
+    resolve([...MASTER, ...argv], environment).options.role;
+  const inGroup = (role: string, enforced: boolean) => ({
+    MESOS_ALLOCATION_ROLE: role,
+    MARATHON_APP_ENFORCE_GROUP_ROLE: String(enforced),
+  });
+
+  test('follows from the name, unless a group has one', () => {
+    expect(roleOf(['--framework-name=/dev/etcd'])).toBe('dev__etcd-role');
+    expect(roleOf([], inGroup('dev', false))).toBe('dev');
+    expect(roleOf([], inGroup('dev', true))).toBe('dev');
+    expect(roleOf([], { MESOS_ALLOCATION_ROLE: '*' })).toBe('etcd-role');
+    expect(roleOf([], inGroup('slave_public', false))).toBe('etcd-role');
+  });
+
+  test('that is given wins over the group’s, unless that is enforced', () => {
+    expect(roleOf(['--role=dev/etcd'], inGroup('dev', false))).toBe('dev/etcd');
+    expect(roleOf(['--role=dev'], inGroup('dev', true))).toBe('dev');
+    const [problem] = problemsOf(() => resolve([...MASTER, '--role=ops'], inGroup('dev', true)));
+    expect(problem).toMatchObject({ code: 'contradiction', where: '--role' });
+    expect(problem?.message).toContain('the group enforces its own role, "dev"');
+  });
+
+  test('of the file wins over a group’s that is not enforced', () => {
+    const { options } = resolve(MASTER, inGroup('dev', false), { 'service.role': 'etcd' });
+    expect(options.role).toBe('etcd');
+  });
+
+  test('refines the one that resources are reserved for already', () => {
+    expect(roleOf(['--pre-reserved-role=slave_public'])).toBe('slave_public/etcd-role');
+    expect(roleOf(['--pre-reserved-role=slave_public', '--role=slave_public/etcd'])).toBe(
+      'slave_public/etcd',
+    );
+  });
+
+  test('cannot be enforced without being known', () => {
+    const [problem] = problemsOf(() => resolve(MASTER, { MARATHON_APP_ENFORCE_GROUP_ROLE: 'true' }));
+    expect(problem).toMatchObject({ code: 'contradiction', where: '--enforce-group-role' });
+  });
+});
+
 describe('rules between options', () => {
+  test('a log of its own leaves the disk to the database', () => {
+    const args = [...MASTER, '--disk=6208MiB', '--quota-backend-bytes=2GiB'];
+    expect(problemsOf(() => resolve(args))[0]?.where).toBe('--disk');
+    expect(resolve([...args, '--wal-disk=512MiB']).options).toMatchObject({
+      walDiskMb: 512,
+      walDiskType: 'root',
+    });
+    expect(resolve([...MASTER, '--disk-type=MOUNT', '--wal-disk=1GiB']).options.walDiskType).toBe('mount');
+  });
+
   test.for([
     ['--master', [], 'no Mesos master is named'],
     ['--election-timeout', [...MASTER, '--heartbeat-interval=300'], 'at least 5 times --heartbeat-interval'],
     ['--disk', [...MASTER, '--disk=1000', '--quota-backend-bytes=512MiB'], 'needs 3 times that and 512MiB'],
     ['--disk', [...MASTER, '--disk=100'], 'needs 3 times that'],
+    ['--wal-disk', [...MASTER, '--wal-disk=100'], 'log needs 512MiB'],
+    ['--mem', [...MASTER, '--mem=256'], 'needs at least 448MiB'],
+    ['--disk-type', [...MASTER, '--storage=sandbox', '--disk-type=mount'], 'agent’s own disk'],
+    ['--wal-disk', [...MASTER, '--storage=sandbox', '--wal-disk=512'], 'in the sandbox beside'],
+    ['--client-port', [...MASTER, '--peer-port=2380', '--client-port=2380'], 'and so is --peer-port'],
     ['--reseed-timeout', [...MASTER, '--reseed-timeout=5s'], 'at least 10s'],
     [
       '--unreachable-timeout',
