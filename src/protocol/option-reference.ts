@@ -1,12 +1,6 @@
-import {
-  type AliasReading,
-  IGNORED,
-  OPTION_KEYS,
-  type OptionAlias,
-  type OptionSpec,
-  optionSpec,
-  variableOf,
-} from './options.ts';
+import type { AliasReading, OptionAlias, OptionSpec } from './option-spec.ts';
+import { OPTION_KEYS, optionSpec, variableOf } from './options.ts';
+import { IGNORED } from './retired-options.ts';
 
 /** What an option has when nothing gives it, for people. */
 function defaultOf(spec: OptionSpec<unknown>): string {

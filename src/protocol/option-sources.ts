@@ -1,18 +1,17 @@
 import { CodedError } from '../base/errors.ts';
 import type { OptionProblem } from './option-problem.ts';
 import { completeOptions } from './option-rules.ts';
+import type { OptionAlias } from './option-spec.ts';
 import {
   ENVIRONMENT_PREFIX,
   type GivenOptions,
-  IGNORED,
   OPTION_KEYS,
-  type OptionAlias,
   type OptionKey,
   optionSpec,
   type SchedulerOptions,
-  UNSUPPORTED,
   variableOf,
 } from './options.ts';
+import { IGNORED, UNSUPPORTED } from './retired-options.ts';
 
 /** Every problem of the options at once. The message has a line for each. */
 export class OptionsError extends CodedError<OptionProblem['code']> {

@@ -5,7 +5,6 @@ import {
   durationKind,
   integerKind,
   mastersKind,
-  type OptionKind,
   oneOfNumbersKind,
   pathKind,
   placementKind,
@@ -13,59 +12,7 @@ import {
   textKind,
   urlKind,
 } from './option-kinds.ts';
-
-/**
- * The scheduler's options: the one table from which flags, environment variables, keys of the file, the help
- * and the reference (`docs/options.md`) are made. `option-sources.ts` reads them, `option-rules.ts` holds what
- * must be true between them.
- */
-export interface OptionSpec<T> {
-  /** The flag without its dashes, and the key in a file. */
-  readonly name: string;
-  readonly kind: OptionKind<T>;
-  /** `null`: there is none, and {@link otherwise} says what happens without a value. */
-  readonly initial: T | null;
-  readonly otherwise?: string;
-  readonly about: string;
-  readonly changes: Changes;
-  /** Names that the packages of 2015 and later used for the same thing. */
-  readonly aliases: readonly OptionAlias[];
-}
-
-/**
- * When a new value takes effect. `restart`: when the scheduler is started again. `new places`: for members that
- * are placed after that; those that run keep theirs. `never`: it is part of what the cluster is.
- */
-export type Changes = 'restart' | 'new places' | 'never';
-
-export interface OptionAlias {
-  readonly in: 'flag' | 'environment' | 'file';
-  readonly name: string;
-  /** Rewrites the text of a name whose values had another meaning. */
-  readonly reading?: AliasReading;
-  /** Set by platforms whether wanted or not: gives way without a word to the option's own name. */
-  readonly weak?: boolean;
-}
-export type AliasReading = 'seconds' | 'milliseconds' | 'verbosity' | 'auto-reseed-2015';
-
-const flag = (name: string, reading?: AliasReading): OptionAlias => alias('flag', name, reading);
-const variable = (name: string, reading?: AliasReading): OptionAlias => alias('environment', name, reading);
-const key = (name: string, reading?: AliasReading): OptionAlias => alias('file', name, reading);
-const platform = (name: string): OptionAlias => ({ in: 'environment', name, weak: true });
-
-function alias(source: OptionAlias['in'], name: string, reading?: AliasReading): OptionAlias {
-  return reading === undefined ? { in: source, name } : { in: source, name, reading };
-}
-
-type OptionRow<T> = Omit<OptionSpec<T>, 'kind' | 'initial' | 'aliases'> & {
-  readonly kind: OptionKind<T>;
-  readonly initial: NoInfer<T> | null;
-  readonly aliases?: readonly OptionAlias[];
-};
-
-function option<T>(row: OptionRow<T>): OptionSpec<T> {
-  return { aliases: [], ...row };
-}
+import { flag, key, type OptionSpec, option, platform, variable } from './option-spec.ts';
 
 const SECOND_MS = 1000;
 const MINUTE_MS = 60 * SECOND_MS;
@@ -74,6 +21,11 @@ const DAY_MS = 24 * HOUR_MS;
 const ROLE = /^(?!\*$|\.\.?$|-|\/)(?!.*\/\/)(?!.*\/$)[^\s\\]{1,200}$/;
 const WORD = /^[^\s]{1,200}$/;
 
+/**
+ * The scheduler's options: the one table from which flags, environment variables, keys of the file, the help
+ * and the reference (`docs/options.md`) are made. `option-sources.ts` reads them, `option-rules.ts` holds what
+ * must be true between them.
+ */
 export const OPTIONS = {
   masterUrls: option({
     name: 'master',
@@ -546,56 +498,6 @@ export const OPTIONS = {
     ],
   }),
 } as const;
-
-/** Names that are understood and refused: the part that they are for is not in this release. */
-export const UNSUPPORTED: readonly UnsupportedName[] = [
-  {
-    in: ['flag', 'file'],
-    name: 'zk-framework-persist',
-    message: 'ZooKeeper state is not supported by this release',
-    hint: 'Leave it out and use --state-dir.',
-  },
-  {
-    in: ['environment'],
-    name: 'ZK_PERSIST',
-    message: 'ZooKeeper state is not supported by this release',
-    hint: 'Unset it and use --state-dir.',
-  },
-  {
-    in: ['file'],
-    name: 'etcd.zk',
-    message: 'ZooKeeper state is not supported by this release',
-    hint: 'Leave it out and use state-dir.',
-  },
-];
-export interface UnsupportedName {
-  readonly in: readonly OptionAlias['in'][];
-  readonly name: string;
-  readonly message: string;
-  readonly hint: string;
-}
-
-/** Names of 2015 that have nothing left to say: taken with a warning that gives the reason. */
-export const IGNORED: readonly {
-  readonly in: OptionAlias['in'];
-  readonly name: string;
-  readonly why: string;
-}[] = [
-  ...['logtostderr', 'alsologtostderr', 'log_dir', 'stderrthreshold', 'vmodule', 'log_backtrace_at'].map(
-    (name) => ({ in: 'flag' as const, name, why: 'the log goes to stdout, one JSON object a line' }),
-  ),
-  { in: 'flag', name: 'executor-bin', why: 'members run under Mesos’ own executor' },
-  { in: 'flag', name: 'etcdctl-bin', why: 'etcdctl is not used' },
-  { in: 'flag', name: 'driver-port', why: 'the v1 HTTP API needs no port of the scheduler' },
-  { in: 'flag', name: 'artifact-port', why: 'artifacts are served on --port' },
-  { in: 'flag', name: 'mesos-authentication-provider', why: 'authentication is HTTP Basic' },
-  { in: 'flag', name: 'mesos-offer-refuse-seconds', why: 'offers are held and declined by need' },
-  { in: 'flag', name: 'single-instance-per-slave', why: 'members never share an agent' },
-  { in: 'environment', name: 'SINGLE_INSTANCE_PER_SLAVE', why: 'members never share an agent' },
-  { in: 'file', name: 'etcd.dns-suffix', why: 'no name is built from it' },
-  { in: 'file', name: 'etcd.cpus', why: 'it sizes the scheduler’s own task, which Marathon does' },
-  { in: 'file', name: 'etcd.mem', why: 'it sizes the scheduler’s own task, which Marathon does' },
-];
 
 export type OptionKey = keyof typeof OPTIONS;
 type ValueOf<S> = S extends OptionSpec<infer T> ? T : never;
