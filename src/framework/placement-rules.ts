@@ -217,23 +217,25 @@ function openGroupCheck(constraint: PlacementConstraint, tally: Tally, seen: Rea
 }
 
 const fewest = (field: string, least: number): string =>
-  `a ${nameOf(field)} with no more than ${least} members, as another has`;
+  least === 0
+    ? `a ${nameOf(field)} without a member, as there is one,`
+    : `a ${nameOf(field)} with no more than ${least} members, as another has,`;
 
-/** All members share one value, which the first chooses where none is given. */
+/**
+ * All members share one value. A given one is all that counts, so that members can be moved to another one by one;
+ * where none is given the first member chooses.
+ */
 function clusterVerdict(
   { field, parameter }: PlacementConstraint,
   count: number,
   value: string,
   tally: Tally,
 ): Verdict {
+  if (parameter !== null) return { ok: value === parameter, needed: `${nameOf(field)} ${parameter}` };
   const others = [...tally.slots.values()].reduce((sum, slots) => sum + slots.length, tally.without.length);
-  const [common] = tally.slots.keys();
-  const where = parameter ?? common ?? null;
   const unknown = tally.without.length === 0 ? '' : ` (that of ${tally.without.join(', ')} is not known)`;
-  return {
-    ok: (parameter === null || value === parameter) && count === others,
-    needed: `${where === null ? `one ${nameOf(field)} for all` : `${nameOf(field)} ${where}`}${unknown}`,
-  };
+  const [common] = tally.slots.keys();
+  return { ok: count === others, needed: `${nameOf(field)} ${common ?? 'for all'}${unknown}` };
 }
 
 const nameOf = (field: string): string => (field === 'hostname' ? 'host' : field.replace(/^@/, ''));
