@@ -122,9 +122,13 @@ function warnings(view: PublishedView, isBrief: boolean): readonly string[] {
       slotsOf.set(warning, (slotsOf.get(warning) ?? new Set()).add(member.slot));
     }
   }
-  if (isBrief && slotsOf.size > 0) return ['', `${slotsOf.size} warnings, which status lists`];
+  const count = view.warnings.length + slotsOf.size;
+  if (isBrief && count > 0) return ['', `${count} warnings, which status lists`];
   const lines = [...slotsOf].map(([warning, slots]) => `  ${[...slots].join(', ')}  ${warning}`);
-  return titled('warnings', lines);
+  return titled('warnings', [
+    ...view.warnings.map(({ code, message }) => `  -  ${code}: ${message}`),
+    ...lines,
+  ]);
 }
 
 function progress(view: PublishedView): readonly string[] {

@@ -4,6 +4,7 @@ import type { ClusterRecord } from '../protocol/record.ts';
 import { type OfferSummary, STORY_LINES_MAX, type StoryLine } from '../protocol/view.ts';
 import type { Blocked, Decision } from '../reconcile/decision.ts';
 import type { Observation } from '../reconcile/observation.ts';
+import { storyOfConcentration } from './concentration.ts';
 import type { SchedulerConfig } from './config.ts';
 import type { Ownership } from './labels.ts';
 import type { MesosView } from './mesos-view.ts';
@@ -102,6 +103,7 @@ export function createChronicle(options: {
       storyOfTask(seat, before, pass.seen.mesos.tasks.get(seat.task)).forEach(tell);
     }
     storyOfRecord(pass.before, pass.match.record).forEach(tell);
+    storyOfConcentration(pass.before, pass.match.record).forEach(tell);
     storyOfHealth(last?.decision.health ?? null, pass.decision.health).forEach(tell);
   };
 

@@ -137,6 +137,12 @@ export const SERIES: readonly Series[] = [
       entries.length,
     ]),
   ),
+  by('gauge', 'warnings', 'Things that are not as safe as they could be, by kind.', ['code'], (view) =>
+    [...Map.groupBy(view.warnings, (entry) => entry.code)].map(([code, entries]) => [
+      { code },
+      entries.length,
+    ]),
+  ),
   member('member_up', '1 while the member serves.', (entry) => Number(entry.healthy)),
   member('member_is_leader', '1 for the leader.', (entry) => Number(entry.leader)),
   member('member_is_learner', '1 for a learner.', (entry) => Number(entry.role === 'learner')),

@@ -3,6 +3,7 @@ import type { EtcdMember, MemberStatus, Probe } from '../protocol/member-status.
 import type { ClusterRecord, Intent, Seat } from '../protocol/record.ts';
 import type { PublishedMember, PublishedView } from '../protocol/view.ts';
 import { FRESH_MS, type Observation } from '../reconcile/observation.ts';
+import { concentrationsOf } from './concentration.ts';
 import type { SchedulerConfig } from './config.ts';
 import { plansOf } from './plans.ts';
 import type { SchedulerSnapshot } from './snapshot.ts';
@@ -38,6 +39,7 @@ export function publishedViewOf(
     endpoints: record?.epoch.phase === 'formed' ? endpointsOf(record, members) : { client: [], peer: [] },
     intent: record?.intent == null ? null : intentOf(record.intent, listedBy(observation)),
     blocked: [...snapshot.blocked],
+    warnings: record === null ? [] : [...concentrationsOf(record)],
     plans: plansOf(snapshot, config.spec.size),
     uninstall: uninstallOf(snapshot),
     mesos: {

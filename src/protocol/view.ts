@@ -58,6 +58,10 @@ const blockedViewSchema = z.object({
   message: z.string(),
 });
 
+/** Something that is not as safe as it could be, and that nothing is done about. `code` is stable and kebab-case. */
+const viewWarningSchema = z.object({ code: z.string(), message: z.string() });
+export type ViewWarning = z.infer<typeof viewWarningSchema>;
+
 /** Something that happened, and why. */
 export const storyLineSchema = z.object({
   /** Rises by one with every line, so that a reader knows which it has seen. */
@@ -248,6 +252,7 @@ export const publishedViewSchema = z.object({
   /** The one membership change that is in progress. */
   intent: z.object({ slot: z.string(), reason: z.string(), step: z.string() }).nullable(),
   blocked: z.array(blockedViewSchema),
+  warnings: z.array(viewWarningSchema),
   plans: z.array(publishedPlanSchema),
   /** The service is being given up; `null`: it is not. */
   uninstall: z

@@ -19,6 +19,7 @@ export function sampleView(changes: Partial<PublishedView> = {}): PublishedView 
     },
     intent: null,
     blocked: [],
+    warnings: [],
     plans: [],
     uninstall: null,
     mesos: {

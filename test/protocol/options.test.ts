@@ -600,6 +600,37 @@ describe('rules between options', () => {
     });
   });
 
+  test.for([
+    ['hostname:MAX_PER:2', '3', 2],
+    ['hostname:MAX_PER:2', '5', 0],
+    ['hostname:MAX_PER:3', '5', 3],
+    ['hostname:MAX_PER:9', '1', 0],
+    ['hostname:MAX_PER:2,hostname:UNIQUE', '3', 0],
+    ['hostname:CLUSTER', '3', 3],
+    ['hostname:GROUP_BY:3', '3', 0],
+    ['hostname:GROUP_BY', '3', 3],
+    ['rack:MAX_PER:3', '3', 0],
+  ] as const)('members that %s lets share a host, of %s, are warned of', ([placement, size, shared]) => {
+    const { warnings } = resolve([...MASTER, '--placement', placement, '--cluster-size', size]);
+    const about = warnings.filter((warning) => warning.includes('share a host'));
+    expect(about).toEqual(
+      shared === 0 ? [] : [expect.stringContaining(`lets ${shared} of ${size} members share a host`)],
+    );
+  });
+
+  test('placement constraints come from the names of packages too, as text or as lists', () => {
+    const rack = [{ field: 'rack', operator: 'GROUP_BY', parameter: '3' }];
+    const fromFile = (value: unknown, name: string) =>
+      resolve(MASTER, {}, { node: { [name]: value } }).options.placement;
+    expect(fromFile('[["rack","GROUP_BY","3"]]', 'placement_constraint')).toEqual(rack);
+    expect(fromFile([['rack', 'GROUP_BY', '3']], 'placement')).toEqual(rack);
+    expect(fromFile(['rack', 'GROUP_BY', '3'], 'placement')).toEqual(rack);
+    expect(resolve(MASTER, { PLACEMENT_CONSTRAINT: 'rack:group_by:3' }).options.placement).toEqual(rack);
+    expect(problemsOf(() => resolve([...MASTER, '--placement', 'rack:NEAR'])).at(0)?.message).toContain(
+      '--placement is "rack:NEAR"; constraint "rack:NEAR": "NEAR" is not an operator; there are UNIQUE, MAX_PER',
+    );
+  });
+
   test('what is allowed but dangerous is warned of', () => {
     const { warnings } = resolve([
       ...MASTER,
