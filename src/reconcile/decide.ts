@@ -5,7 +5,7 @@ import { form } from './formation.ts';
 import { healthOf, type Membership, readMembership } from './membership.ts';
 import { keepNames } from './names.ts';
 import type { Observation, Spec } from './observation.ts';
-import { block, freshStatus, order, type Pass, seatById, seatsOf, startPass } from './pass.ts';
+import { block, type DraftSeat, freshStatus, order, type Pass, seatById, seatsOf, startPass } from './pass.ts';
 import { quorumOf } from './quorum.ts';
 import { repair } from './repair.ts';
 import { clearStrangers, unknownMembers } from './strangers.ts';
@@ -96,23 +96,29 @@ function membershipOf(pass: Pass): Membership | null {
 }
 
 /**
- * A new leader speaks only after a majority of the supervisors that hold data has taken its generation: then an
- * older one that was paused can do nothing any more.
+ * A new leader speaks only after a majority of the supervisors that hold data has taken its generation. The others
+ * are told as soon as they answer: each that an older leader finds first would still obey it.
  */
 function permitted(pass: Pass): Action[] {
   const { generation } = pass.record;
   const holders = pass.record.seats.filter((seat) => seat.data?.started === true);
   const unfenced = holders.filter((seat) => (freshStatus(pass, seat)?.fence.generation ?? 0) < generation);
   if (holders.length === 0 || holders.length - unfenced.length >= quorumOf(holders.length)) {
+    for (const seat of unfenced) {
+      const isSpokenTo = pass.actions.some((action) => action.kind === 'order' && action.seat.id === seat.id);
+      if (!isSpokenTo) fence(pass, seat);
+    }
     return oneChange(pass.actions);
   }
   pass.actions.splice(0, pass.actions.length, ...pass.actions.filter((action) => action.kind !== 'order'));
-  for (const seat of unfenced) {
-    if (freshStatus(pass, seat) !== null)
-      order(pass, seat, { kind: 'fence', args: {} }, `generation ${generation} leads now`);
-  }
+  for (const seat of unfenced) fence(pass, seat);
   block(pass, 'taking-over', null, 'waits for a majority of the supervisors to take the new generation');
   return pass.actions;
+}
+
+function fence(pass: Pass, seat: DraftSeat): void {
+  if (freshStatus(pass, seat) === null) return;
+  order(pass, seat, { kind: 'fence', args: {} }, `generation ${pass.record.generation} leads now`);
 }
 
 const CHANGES: ReadonlySet<string> = new Set([

@@ -495,6 +495,17 @@ describe('taking over', () => {
     expect(world.member('etcd-0').fence).toEqual({ epoch: 1, generation: 7 });
   });
 
+  it('tells a supervisor that was silent then as soon as it answers: until then it would obey an older leader', () => {
+    const world = wholeWorld();
+    world.record = { ...world.record, generation: 7 };
+    world.member('etcd-2').up = false;
+    for (let step = 0; step < 5; step += 1) world.step();
+    expect(world.member('etcd-2').fence.generation).toBeLessThan(7);
+    world.member('etcd-2').up = true;
+    for (let step = 0; step < 2; step += 1) world.step();
+    expect(world.member('etcd-2').fence).toEqual({ epoch: 1, generation: 7 });
+  });
+
   it('wants nothing from Mesos for a task that was not answered for, and does not wait for others', () => {
     const world = wholeWorld();
     world.end('etcd-1', 'ended');
