@@ -5,7 +5,16 @@ import { form } from './formation.ts';
 import { healthOf, type Membership, readMembership } from './membership.ts';
 import { keepNames } from './names.ts';
 import type { Observation, Spec } from './observation.ts';
-import { block, type DraftSeat, freshStatus, order, type Pass, seatById, seatsOf, startPass } from './pass.ts';
+import {
+  block,
+  type DraftSeat,
+  freshStatus,
+  order,
+  type Pass,
+  seatById,
+  seatsOf,
+  startPass,
+} from './pass.ts';
 import { quorumOf } from './quorum.ts';
 import { repair } from './repair.ts';
 import { clearStrangers, unknownMembers } from './strangers.ts';
