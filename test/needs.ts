@@ -1,6 +1,7 @@
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'vitest';
+import { ZOOKEEPER_JAR } from './zookeeper-server.ts';
 
 /** Skips the test, and says why, on a machine where one of these programs is not in PATH. */
 export function skipWithout(context: TestContext, ...programs: readonly string[]): void {
@@ -13,6 +14,14 @@ export function lacks(...programs: readonly string[]): boolean {
   const missing = programs.filter((program) => whereIs(program) === null);
   if (missing.length > 0) console.log(`tests are skipped: not in PATH: ${missing.join(', ')}`);
   return missing.length > 0;
+}
+
+/** Whether there is no ZooKeeper to start here (Debian's packages zookeeper and a Java); says so. */
+export function lacksZooKeeper(): boolean {
+  if (lacks('java')) return true;
+  if (existsSync(ZOOKEEPER_JAR)) return false;
+  console.log(`tests are skipped: no ZooKeeper: ${ZOOKEEPER_JAR} is not there`);
+  return true;
 }
 
 /** Where PATH has the program; `null` where it does not. */

@@ -112,6 +112,11 @@ export interface Leadership {
 export interface LeadershipTerm {
   /** Aborts as soon as it is not certain any more that we lead: nothing may be begun from then on. */
   readonly over: AbortSignal;
+  /**
+   * Whether we still lead, by the clock at this moment: a process that was stopped may run a while after it wakes
+   * before {@link over} aborts. Asked right before whatever only a leader may do.
+   */
+  holds(): boolean;
   /** Gives it up, so that another need not wait for our session to end. */
   resign(): Promise<void>;
 }

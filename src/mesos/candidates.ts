@@ -7,7 +7,8 @@ import type { MasterSource } from './master-source.ts';
 const SOURCE_DEADLINE_MS = 30_000;
 
 /**
- * The masters to try: the one that led the last time, then, should that fail, those that the source names.
+ * The masters to try: the one that led the last time, then, should that fail, those that the source names. A source
+ * that knows who leads comes first, and the one that led the last time only where it knows of none.
  * @throws MesosError what the source says; `timeout` when it says nothing
  */
 export async function* candidateMasters(
@@ -16,10 +17,32 @@ export async function* candidateMasters(
   masters: MasterSource,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
+  if (masters.changed !== undefined) {
+    yield* leadingMasters(clock, leader, masters, signal);
+    return;
+  }
   if (leader !== null) yield leader;
   for (const base of await askSource(clock, masters, signal)) {
     if (base !== leader) yield base;
   }
+}
+
+async function* leadingMasters(
+  clock: Clock,
+  leader: string | null,
+  masters: MasterSource,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  let bases: readonly string[];
+  try {
+    bases = await askSource(clock, masters, signal);
+  } catch (error) {
+    if (leader === null || signal.aborted) throw error;
+    yield leader;
+    throw error;
+  }
+  yield* bases;
+  if (bases.length === 0 && leader !== null) yield leader;
 }
 
 /** One error for all tries that failed. */

@@ -7,6 +7,11 @@ export interface MasterSource {
    * at present. Rejects with a {@link MesosError}.
    */
   next(signal: AbortSignal): Promise<readonly string[]>;
+  /**
+   * Only of a source that knows who leads: resolves when another master leads than when {@link next} last said, or
+   * when `signal` aborts. Never rejects.
+   */
+  readonly changed?: (signal: AbortSignal) => Promise<void>;
 }
 
 /** The port of a master whose address names none. */
@@ -28,10 +33,6 @@ export function createFixedMasterSource(addresses: string): MasterSource {
  */
 export function parseMasterAddresses(addresses: string): readonly string[] {
   if (addresses.trim() === '') throw badAddress(addresses, 'it is empty');
-  // ZooKeeper's own form has commas inside: zk://host1:2181,host2:2181/mesos
-  if (/^zk:\/\//i.test(addresses.trim())) {
-    throw badAddress(addresses, 'finding the leader through ZooKeeper is not built in yet');
-  }
   const bases = addresses.split(',').map((address) => parseMasterAddress(address.trim()));
   return [...new Set(bases)];
 }

@@ -1,6 +1,6 @@
 import { startDeadline } from '../base/deadline.ts';
 import type { Clock, HttpTransport, Logger, Random } from '../base/ports.ts';
-import { retryMsAfter } from './backoff.ts';
+import { RETRY_MS_FIRST, retryMsAfter } from './backoff.ts';
 import { candidateMasters, noneOf } from './candidates.ts';
 import type { ConnectionEvent, MesosConnection } from './connection.ts';
 import { isFinal, MesosError } from './errors.ts';
@@ -71,7 +71,7 @@ export function createSchedulerConnection(options: SchedulerConnectionOptions): 
         const retryMs = retryMsAfter(failures, options.random);
         log.warn('disconnected', { code: end.error.code, reason: end.error.message, retryMs });
         options.onEvent({ kind: 'disconnected', error: end.error, retryMs });
-        await clock.sleep(retryMs, signal);
+        await sleepOrChange(clock, retryMs, options.masters, signal);
       }
     },
 
@@ -152,6 +152,7 @@ async function subscribeAt(
         state.leader = answer.base;
         state.frameworkId = event.subscribed.framework_id.value;
         state.subscription = { base: answer.base, streamId, frameworkId: state.frameworkId, session };
+        void leaveDeposed(link.clock, options.masters, answer.base, session);
       }
       deliver(event, answer.base, options, subscribedMs !== null);
     }
@@ -163,6 +164,43 @@ async function subscribeAt(
     state.subscription = null;
     session.end();
   }
+}
+
+/** Ends the session once its master leads no more, where the source knows: it may go on talking to us for a while. */
+async function leaveDeposed(
+  clock: Clock,
+  masters: MasterSource,
+  base: string,
+  session: Session,
+): Promise<void> {
+  const { changed } = masters;
+  while (changed !== undefined && !session.signal.aborted) {
+    await changed(session.signal);
+    if (session.signal.aborted) return;
+    const bases = await masters.next(session.signal).catch(() => []);
+    if (bases.length > 0 && !bases.includes(base)) {
+      session.drop(new MesosError('connection-lost', `${bases[0]} leads now, ${base} does not any more`));
+      return;
+    }
+    await clock.sleep(RETRY_MS_FIRST, session.signal);
+  }
+}
+
+/** The wait between two tries; over at once when another master leads. */
+async function sleepOrChange(
+  clock: Clock,
+  durationMs: number,
+  { changed }: MasterSource,
+  signal: AbortSignal,
+): Promise<void> {
+  if (changed === undefined) {
+    await clock.sleep(durationMs, signal);
+    return;
+  }
+  const either = new AbortController();
+  const within = AbortSignal.any([either.signal, signal]);
+  await Promise.race([clock.sleep(durationMs, within), changed(within)]);
+  either.abort();
 }
 
 /** Hands an event on. @throws MesosError what an ERROR means. */

@@ -1,0 +1,124 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createConnection } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { freePorts, GiveUp, until } from './wait.ts';
+
+/** Where Debian's package libzookeeper-java leaves the server; its manifest names what else it needs. */
+export const ZOOKEEPER_JAR = '/usr/share/java/zookeeper.jar';
+
+/** A ZooKeeper of its own on a port of loopback, its data in a directory that goes with it. */
+export interface ZooKeeperServer {
+  /** `127.0.0.1:<port>`: what stands between `zk://` and the path. */
+  readonly address: string;
+  readonly port: number;
+  /** Starts it again on its port and what data it has; resolves when it serves. */
+  start(): Promise<void>;
+  /** SIGKILL: clients see their connections close. */
+  stop(): Promise<void>;
+  /** SIGSTOP: connections stay open and are taken, and nobody answers. */
+  pause(): void;
+  /** SIGCONT. */
+  resume(): void;
+  /** Throws its data away. Only while it is stopped. */
+  wipe(): Promise<void>;
+  /** Ends it and removes its directory. */
+  dispose(): Promise<void>;
+}
+
+export interface ZooKeeperServerOptions {
+  /** The unit of its time, milliseconds: sessions end within one of their timeout. Default 200. */
+  readonly tickMs?: number;
+  /** The least session timeout that it grants, milliseconds. Default twice the tick. */
+  readonly sessionTimeoutMsMin?: number;
+}
+
+const START_MS = 30_000;
+/** Bytes of what it wrote that are told when it does not come up. */
+const OUTPUT_MAX = 4_000;
+
+/** Starts one; see `lacksZooKeeper` in needs.ts for whether that can be. */
+export async function startZooKeeper(options: ZooKeeperServerOptions = {}): Promise<ZooKeeperServer> {
+  const directory = await mkdtemp(join(tmpdir(), 'etcd-mesos-zookeeper-'));
+  const [port = 0] = await freePorts(1);
+  const tickMs = options.tickMs ?? 200;
+  const config = join(directory, 'zoo.cfg');
+  const data = join(directory, 'data');
+  const lines = [
+    `dataDir=${data}`,
+    `clientPort=${port}`,
+    'clientPortAddress=127.0.0.1',
+    `tickTime=${tickMs}`,
+    `minSessionTimeout=${options.sessionTimeoutMsMin ?? 2 * tickMs}`,
+    'maxSessionTimeout=120000',
+    'maxClientCnxns=0',
+    'admin.enableServer=false',
+  ];
+  await writeFile(config, `${lines.join('\n')}\n`);
+  let child: ChildProcess | null = null;
+
+  const start = async (): Promise<void> => {
+    let output = '';
+    // A small heap and the quick compiler: it starts in a second and serves a handful of nodes.
+    const flags = ['-Xmx96m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
+    const main = 'org.apache.zookeeper.server.ZooKeeperServerMain';
+    const started = spawn('java', [...flags, '-cp', ZOOKEEPER_JAR, main, config], {
+      cwd: directory,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    child = started;
+    for (const stream of [started.stdout, started.stderr]) {
+      stream.on('data', (chunk: Buffer) => {
+        output = (output + chunk.toString()).slice(-OUTPUT_MAX);
+      });
+    }
+    await until('ZooKeeper serves', START_MS, async () => {
+      if (started.exitCode !== null) throw new GiveUp(`ZooKeeper ended: ${output}`);
+      return (await ask(port, 'srvr')).includes('Mode: ');
+    });
+  };
+  const stop = async (): Promise<void> => {
+    const running = child;
+    child = null;
+    if (running === null || running.exitCode !== null || running.signalCode !== null) return;
+    const exit = new Promise((resolve) => running.once('exit', resolve));
+    running.kill('SIGKILL');
+    await exit;
+  };
+
+  const server: ZooKeeperServer = {
+    address: `127.0.0.1:${port}`,
+    port,
+    start,
+    stop,
+    pause: () => void child?.kill('SIGSTOP'),
+    resume: () => void child?.kill('SIGCONT'),
+    wipe: () => rm(data, { recursive: true, force: true }),
+    dispose: async () => {
+      await stop();
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+  try {
+    await start();
+  } catch (error) {
+    await server.dispose();
+    throw error;
+  }
+  return server;
+}
+
+/** Its answer to one of its four-letter words. */
+async function ask(port: number, word: string): Promise<string> {
+  return await new Promise((resolve, reject) => {
+    let answer = '';
+    const socket = createConnection({ host: '127.0.0.1', port }, () => socket.write(word));
+    socket.setTimeout(2_000, () => socket.destroy(new Error('it does not answer')));
+    socket.on('data', (chunk) => {
+      answer += chunk.toString('latin1');
+    });
+    socket.on('error', reject);
+    socket.on('close', () => resolve(answer));
+  });
+}
