@@ -177,7 +177,7 @@ async function leaveDeposed(
   while (changed !== undefined && !session.signal.aborted) {
     await changed(session.signal);
     if (session.signal.aborted) return;
-    const bases = await masters.next(session.signal).catch(() => []);
+    const bases = await masters.next(session.signal).catch((): readonly string[] => []);
     if (bases.length > 0 && !bases.includes(base)) {
       session.drop(new MesosError('connection-lost', `${bases[0]} leads now, ${base} does not any more`));
       return;

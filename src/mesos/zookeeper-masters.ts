@@ -48,7 +48,8 @@ export function createZooKeeperMasters(options: ZooKeeperMastersOptions): Master
       try {
         known = await readLeader(options, await zooKeeper.session({ signal, waitMs: ASK_MS }));
       } catch (error) {
-        if (signal.aborted) throw new MesosError('aborted', 'looking for the master was given up', { cause: error });
+        if (signal.aborted)
+          throw new MesosError('aborted', 'looking for the master was given up', { cause: error });
         if (!(error instanceof ZooKeeperError)) throw error;
         if (known === null || !isTransient(error)) throw notFound(options.path, error);
         log.warn('zookeeper does not say who leads', { reason: error.message, last: known.bases[0] });
@@ -110,11 +111,15 @@ function basesOf(path: string, data: Uint8Array, scheme: 'http' | 'https'): read
   try {
     info = masterInfoSchema.parse(JSON.parse(Buffer.from(data).toString('utf8')));
   } catch (cause) {
-    throw new MesosError('not-mesos', `the node ${path} in ZooKeeper is not that of a Mesos master`, { cause });
+    throw new MesosError('not-mesos', `the node ${path} in ZooKeeper is not that of a Mesos master`, {
+      cause,
+    });
   }
   const port = info.address?.port ?? info.port;
   const hostname = info.address?.hostname ?? info.hostname;
-  const hosts = [info.address?.ip, hostname].filter((host) => host !== undefined && host !== '' && host !== '0.0.0.0');
+  const hosts = [info.address?.ip, hostname].filter(
+    (host) => host !== undefined && host !== '' && host !== '0.0.0.0',
+  );
   const bases = (scheme === 'https' ? hosts.reverse() : hosts)
     .map((host) => URL.parse(`${scheme}://${host?.includes(':') ? `[${host}]` : host}:${port}`))
     .filter((url) => url !== null)
@@ -130,7 +135,9 @@ function nobodyLeads(path: string, names: readonly string[]): MesosError {
     return new MesosError(
       'no-master',
       `the masters under ${path} in ZooKeeper write info_… nodes in the binary form of Mesos before 0.24`,
-      { hint: 'Name the masters themselves, as --master 10.0.0.1:5050,10.0.0.2:5050; Mesos 1.9 or later is needed.' },
+      {
+        hint: 'Name the masters themselves, as --master 10.0.0.1:5050,10.0.0.2:5050; Mesos 1.9 or later is needed.',
+      },
     );
   }
   return new MesosError('no-master', `no Mesos master leads under ${path} in ZooKeeper at present`, {
@@ -139,10 +146,14 @@ function nobodyLeads(path: string, names: readonly string[]): MesosError {
 }
 
 function notFound(path: string, cause: ZooKeeperError): MesosError {
-  return new MesosError('no-master', `who leads under ${path} cannot be read in ZooKeeper: ${describeError(cause)}`, {
-    cause,
-    ...(cause.hint === undefined ? {} : { hint: cause.hint }),
-  });
+  return new MesosError(
+    'no-master',
+    `who leads under ${path} cannot be read in ZooKeeper: ${describeError(cause)}`,
+    {
+      cause,
+      ...(cause.hint === undefined ? {} : { hint: cause.hint }),
+    },
+  );
 }
 
 async function changedOrAborted(changed: Promise<void>, signal: AbortSignal): Promise<void> {

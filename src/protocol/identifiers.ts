@@ -37,3 +37,8 @@ export function compareUint64(left: string, right: string): number {
   const difference = BigInt(left) - BigInt(right);
   return difference < 0n ? -1 : difference > 0n ? 1 : 0;
 }
+
+/** A framework's name as one word, for a directory, a role or a node: `/team/etcd` is `team__etcd`. */
+export function foldedName(frameworkName: string): string {
+  return frameworkName.replace(/^\//, '').replaceAll('/', '__');
+}

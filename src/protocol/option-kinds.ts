@@ -1,4 +1,5 @@
 import { DURATION_MS_MAX, formatDuration, parseDurationMs } from '../base/duration.ts';
+import { formatZooKeeperUrl, isZooKeeperUrl, parseZooKeeperUrl } from '../base/zookeeper-url.ts';
 import {
   formatPlacement,
   PLACEMENT_OPERATORS,
@@ -149,13 +150,35 @@ export function urlKind(schemes: readonly string[]): OptionKind<string> {
   };
 }
 
-/** Masters that are asked in turn. Without a scheme it is http, and then the port is Mesos' own, 5050. */
+/** A ZooKeeper ensemble and a path in it. */
+export const zooKeeperKind: OptionKind<string> = {
+  name: 'zk:// address',
+  accepts:
+    'a ZooKeeper ensemble with a path, as zk://10.0.0.1:2181,10.0.0.2:2181/etcd-mesos, without credentials',
+  parse: (text) => {
+    const url = parseZooKeeperUrl(text);
+    return url === null ? null : { value: formatZooKeeperUrl(url) };
+  },
+  format: (value) => value,
+};
+
+/**
+ * Masters that are asked in turn, or the one address of where they stand for election in ZooKeeper. Without a scheme
+ * it is http, and then the port is Mesos' own, 5050.
+ */
 export const mastersKind: OptionKind<readonly string[]> = {
   name: 'URLs',
   accepts:
     `one or more masters, as 10.0.0.1:5050, http://10.0.0.1:5050 or https://example/mesos, ` +
-    `separated by commas (at most ${MASTERS_MAX})`,
+    `separated by commas (at most ${MASTERS_MAX}), or where they are found in ZooKeeper, as ` +
+    `zk://10.0.0.1:2181,10.0.0.2:2181/mesos`,
   parse: (text) => {
+    if (isZooKeeperUrl(text)) {
+      const url = parseZooKeeperUrl(text);
+      // A comma in the path is a list of masters that began with a ZooKeeper.
+      const isUsable = url !== null && url.path !== '/' && !url.path.includes(',');
+      return isUsable ? { value: [formatZooKeeperUrl(url)] } : null;
+    }
     const masters = text.split(',').map((part) => masterUrl(part.trim()));
     if (masters.length > MASTERS_MAX) return null;
     const known = masters.filter((master) => master !== null);

@@ -70,6 +70,7 @@ const HEAD = [
   '- `--election-timeout` is at least 5 times `--heartbeat-interval`.',
   '- `--disk` is at least 3 times `--quota-backend-bytes` and 512 MiB.',
   '- `--reseed-timeout` is at least 10 times, `--unreachable-timeout` at least once `--election-timeout`.',
+  '- `--zk-auth-file` comes with a `zk://` address in `--zk-framework-persist` or `--master`.',
   '- `--artifact-uri` comes with `--artifact-sha256`, and with neither `--artifact-file` nor `--etcd-binary`.',
   '',
 ];
@@ -80,8 +81,6 @@ function tail(): readonly string[] {
     '',
     'These are taken with a warning: ' +
       `${IGNORED.map((entry) => aliasName(entry.in, entry.name)).join(', ')}.`,
-    '`ZK_PERSIST`, `--zk-framework-persist` and a `zk://` master are refused: ZooKeeper is not supported by this',
-    'release.',
     '',
   ];
 }

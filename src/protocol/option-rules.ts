@@ -1,9 +1,11 @@
 import { formatDuration } from '../base/duration.ts';
+import { foldedName } from './identifiers.ts';
 import { contradiction, type OptionProblem } from './option-problem.ts';
 import type { GivenOptions, SchedulerOptions } from './options.ts';
 import { portRules } from './port-rules.ts';
 import { roleOf, roleRules } from './role-rules.ts';
 import { sizeRules, usualQuotaBytes } from './size-rules.ts';
+import { orderKeyFileIn, zooKeeperRules } from './zookeeper-rules.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -26,6 +28,7 @@ export function completeOptions(given: GivenOptions): CompletedOptions {
       ...portRules(options),
       ...timeRules(options),
       ...artifactRules(options),
+      ...zooKeeperRules(options),
       ...uninstallRules(options),
     ],
     warnings: warningsOf(given, options),
@@ -33,8 +36,7 @@ export function completeOptions(given: GivenOptions): CompletedOptions {
 }
 
 function withDefaults(given: GivenOptions): SchedulerOptions {
-  const name = given.frameworkName ?? 'etcd';
-  const folded = name.replace(/^\//, '').replaceAll('/', '__');
+  const folded = foldedName(given.frameworkName ?? 'etcd');
   const stateDir = given.stateDir ?? `/var/lib/etcd-mesos/${folded}`;
   return {
     ...(given as SchedulerOptions),
@@ -42,7 +44,7 @@ function withDefaults(given: GivenOptions): SchedulerOptions {
     role: roleOf(given, folded),
     principal: given.principal ?? `${folded}-principal`,
     stateDir,
-    orderKeyFile: given.orderKeyFile ?? `${stateDir.replace(/\/+$/, '')}/order-key.pem`,
+    orderKeyFile: given.orderKeyFile ?? (given.zkState === null ? orderKeyFileIn(stateDir) : null),
     walDiskType: given.walDiskType ?? given.diskType ?? 'root',
     quotaBytes:
       given.quotaBytes ?? usualQuotaBytes({ diskMb: given.diskMb ?? 0, walDiskMb: given.walDiskMb }),

@@ -1,4 +1,5 @@
 import { CodedError } from '../base/errors.ts';
+import { isZooKeeperUrl } from '../base/zookeeper-url.ts';
 import type { OptionProblem } from './option-problem.ts';
 import { completeOptions } from './option-rules.ts';
 import type { OptionAlias } from './option-spec.ts';
@@ -11,7 +12,7 @@ import {
   type SchedulerOptions,
   variableOf,
 } from './options.ts';
-import { IGNORED, UNSUPPORTED } from './retired-options.ts';
+import { IGNORED } from './retired-options.ts';
 
 /** Every problem of the options at once. The message has a line for each. */
 export class OptionsError extends CodedError<OptionProblem['code']> {
@@ -294,17 +295,9 @@ function findOption(
 }
 
 const isKnown = (source: OptionAlias['in'], name: string): boolean =>
-  findOption(source, name) !== null ||
-  UNSUPPORTED.some((entry) => entry.in.includes(source) && entry.name === name) ||
-  IGNORED.some((entry) => entry.in === source && entry.name === name);
+  findOption(source, name) !== null || IGNORED.some((entry) => entry.in === source && entry.name === name);
 
 function noteUnknown(source: OptionAlias['in'], name: string, where: string, sink: Sink): void {
-  const unsupported = UNSUPPORTED.find((entry) => entry.in.includes(source) && entry.name === name);
-  if (unsupported !== undefined) {
-    const message = `${where}: ${unsupported.message}`;
-    sink.problems.push({ code: 'unsupported', where, message, hint: unsupported.hint });
-    return;
-  }
   const ignored = IGNORED.find((entry) => entry.in === source && entry.name === name);
   if (ignored !== undefined) {
     sink.warnings.push(`${where} has no effect any more: ${ignored.why}`);
@@ -368,12 +361,12 @@ function withoutValue(where: string, accepts: string): OptionProblem {
 
 function badValue(option: OptionKey, where: string, text: string, problem: string | null): OptionProblem {
   const spec = optionSpec(option);
-  if (option === 'masterUrls' && text.trim().startsWith('zk://')) {
+  if (isZooKeeperUrl(text) && text.includes('@')) {
     return {
-      code: 'unsupported',
+      code: 'bad-value',
       where,
-      message: `${where} is "${text}": finding the master in ZooKeeper is not supported by this release`,
-      hint: 'Name the masters themselves, as --master http://10.0.0.1:5050,http://10.0.0.2:5050.',
+      message: `${where} is "${text.replace(/\/\/.*@/, '//…@')}": credentials do not belong into an address`,
+      hint: 'Write user:password into a file that only the scheduler can read, and name it with --zk-auth-file.',
     };
   }
   return {

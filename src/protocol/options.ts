@@ -11,6 +11,7 @@ import {
   sizeKind,
   textKind,
   urlKind,
+  zooKeeperKind,
 } from './option-kinds.ts';
 import { flag, key, type OptionSpec, option, platform, variable } from './option-spec.ts';
 
@@ -32,7 +33,9 @@ export const OPTIONS = {
     kind: mastersKind,
     initial: null,
     otherwise: 'it must be given',
-    about: 'The Mesos masters. One that does not lead redirects to the one that does.',
+    about:
+      'The Mesos masters. One that does not lead redirects to the one that does. With a `zk://` address the leader ' +
+      'is read where the masters elect it: the address is that of their own `--zk`.',
     changes: 'restart',
     aliases: [variable('MESOS_MASTER'), key('mesos.master')],
   }),
@@ -150,20 +153,54 @@ export const OPTIONS = {
       variable('FRAMEWORK_FAILOVER_TIMEOUT_SECONDS', 'seconds'),
     ],
   }),
+  zkState: option({
+    name: 'zk-framework-persist',
+    kind: zooKeeperKind,
+    initial: null,
+    otherwise: 'the cluster record is a file in --state-dir, and one scheduler may run',
+    about:
+      'ZooKeeper ensemble and path below which the cluster record is kept, in a node of the framework’s name. ' +
+      'Any number of schedulers may share it: one of them acts, the others stand by.',
+    changes: 'never',
+    aliases: [variable('ZK_PERSIST'), key('etcd.zk')],
+  }),
+  zkAuthFile: option({
+    name: 'zk-auth-file',
+    kind: pathKind,
+    initial: null,
+    otherwise: 'ZooKeeper is used without credentials, and what others may do there is not our choice',
+    about:
+      'File that holds `user:password` for ZooKeeper’s digest authentication. Every node of ours is then for these ' +
+      'credentials alone; nodes that were open to others before are closed to them. Used for a `zk://` --master too.',
+    changes: 'restart',
+  }),
+  zkSessionTimeoutMs: option({
+    name: 'zk-session-timeout',
+    kind: durationKind(2 * SECOND_MS, 2 * MINUTE_MS),
+    initial: 10 * SECOND_MS,
+    about:
+      'After how long without a word ZooKeeper ends a scheduler’s session, and a standby takes over. A scheduler ' +
+      'that hears nothing stops acting after two thirds of it. ZooKeeper has limits of its own, 2 to 20 ticks.',
+    changes: 'restart',
+  }),
   stateDir: option({
     name: 'state-dir',
     kind: pathKind,
     initial: null,
     otherwise: '/var/lib/etcd-mesos/<framework-name>',
-    about: 'Directory of the cluster record. It must outlive the scheduler and be the same after a restart.',
+    about:
+      'Directory of the cluster record. It must outlive the scheduler and be the same after a restart. With ' +
+      '--zk-framework-persist it holds a copy of the order key, and may be lost.',
     changes: 'never',
   }),
   orderKeyFile: option({
     name: 'order-key-file',
     kind: pathKind,
     initial: null,
-    otherwise: 'order-key.pem in the state directory',
-    about: 'The key that signs orders to supervisors. Made, readable by its owner alone, where it is absent.',
+    otherwise: 'order-key.pem in the state directory; with --zk-framework-persist a node in ZooKeeper',
+    about:
+      'The key that signs orders to supervisors. Made, readable by its owner alone, where it is absent. ' +
+      'It must be the same for every scheduler of the cluster.',
     changes: 'never',
   }),
   listen: option({
@@ -508,6 +545,9 @@ type MayBeAbsent =
   | 'groupRole'
   | 'walDiskMb'
   | 'secretFile'
+  | 'zkState'
+  | 'zkAuthFile'
+  | 'orderKeyFile'
   | 'user'
   | 'hostname'
   | 'webuiUrl'

@@ -1,33 +1,5 @@
 import type { OptionAlias } from './option-spec.ts';
 
-/** Names that are understood and refused: the part that they are for is not in this release. */
-export const UNSUPPORTED: readonly UnsupportedName[] = [
-  {
-    in: ['flag', 'file'],
-    name: 'zk-framework-persist',
-    message: 'ZooKeeper state is not supported by this release',
-    hint: 'Leave it out and use --state-dir.',
-  },
-  {
-    in: ['environment'],
-    name: 'ZK_PERSIST',
-    message: 'ZooKeeper state is not supported by this release',
-    hint: 'Unset it and use --state-dir.',
-  },
-  {
-    in: ['file'],
-    name: 'etcd.zk',
-    message: 'ZooKeeper state is not supported by this release',
-    hint: 'Leave it out and use state-dir.',
-  },
-];
-export interface UnsupportedName {
-  readonly in: readonly OptionAlias['in'][];
-  readonly name: string;
-  readonly message: string;
-  readonly hint: string;
-}
-
 /** Names of 2015 that have nothing left to say: taken with a warning that gives the reason. */
 export const IGNORED: readonly {
   readonly in: OptionAlias['in'];

@@ -1,6 +1,7 @@
 import { createSocket } from 'node:dgram';
 import { lookup } from 'node:dns/promises';
 import { hostname } from 'node:os';
+import { parseZooKeeperUrl } from '../base/zookeeper-url.ts';
 import { isLoopback } from '../framework/api-access.ts';
 
 /** Milliseconds for one master's name to be looked up. */
@@ -22,12 +23,19 @@ export async function advertisedHost(
   routeTo: RouteTo = routeOfSystem,
 ): Promise<string> {
   if (!['0.0.0.0', '::'].includes(server.listen)) return server.listen;
-  for (const masterUrl of server.masterUrls) {
-    const address = await routeTo(new URL(masterUrl).hostname.replace(/^\[|\]$/g, ''));
+  for (const host of server.masterUrls.flatMap(hostsOf)) {
+    const address = await routeTo(host);
     if (address === null) continue;
     return isLoopback(address) ? ((await routeElsewhere(routeTo)) ?? address) : address;
   }
   return hostname();
+}
+
+/** Of a ZooKeeper its servers: they are where the masters are, as far as the network goes. */
+function hostsOf(masterUrl: string): readonly string[] {
+  const zooKeeper = parseZooKeeperUrl(masterUrl);
+  if (zooKeeper !== null) return zooKeeper.servers.map(({ host }) => host);
+  return [new URL(masterUrl).hostname.replace(/^\[|\]$/g, '')];
 }
 
 async function routeElsewhere(routeTo: RouteTo): Promise<string | null> {

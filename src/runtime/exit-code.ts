@@ -7,6 +7,7 @@ import { MesosError } from '../mesos/errors.ts';
 import { OptionsError } from '../protocol/option-sources.ts';
 import { RecordError } from '../protocol/record.ts';
 import { OrderKeyError } from '../protocol/signature.ts';
+import { ZooKeeperError } from '../zookeeper/errors.ts';
 import { ArtifactError } from './artifact.ts';
 import { StartError } from './start-error.ts';
 
@@ -40,6 +41,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof EtcdBinaryError) return EXIT.etcd;
   if (error instanceof ArtifactError) return EXIT.artifact;
   if (error instanceof LocalMesosError) return LOCAL_CODES[error.code];
+  if (error instanceof ZooKeeperError) return EXIT.state;
   return error instanceof CodedError ? EXIT.failed : EXIT.internal;
 }
 

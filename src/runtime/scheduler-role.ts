@@ -8,7 +8,6 @@ import { placementRulesOf } from '../framework/placement-rules.ts';
 import type { SchedulerPorts } from '../framework/scheduler.ts';
 import { actInTerms } from '../framework/terms.ts';
 import { MesosError } from '../mesos/errors.ts';
-import { createFixedMasterSource } from '../mesos/master-source.ts';
 import { configFileOf, type ResolvedOptions, resolveOptions } from '../protocol/option-sources.ts';
 import type { SchedulerOptions } from '../protocol/options.ts';
 import { type ActiveSchedulerOptions, createActiveScheduler } from './active-scheduler.ts';
@@ -146,12 +145,12 @@ async function serve(
 }
 
 function worldOf(
-  { options, log, secret }: Parts,
+  { options, log, secret, state }: Parts,
   { transport, clock }: { readonly transport: HttpTransport; readonly clock: Clock },
 ): ActiveSchedulerOptions['ports'] {
   return {
     transport,
-    masters: createFixedMasterSource(options.masterUrls.join(',')),
+    masters: state.masters,
     ...(secret === null ? {} : { masterHeaders: basicAuthentication(options.principal, secret) }),
     clock,
     random: createSystemRandom(),

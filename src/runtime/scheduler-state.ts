@@ -1,10 +1,28 @@
+import { assert } from '../base/assert.ts';
 import type { Leadership, Logger, StateStore } from '../base/ports.ts';
+import { isZooKeeperUrl, parseZooKeeperUrl, type ZooKeeperUrl } from '../base/zookeeper-url.ts';
+import { createFixedMasterSource, type MasterSource } from '../mesos/master-source.ts';
+import { createZooKeeperMasters } from '../mesos/zookeeper-masters.ts';
+import { foldedName } from '../protocol/identifiers.ts';
 import type { SchedulerOptions } from '../protocol/options.ts';
 import type { OrderKey } from '../protocol/signature.ts';
+import { orderKeyFileIn } from '../protocol/zookeeper-rules.ts';
+import { createZooKeeper } from '../zookeeper/client.ts';
+import { createElection } from '../zookeeper/election.ts';
+import { frameworkNodes } from '../zookeeper/nodes.ts';
+import type { DigestCredentials, ZooKeeper } from '../zookeeper/port.ts';
+import { forgetFramework } from '../zookeeper/tree.ts';
+import { createSystemClock } from './clock.ts';
 import { openFileStateStore } from './file-state-store.ts';
+import { createSystemIds } from './ids.ts';
 import { openOrderKey } from './order-key-file.ts';
+import { openOrderKeyNode } from './order-key-node.ts';
+import { createSystemRandom } from './random.ts';
+import { createSockets } from './sockets.ts';
+import { readZooKeeperCredentials } from './zookeeper-credentials.ts';
+import { openZooKeeperStateStore } from './zookeeper-state-store.ts';
 
-/** What a scheduler keeps outside itself. */
+/** What a scheduler keeps and finds outside itself, in files or in ZooKeeper as its options say. */
 export interface SchedulerState {
   readonly store: StateStore;
   /**
@@ -12,22 +30,137 @@ export interface SchedulerState {
    * with files: their lock lets one scheduler start, and that one leads.
    */
   readonly election: ((url: string) => Leadership) | null;
+  readonly masters: MasterSource;
   /**
    * The key that signs orders. Made where it is absent and no record is stored, so it is asked for by whoever leads.
    * Rejects with a `StartError` or an `OrderKeyError`.
    */
   orderKey(): Promise<OrderKey>;
+  /**
+   * Takes away what `store.clear()` leaves: in ZooKeeper the order key, the election and the framework's own node.
+   * Safe to repeat.
+   */
+  forget(): Promise<void>;
   close(): Promise<void>;
 }
 
 /** Rejects with a `StateStoreError` or a `StartError`. */
-export async function openSchedulerState(options: SchedulerOptions, _log: Logger): Promise<SchedulerState> {
-  const { stateDir, orderKeyFile } = options;
+export async function openSchedulerState(options: SchedulerOptions, log: Logger): Promise<SchedulerState> {
+  const credentials = options.zkAuthFile === null ? null : await readZooKeeperCredentials(options.zkAuthFile);
+  const ensembles = createEnsembles(options, credentials, log);
+  try {
+    const masters = mastersOf(options, ensembles, log);
+    const state =
+      options.zkState === null
+        ? await stateInFiles(options)
+        : await stateInZooKeeper(options, parsed(options.zkState), ensembles, credentials !== null, log);
+    return {
+      ...state,
+      masters,
+      close: async () => {
+        await state.close();
+        await ensembles.close();
+      },
+    };
+  } catch (error) {
+    await ensembles.close();
+    throw error;
+  }
+}
+
+type KeptState = Omit<SchedulerState, 'masters'>;
+
+async function stateInFiles({ stateDir, orderKeyFile }: SchedulerOptions): Promise<KeptState> {
   const store = await openFileStateStore(stateDir);
   return {
     store,
     election: null,
-    orderKey: async () => await openOrderKey(orderKeyFile, { mayCreate: (await store.load()) === null }),
-    close: async () => await store.close(),
+    orderKey: async () =>
+      await openOrderKey(orderKeyFile ?? orderKeyFileIn(stateDir), {
+        mayCreate: (await store.load()) === null,
+      }),
+    forget: () => Promise.resolve(),
+    close: () => store.close(),
   };
+}
+
+async function stateInZooKeeper(
+  { frameworkName, stateDir, orderKeyFile }: SchedulerOptions,
+  url: ZooKeeperUrl,
+  ensembles: Ensembles,
+  isProtected: boolean,
+  log: Logger,
+): Promise<KeptState> {
+  const zooKeeper = ensembles.at(url);
+  const nodes = frameworkNodes(url.path, foldedName(frameworkName));
+  const ids = createSystemIds();
+  const shared = { zooKeeper, nodes, isProtected, ids, log: log.child({ part: 'zookeeper' }) };
+  const store = await openZooKeeperStateStore(shared);
+  return {
+    store,
+    election: (ownUrl) => createElection({ ...shared, clock: createSystemClock(), url: ownUrl }),
+    orderKey: async () => {
+      const mayCreate = (await store.load()) === null;
+      if (orderKeyFile !== null) return await openOrderKey(orderKeyFile, { mayCreate });
+      return await openOrderKeyNode({ ...shared, copyFile: orderKeyFileIn(stateDir), mayCreate });
+    },
+    forget: async () => await forgetFramework(await zooKeeper.session(), nodes),
+    close: () => Promise.resolve(),
+  };
+}
+
+function mastersOf({ masterUrls }: SchedulerOptions, ensembles: Ensembles, log: Logger): MasterSource {
+  const [first = ''] = masterUrls;
+  if (!isZooKeeperUrl(first)) return createFixedMasterSource(masterUrls.join(','));
+  const url = parsed(first);
+  return createZooKeeperMasters({
+    zooKeeper: ensembles.at(url),
+    path: url.path,
+    clock: createSystemClock(),
+    log: log.child({ part: 'masters' }),
+  });
+}
+
+/** One session for each ensemble, whatever it is used for. */
+interface Ensembles {
+  at(url: ZooKeeperUrl): ZooKeeper;
+  close(): Promise<void>;
+}
+
+function createEnsembles(
+  { zkSessionTimeoutMs }: SchedulerOptions,
+  credentials: DigestCredentials | null,
+  log: Logger,
+): Ensembles {
+  const open = new Map<string, ZooKeeper>();
+  return {
+    at: ({ servers }) => {
+      const name = servers
+        .map(({ host, port }) => `${host}:${port}`)
+        .toSorted()
+        .join(',');
+      const zooKeeper =
+        open.get(name) ??
+        createZooKeeper({
+          sockets: createSockets(),
+          clock: createSystemClock(),
+          random: createSystemRandom(),
+          log: log.child({ part: 'zookeeper' }),
+          servers,
+          sessionTimeoutMs: zkSessionTimeoutMs,
+          credentials,
+        });
+      open.set(name, zooKeeper);
+      return zooKeeper;
+    },
+    close: async () => {
+      await Promise.all([...open.values()].map(async (zooKeeper) => await zooKeeper.close()));
+    },
+  };
+}
+
+function parsed(url: string): ZooKeeperUrl {
+  const parts = parseZooKeeperUrl(url);
+  assert(parts !== null, 'options hold only zk:// addresses that can be read');
+  return parts;
 }

@@ -2,8 +2,6 @@ import { CodedError } from '../base/errors.ts';
 
 /** What talking to ZooKeeper can end in. */
 export class ZooKeeperError extends CodedError<
-  /** An address or a path that is none. */
-  | 'bad-address'
   /** Nothing was sent: no server is connected. */
   | 'not-connected'
   /** The answer is lost: what was asked for may have been done. */

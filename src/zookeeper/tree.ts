@@ -1,5 +1,5 @@
 import { isCode, ZooKeeperError } from './errors.ts';
-import { childPath, parentPath } from './nodes.ts';
+import { childPath, type FrameworkNodes, parentPath } from './nodes.ts';
 import { ALL_PERMS, CREATOR_ACL, OPEN_ACL, type Permission, type ZooKeeperSession } from './port.ts';
 
 /** Nodes that one walk looks at: the most that a framework ever has are some seven hundred. */
@@ -31,8 +31,22 @@ export async function removeTree(session: ZooKeeperSession, path: string): Promi
     try {
       await session.remove(node, null);
     } catch (error) {
-      if (!isCode(error, 'no-node')) throw error;
+      // Not empty: somebody has added to it meanwhile.
+      if (!isCode(error, 'no-node', 'not-empty')) throw error;
     }
+  }
+}
+
+/**
+ * Removes what a framework has beside its record and logs, then its own node, unless something is left below that:
+ * a scheduler that stands by stands in the election again at once. Safe to repeat.
+ */
+export async function forgetFramework(session: ZooKeeperSession, nodes: FrameworkNodes): Promise<void> {
+  for (const path of [nodes.orderKey, nodes.election]) await removeTree(session, path);
+  try {
+    await session.remove(nodes.base, null);
+  } catch (error) {
+    if (!isCode(error, 'no-node', 'not-empty')) throw error;
   }
 }
 

@@ -23,7 +23,7 @@ describe('the addresses of masters', () => {
     ['', 'it is empty'],
     ['  ', 'it is empty'],
     ['a,,b', 'one of the addresses in the list is empty'],
-    ['zk://10.0.0.1:2181,10.0.0.2:2181/mesos', 'ZooKeeper'],
+    ['zk://10.0.0.1:2181/mesos', 'its scheme is zk'],
     ['ftp://master', 'its scheme is ftp'],
     ['file:///etc/mesos/zk', 'its scheme is file'],
     ['master:0', 'its port is 0'],

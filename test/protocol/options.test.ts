@@ -34,6 +34,7 @@ const TABLE: Record<OptionKey, { good: [string, unknown][]; bad: string[]; with?
       ['m1:80', ['http://m1']],
       ['http://m:81/', ['http://m:81']],
       ['[::1]:5050', ['http://[::1]:5050']],
+      ['zk://a:2181,b,[::1]:2183/mesos/', ['zk://a:2181,b:2181,[::1]:2183/mesos']],
     ],
     bad: [
       '',
@@ -42,7 +43,10 @@ const TABLE: Record<OptionKey, { good: [string, unknown][]; bad: string[]; with?
       'x/path',
       'http://x?a=b',
       'x:99999',
-      'zk://a:2181/mesos',
+      'zk://a:2181',
+      'zk://a:2181/mesos,b:5050',
+      'zk://a:0/mesos',
+      'zk://a:2181/../mesos',
       'http://u:p@x',
       'x:0',
     ],
@@ -86,6 +90,31 @@ const TABLE: Record<OptionKey, { good: [string, unknown][]; bad: string[]; with?
       ['3600', 3_600_000],
     ],
     bad: ['0', '-1s', '2years', '500d'],
+  },
+  zkState: {
+    good: [
+      ['zk://a', 'zk://a:2181'],
+      ['ZK://10.0.0.1:2181,10.0.0.2:2182/some/place/', 'zk://10.0.0.1:2181,10.0.0.2:2182/some/place'],
+    ],
+    bad: [
+      '',
+      'a:2181/x',
+      'http://a/x',
+      'zk://',
+      'zk:///x',
+      'zk://a:b/x',
+      'zk://a//x',
+      'zk://a,,b/x',
+      'zk://a/x y',
+    ],
+  },
+  zkAuthFile: { with: ['--zk-framework-persist=zk://a/b'], good: [['f', 'f']], bad: [''] },
+  zkSessionTimeoutMs: {
+    good: [
+      ['2s', 2_000],
+      ['120', 120_000],
+    ],
+    bad: ['1999ms', '121s', 'long'],
   },
   stateDir: { good: [['/srv/state', '/srv/state']], bad: [''] },
   orderKeyFile: { good: [['k.pem', 'k.pem']], bad: [''] },
@@ -312,7 +341,7 @@ describe('every option', () => {
       expect(others).toEqual([]);
       expect(problem?.message).toContain(`--${spec.name} is "${text}"`);
       expect(problem?.hint).toMatch(/Correct|Name the masters/);
-      if (problem?.code !== 'unsupported') expect(problem?.message).toContain(spec.kind.accepts);
+      expect(problem?.message).toContain(spec.kind.accepts);
     }
   });
 
@@ -458,21 +487,28 @@ describe('sources', () => {
     expect(resolve(MASTER, { ETCD_MESOS_SOMETHING_ELSE: 'x' }).warnings.join()).toContain('is not an option');
   });
 
-  test('parts that are not in this release are refused by name', () => {
+  test('ZooKeeper is named as in 2015, never with credentials', () => {
     for (const [argv, environment, file] of [
       [['--zk-framework-persist=zk://a/b'], {}, undefined],
       [['-zk-framework-persist=zk://a/b'], {}, undefined],
       [[], { ZK_PERSIST: 'zk://a/b' }, undefined],
       [[], {}, { etcd: { zk: 'zk://a/b' } }],
     ] as const) {
-      const [problem] = problemsOf(() => resolve([...MASTER, ...argv], environment, file));
-      expect(problem).toMatchObject({ code: 'unsupported' });
-      expect(problem?.message).toContain('ZooKeeper state is not supported by this release');
-      expect(problem?.hint).toContain('state-dir');
+      const { options } = resolve([...MASTER, ...argv], environment, file);
+      expect(options).toMatchObject({ zkState: 'zk://a:2181/b', orderKeyFile: null });
     }
-    expect(problemsOf(() => resolve([], { MESOS_MASTER: 'zk://a:2181/mesos' }))[0]?.message).toContain(
-      'ZooKeeper',
-    );
+    for (const argv of [
+      [...MASTER, '--zk-framework-persist=zk://u:secret@a/b'],
+      ['--master=zk://u:secret@a/b'],
+    ]) {
+      const [problem] = problemsOf(() => resolve(argv));
+      expect(problem).toMatchObject({ code: 'bad-value', hint: expect.stringContaining('--zk-auth-file') });
+      expect(problem?.message).toContain('credentials do not belong into an address');
+      expect(problem?.message).not.toContain('secret');
+    }
+    const [idle] = problemsOf(() => resolve([...MASTER, '--zk-auth-file=f']));
+    expect(idle).toMatchObject({ code: 'contradiction', where: '--zk-auth-file' });
+    expect(resolve(['--master=zk://a/mesos', '--zk-auth-file=f']).options.zkAuthFile).toBe('f');
   });
 
   test('a malformed file is refused', () => {

@@ -32,6 +32,7 @@ export function createMemoryElection(): MemoryElection {
     leader = mine;
     next.begin({
       over: mine.over.signal,
+      holds: () => !mine.over.signal.aborted,
       resign: () => {
         if (leader === mine) endTerm();
         mine.over.abort(new Error('resigned'));

@@ -1,15 +1,12 @@
 import { afterAll, afterEach, beforeAll, describe } from 'vitest';
 import { createSystemIds } from '../../../src/runtime/ids.ts';
-import { createSystemRandom } from '../../../src/runtime/random.ts';
-import { createSockets } from '../../../src/runtime/sockets.ts';
 import { openZooKeeperStateStore } from '../../../src/runtime/zookeeper-state-store.ts';
-import { createZooKeeper } from '../../../src/zookeeper/client.ts';
 import { frameworkNodes } from '../../../src/zookeeper/nodes.ts';
 import type { DigestCredentials, ZooKeeper } from '../../../src/zookeeper/port.ts';
 import { lacksZooKeeper } from '../../needs.ts';
 import { silentLogger } from '../../silent-logger.ts';
-import { clock } from '../../wait.ts';
 import { startZooKeeper, type ZooKeeperServer } from '../../zookeeper-server.ts';
+import { connectTo } from '../zookeeper/real.ts';
 import { stateStoreContract } from './contract.ts';
 
 describe.skipIf(lacksZooKeeper())('a real ZooKeeper', () => {
@@ -25,15 +22,7 @@ describe.skipIf(lacksZooKeeper())('a real ZooKeeper', () => {
   afterAll(async () => await server.dispose());
 
   const open = async (credentials: DigestCredentials | null, at: number) => {
-    const zooKeeper = createZooKeeper({
-      sockets: createSockets(),
-      clock,
-      random: createSystemRandom(),
-      log: silentLogger,
-      servers: [{ host: '127.0.0.1', port: server.port }],
-      sessionTimeoutMs: 4_000,
-      credentials,
-    });
+    const zooKeeper = connectTo([server.port], { credentials });
     sessions.push(zooKeeper);
     return await openZooKeeperStateStore({
       zooKeeper,
