@@ -62,6 +62,7 @@ export async function createHandCluster(etcd: {
       version: etcd.version,
       name: member.name,
       dataDirectory: member.directory,
+      logDirectory: null,
       listenHosts: ['127.0.0.1'],
       peerPort: member.peerPort,
       clientPort: member.clientPort,

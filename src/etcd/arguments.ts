@@ -15,6 +15,8 @@ export interface EtcdStart {
   readonly name: string;
   /** Absolute. */
   readonly dataDirectory: string;
+  /** Absolute; `null`: the log lies in the data directory. */
+  readonly logDirectory: string | null;
   /** Addresses to bind, see {@link listenHosts}. */
   readonly listenHosts: readonly string[];
   readonly peerPort: number;
@@ -38,6 +40,7 @@ export function etcdArguments(start: EtcdStart): readonly string[] {
   return [
     `--name=${start.name}`,
     `--data-dir=${start.dataDirectory}`,
+    ...(start.logDirectory === null ? [] : [`--wal-dir=${start.logDirectory}`]),
     `--listen-peer-urls=${urls(start.listenHosts, start.peerPort)}`,
     `--listen-client-urls=${urls(start.listenHosts, start.clientPort)}`,
     `--initial-advertise-peer-urls=${start.peerUrl}`,

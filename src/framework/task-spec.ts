@@ -59,6 +59,8 @@ export function launchOf(input: TaskSpecInput): Launch {
     task: seat.task,
     schedulerKey: input.schedulerKey,
     volume: { path: VOLUME_PATH, id: seat.volumeId },
+    ...(seat.wal === null ? {} : { wal: { path: WAL_VOLUME_PATH, id: seat.wal.volumeId } }),
+    ...(seat.storage === 'sandbox' ? { storage: 'sandbox' } : {}),
     host: seat.host,
     ports: seat.ports,
     etcdBinary: input.artifact.kind === 'uri' ? './etcd-mesos/bin/etcd' : input.artifact.etcdBinary,

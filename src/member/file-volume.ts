@@ -1,18 +1,28 @@
-import { constants } from 'node:fs';
-import { access, mkdir, readdir, readFile, realpath, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { describeError } from '../base/errors.ts';
 import { etcdId, slotName, uint64Text } from '../protocol/identifiers.ts';
 import { DRAFT_SUFFIX, replaceFile, syncDirectory } from './durable-file.ts';
-import { type MemberVolume, type StoredIdentity, VolumeError, type VolumeOwner } from './volume.ts';
+import { type MemberVolume, type StoredIdentity, VolumeError } from './volume.ts';
+import { locateVolume, type VolumePlace } from './volume-place.ts';
 
 /** Files of a volume are some hundred bytes; one that is larger was not written by us. */
 const FILE_BYTES_MAX = 16 * 1024;
 
 const position = z.strictObject({ term: uint64Text, index: uint64Text });
 const fenceSchema = z.strictObject({ epoch: z.number().int().min(0), generation: z.number().int().min(0) });
-const ownerSchema = z.strictObject({ volumeId: z.string(), cluster: z.string(), slot: slotName });
+const ownerSchema = z.strictObject({
+  volumeId: z.string(),
+  cluster: z.string(),
+  slot: slotName,
+  /** On a member's one volume, or the one of its data: the volume of its log. */
+  walVolumeId: z.string().optional(),
+  /** On the volume of a log: the volume of the data. */
+  dataVolumeId: z.string().optional(),
+});
+type StoredOwner = z.infer<typeof ownerSchema>;
+const logSchema = z.strictObject({ attempt: z.number().int().min(1), token: z.string().min(1) });
 const identitySchema = z.strictObject({
   slot: slotName,
   cluster: z.string(),
@@ -30,21 +40,36 @@ const identitySchema = z.strictObject({
  * directory synced; so a crash leaves the old or the new one, and a reader accepts nothing in between.
  * @param path of the volume as Mesos mounts or links it into the sandbox, absolute.
  */
-export function createFileVolume(path: string): MemberVolume {
+export function createFileVolume(path: string, options: FileVolumeOptions = {}): MemberVolume {
+  const { walPath = null, place = null } = options;
   let root = path;
+  let walRoot = walPath;
   const directoryOf = (epoch: number) => join(root, `epoch-${epoch}`);
   const dataOf = (epoch: number) => join(directoryOf(epoch), 'data');
   const identityOf = (epoch: number) => join(directoryOf(epoch), 'identity.json');
+  const readIdentityOf = async (epoch: number) => await readJson(identityOf(epoch), identitySchema);
+  const createLog = async ({ epoch, attempt, token }: StoredIdentity): Promise<void> => {
+    if (walRoot === null) return;
+    const directory = logHome(walRoot, epoch);
+    await emptyDirectory(directory);
+    await writeJson(directory, 'log.json', logSchema.parse({ attempt, token }));
+    await syncDirectory(walRoot);
+  };
   return {
-    open: async (owner) => {
-      root = await locate(path);
-      await claim(join(root, 'volume.json'), root, owner);
+    open: async ({ volumeId, walVolumeId, cluster, slot }) => {
+      root = await locateVolume(path, place);
+      // The log's first: the other one names it, and says from then on that there must be one.
+      if (walPath !== null && walVolumeId !== null) {
+        walRoot = await locateVolume(walPath, place);
+        await claim(walRoot, { volumeId: walVolumeId, cluster, slot, dataVolumeId: volumeId });
+      }
+      await claim(root, { volumeId, cluster, slot, ...(walVolumeId === null ? {} : { walVolumeId }) });
     },
     readFence: async () => await readJson(join(root, 'fence.json'), fenceSchema),
     writeFence: async (fence) => await writeJson(root, 'fence.json', fenceSchema.parse(fence)),
     readIdentity: async () => {
       for (const epoch of await epochsIn(root)) {
-        const identity = await readJson(identityOf(epoch), identitySchema);
+        const identity = await readIdentityOf(epoch);
         if (identity === null) continue;
         if (identity.epoch === epoch) return identity;
         throw new VolumeError('corrupt', `${identityOf(epoch)} names epoch ${identity.epoch}`);
@@ -57,8 +82,9 @@ export function createFileVolume(path: string): MemberVolume {
         // The identity goes first: what is left without one is nobody's, whenever this is interrupted.
         await rm(identityOf(identity.epoch), { force: true });
         if (await exists(directory)) await syncDirectory(directory);
-        await rm(directory, { recursive: true, force: true });
-        await mkdir(dataOf(identity.epoch), { recursive: true, mode: 0o700 });
+        await createLog(identity);
+        await emptyDirectory(directory);
+        await mkdir(dataOf(identity.epoch), { mode: 0o700 });
         await syncDirectory(directory);
         await syncDirectory(root);
       });
@@ -76,29 +102,62 @@ export function createFileVolume(path: string): MemberVolume {
         if (foreign !== undefined) {
           throw new VolumeError('corrupt', `${dataOf(epoch)} holds ${foreign}, which is not etcd's`);
         }
-        return (await exists(join(dataOf(epoch), 'member', 'wal'))) ? 'present' : 'empty';
+        if (walRoot === null)
+          return (await exists(join(dataOf(epoch), 'member', 'wal'))) ? 'present' : 'empty';
+        return await stateWithLog(walRoot, {
+          epoch,
+          identity: await readIdentityOf(epoch),
+          hasMember: names.includes('member'),
+          hasLogBeside: await exists(join(dataOf(epoch), 'member', 'wal')),
+        });
       }),
     dataDirectory: (epoch) => dataOf(epoch),
+    logDirectory: (epoch) => (walRoot === null ? null : logOf(walRoot, epoch)),
   };
 }
 
-/** Mesos makes the volume's directory, or the link to it, before the task starts: nobody else may. */
-async function locate(path: string): Promise<string> {
-  const hint = 'The task was started without its volume, or the volume’s disk is not mounted.';
-  let real: string;
-  try {
-    real = await realpath(path);
-    if (!(await stat(real)).isDirectory())
-      throw new VolumeError('missing', `${path} is not a directory`, { hint });
-    await access(real, constants.R_OK | constants.W_OK | constants.X_OK);
-  } catch (cause) {
-    if (cause instanceof VolumeError) throw cause;
-    throw new VolumeError('missing', `the promised volume is not at ${path}`, { cause, hint });
-  }
-  return real;
+export interface FileVolumeOptions {
+  /** Of the volume for etcd's log, absolute. Default: it lies with the data. */
+  readonly walPath?: string;
+  /** Where the volumes must lie. Default: anywhere. */
+  readonly place?: VolumePlace;
 }
 
-async function claim(file: string, root: string, owner: VolumeOwner): Promise<void> {
+const logHome = (walRoot: string, epoch: number): string => join(walRoot, `epoch-${epoch}`);
+const logOf = (walRoot: string, epoch: number): string => join(logHome(walRoot, epoch), 'wal');
+
+/** The log counts only where it is the one that was made for this very data. */
+async function stateWithLog(
+  walRoot: string,
+  data: {
+    readonly epoch: number;
+    readonly identity: StoredIdentity | null;
+    readonly hasMember: boolean;
+    readonly hasLogBeside: boolean;
+  },
+): Promise<'absent' | 'empty' | 'present'> {
+  const { epoch, identity, hasMember, hasLogBeside } = data;
+  const log = logOf(walRoot, epoch);
+  if (hasLogBeside) {
+    throw new VolumeError(
+      'corrupt',
+      `a log lies beside the database of epoch ${epoch}, which has its own at ${log}`,
+    );
+  }
+  const mark = await readJson(join(logHome(walRoot, epoch), 'log.json'), logSchema);
+  if (mark === null || mark.attempt !== identity?.attempt || mark.token !== identity.token) return 'absent';
+  if (!(await exists(log))) return 'empty';
+  if (hasMember) return 'present';
+  throw new VolumeError('corrupt', `${log} is the log of a database that is not there`);
+}
+
+async function emptyDirectory(directory: string): Promise<void> {
+  await rm(directory, { recursive: true, force: true });
+  await mkdir(directory, { mode: 0o700 });
+}
+
+async function claim(root: string, owner: StoredOwner): Promise<void> {
+  const file = join(root, 'volume.json');
   const known = await readJson(file, ownerSchema);
   if (known === null) {
     const names = (await io(root, async () => await readdir(root))).filter((name) => !isOurs(name));
@@ -110,9 +169,10 @@ async function claim(file: string, root: string, owner: VolumeOwner): Promise<vo
     await writeJson(root, 'volume.json', ownerSchema.parse(owner));
     return;
   }
-  for (const key of ['volumeId', 'cluster', 'slot'] as const) {
+  for (const key of ['volumeId', 'cluster', 'slot', 'walVolumeId', 'dataVolumeId'] as const) {
     if (known[key] !== owner[key]) {
-      throw new VolumeError('foreign', `the volume belongs to ${key} ${known[key]}, not to ${owner[key]}`);
+      const [is, meant] = [known[key] ?? 'none', owner[key] ?? 'none'];
+      throw new VolumeError('foreign', `the volume belongs to ${key} ${is}, not to ${meant}`);
     }
   }
 }

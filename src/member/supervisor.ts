@@ -86,7 +86,12 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   const board = createStatusBoard(clock);
   const booted = Promise.withResolvers<void>();
   booted.promise.catch(() => {});
-  const owner = { volumeId: launch.volume.id, cluster: launch.cluster, slot: launch.slot };
+  const owner = {
+    volumeId: launch.volume.id,
+    walVolumeId: launch.wal?.id ?? null,
+    cluster: launch.cluster,
+    slot: launch.slot,
+  };
   const holdings = createHoldings({ volume: options.volume, owner, clock, log });
   const peerUrl = peerUrlOf(launch);
 
@@ -344,6 +349,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       version: options.etcdVersion,
       name: launch.slot,
       dataDirectory: options.volume.dataDirectory(epoch),
+      logDirectory: options.volume.logDirectory(epoch),
       listenHosts: options.listenHosts,
       peerPort: launch.ports.peer,
       clientPort: launch.ports.client,

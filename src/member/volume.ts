@@ -10,6 +10,14 @@ import type { LogPosition } from '../protocol/member-status.ts';
  *     epoch-<n>/floor.json    the highest log position reported to anybody
  *     epoch-<n>/data/         etcd's data directory
  *
+ * Where etcd's log has a volume of its own, that one holds
+ *
+ *     volume.json             as above, and the volume that it belongs beside
+ *     epoch-<n>/log.json      the attempt whose log it is: written before the identity
+ *     epoch-<n>/wal/          etcd's log
+ *
+ * Neither is of use without the other: a log that is not that of the data is as bad as no data.
+ *
  * Every write is durable when it resolves (file and directory are synced); every read is checked: a file that
  * is there and cannot be understood is an error, never "absent".
  */
@@ -30,15 +38,20 @@ export interface MemberVolume {
   readFloor(epoch: number): Promise<LogPosition | null>;
   writeFloor(epoch: number, floor: LogPosition): Promise<void>;
   /**
-   * `absent` no directory, `present` an etcd member's log (`member/wal/`), `empty` no log: an etcd that was ended
-   * before it wrote one has acknowledged nothing to anybody. Rejects with `corrupt` where others wrote there.
+   * `absent` no directory, or not the log's that belongs to it; `present` an etcd member's log, `empty` no log: an
+   * etcd that was ended before it wrote one has acknowledged nothing to anybody. Rejects with `corrupt` where others
+   * wrote there.
    */
   dataState(epoch: number): Promise<'absent' | 'empty' | 'present'>;
   /** Absolute. */
   dataDirectory(epoch: number): string;
+  /** Where etcd's log is, absolute; `null`: in the data directory. */
+  logDirectory(epoch: number): string | null;
 }
 export interface VolumeOwner {
   readonly volumeId: string;
+  /** Of the volume for the log; `null`: it has none. */
+  readonly walVolumeId: string | null;
   readonly cluster: string;
   readonly slot: string;
 }

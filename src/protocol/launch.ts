@@ -32,6 +32,10 @@ export const launchSchema = z.strictObject({
     /** The persistence id that Mesos was given; written to the volume at its first use and compared ever after. */
     id: z.string().min(1),
   }),
+  /** The volume for etcd's log, as {@link volume}. Without it the log lies with the data. */
+  wal: z.strictObject({ path: z.string().min(1), id: z.string().min(1) }).optional(),
+  /** `sandbox`: there is no volume, the data lies in the sandbox and ends with the task. */
+  storage: z.literal('sandbox').optional(),
   /** Address under which peers and clients reach this agent: an IP or a name. */
   host: z.string().min(1),
   ports: z.strictObject({ peer: port, client: port, supervisor: port }),

@@ -5,7 +5,7 @@ import { BUILD_ID, VERSION } from '../base/build.ts';
 import type { Clock } from '../base/ports.ts';
 import { listenHosts } from '../etcd/arguments.ts';
 import { etcdEnvironment } from '../member/death-pact.ts';
-import { createFileVolume } from '../member/file-volume.ts';
+import { createFileVolume, type FileVolumeOptions } from '../member/file-volume.ts';
 import { listenForSchedulers, type MemberServer, MemberServerError } from '../member/http-server.ts';
 import { createProcOrphans } from '../member/orphans.ts';
 import { checkEtcd } from '../member/preflight.ts';
@@ -48,7 +48,7 @@ export async function runMember(options: {
     schedulerKey,
     clock,
     processes,
-    volume: createFileVolume(volumePath),
+    volume: createFileVolume(volumePath, volumeOptions(launch, workDirectory)),
     orphans: orphansOf(launch, volumePath, clock),
     etcd: async (url) => (await import('../etcd/client.ts')).createEtcdClient({ url }, clock),
     log,
@@ -71,6 +71,11 @@ export async function runMember(options: {
     stop.abort();
     await running;
   }
+}
+
+function volumeOptions({ wal, storage }: Launch, sandbox: string): FileVolumeOptions {
+  const place = { sandbox, storage: storage ?? ('persistent' as const) };
+  return wal === undefined ? { place } : { place, walPath: path.resolve(sandbox, wal.path) };
 }
 
 /** Reads a launch, strictly. Throws a {@link StartError} that names what is wrong. */

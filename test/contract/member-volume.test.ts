@@ -29,6 +29,58 @@ describe('on the file system', () => {
     };
   });
 
+  describe('with the log on a volume of its own', () => {
+    const withLog = { ...owner, walVolumeId: 'volume-1-wal' };
+
+    memberVolumeContract(async () => {
+      const [directory, walPath] = [await freshDirectory(), await freshDirectory()];
+      return {
+        owner: withLog,
+        connect: () => createFileVolume(directory, { walPath }),
+        fillData: async (volume, epoch) => {
+          await mkdir(volume.logDirectory(epoch) ?? '');
+          await mkdir(join(volume.dataDirectory(epoch), 'member'));
+        },
+        lose: async () => await rm(directory, { recursive: true }),
+        spoilFence: async () => await writeFile(join(directory, 'fence.json'), '{'),
+      };
+    });
+
+    test('neither volume is taken beside another', async () => {
+      const [data, log, other] = [await freshDirectory(), await freshDirectory(), await freshDirectory()];
+      await createFileVolume(data, { walPath: log }).open(withLog);
+      for (const [path, walPath, as] of [
+        [data, other, { ...withLog, walVolumeId: 'volume-9-wal' }],
+        [other, log, { ...withLog, volumeId: 'volume-9' }],
+      ] as const) {
+        await expect(createFileVolume(path, { walPath }).open(as)).rejects.toMatchObject({ code: 'foreign' });
+      }
+      await expect(createFileVolume(data).open(owner)).rejects.toMatchObject({ code: 'foreign' });
+    });
+  });
+
+  test('must be linked or mounted into the sandbox where it is to outlive the task', async () => {
+    const agent = await freshDirectory();
+    const run = join(agent, 'slaves', 'S', 'frameworks', 'F', 'executors', 'E', 'runs', 'R');
+    const sandbox = join(run, 'tasks', 'T');
+    await mkdir(join(sandbox, 'plain'), { recursive: true });
+    await mkdir(join(run, 'beside'));
+    await mkdir(join(agent, 'volumes', 'v'), { recursive: true });
+    await symlink(join(agent, 'volumes', 'v'), join(sandbox, 'linked'));
+    await symlink(join(run, 'beside'), join(sandbox, 'beside'));
+    const mounted = new Set([join(sandbox, 'plain')]);
+    const open = async (name: string, mountPoints: ReadonlySet<string> = new Set()) =>
+      await createFileVolume(join(sandbox, name), {
+        place: { sandbox, storage: 'persistent', mountPoints: async () => mountPoints },
+      }).open(owner);
+    await open('linked');
+    await expect(open('plain')).rejects.toMatchObject({ code: 'missing' });
+    await expect(open('beside')).rejects.toMatchObject({ code: 'missing' });
+    await open('plain', mounted);
+    const place = { sandbox, storage: 'sandbox' } as const;
+    await createFileVolume(join(sandbox, 'made'), { place }).open(owner);
+  });
+
   test('a link is followed, a path that nobody made or a file is no volume', async () => {
     const directory = await freshDirectory();
     await mkdir(join(directory, 'real'));

@@ -6,6 +6,7 @@ const start = (version: string, changes: Partial<EtcdStart> = {}): EtcdStart => 
   version: parseEtcdVersion(`etcd Version: ${version}`),
   name: 'etcd-0',
   dataDirectory: '/volume/epoch-1/data',
+  logDirectory: null,
   listenHosts: ['10.0.0.1', '127.0.0.1'],
   peerPort: 2380,
   clientPort: 2379,

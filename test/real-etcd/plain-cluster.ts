@@ -87,6 +87,7 @@ async function startCluster({ binary, processes, connect }: EtcdWorld, size: num
         version: binary.version,
         name,
         dataDirectory: join(directory, name),
+        logDirectory: null,
         listenHosts: [LOOPBACK],
         peerPort: at.peer,
         clientPort: at.client,

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readProcessTable } from '../../src/local/process-table.ts';
@@ -14,7 +14,10 @@ import { freePorts, until } from '../wait.ts';
 /** A place for a member, whose supervisor processes come and go while its volume and ports stay. */
 export interface SupervisedMember {
   readonly launch: Launch;
+  readonly sandbox: string;
   readonly volumePath: string;
+  /** Of a second volume, at `wal`, which only a launch that names it uses. */
+  readonly walPath: string;
   /** Starts a supervisor as a new task. Resolves when it answers. */
   start(changes?: { launch?: Partial<Launch>; env?: Record<string, string> }): Promise<void>;
   /** Starts it and tells how it ended, with what it wrote to stderr. */
@@ -53,8 +56,12 @@ const key = createOrderKey().key;
 
 export async function createSupervisedMember(etcdBinary: string): Promise<SupervisedMember> {
   const sandbox = await mkdtemp(join(tmpdir(), 'etcd-mesos-member-'));
-  const volumePath = join(sandbox, 'volume');
-  await mkdir(volumePath);
+  // As Mesos has it: the volumes are the agent's, and linked into the sandbox.
+  const agent = await mkdtemp(join(tmpdir(), 'etcd-mesos-agent-'));
+  const [volumePath, walPath] = [join(agent, 'volume'), join(agent, 'wal')];
+  for (const directory of [volumePath, walPath]) await mkdir(directory);
+  await symlink(volumePath, join(sandbox, 'volume'));
+  await symlink(walPath, join(sandbox, 'wal'));
   const [peer = 0, client = 0, supervisor = 0] = await freePorts(3);
   const base: Launch = {
     protocol: 1,
@@ -139,7 +146,9 @@ export async function createSupervisedMember(etcdBinary: string): Promise<Superv
     get launch() {
       return launch;
     },
+    sandbox,
     volumePath,
+    walPath,
     async start(changes) {
       const { ended, child } = spawnNext(changes);
       void ended.then(({ code, stdout, stderr }) => {
@@ -180,7 +189,7 @@ export async function createSupervisedMember(etcdBinary: string): Promise<Superv
       await Promise.all(children.map(({ ended }) => ended));
       await until('all etcds have ended', 10_000, async () => [...etcdPids].every((pid) => !isAlive(pid)));
       await http.close();
-      await rm(sandbox, { recursive: true, force: true });
+      for (const directory of [sandbox, agent]) await rm(directory, { recursive: true, force: true });
     },
   };
 }

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Launch } from '../../src/protocol/launch.ts';
 import type { OrderBody } from '../../src/protocol/orders.ts';
 import { until } from '../wait.ts';
 import { etcdBinaries } from './binaries.ts';
@@ -244,6 +245,67 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
       expect(after).toMatchObject({ dataProblem: 'data-missing', probe: null });
     });
 
+    describe('with its log on a volume of its own', () => {
+      const launch = { wal: { path: 'wal', id: 'volume-1-wal' } };
+      const stop = async () => {
+        member.signal('SIGTERM');
+        await member.ended;
+      };
+
+      test('the log lies there, and it resumes on both', async () => {
+        await member.start({ launch });
+        const before = await member.bootstrap();
+        const log = join(member.walPath, 'epoch-1', 'wal');
+        expect((await readdir(log)).some((name) => name.endsWith('.wal'))).toBe(true);
+        expect(await readdir(join(member.volumePath, 'epoch-1', 'data', 'member'))).toEqual(['snap']);
+        await stop();
+        await member.start({ launch });
+        expect(await member.order(resume())).toMatchObject({ outcome: 'done' });
+        const after = await member.statusWhere('it serves again', ({ probe }) => probe?.leaderId != null);
+        expect(after.probe?.memberId).toBe(before.probe?.memberId);
+      });
+
+      test('a log that is blank, another’s, older or gone is never started on beside an old database', async () => {
+        await member.start({ launch });
+        await member.bootstrap();
+        await stop();
+        const refused = async (dataProblem: string, changes: Partial<Launch> = {}) => {
+          await member.start({ launch: { ...launch, ...changes } });
+          expect(await member.order(resume())).toMatchObject({ outcome: 'refused' });
+          expect(await member.status()).toMatchObject({ phase: 'failed', dataProblem });
+          await stop();
+        };
+        await refused('data-foreign', { wal: { path: 'wal', id: 'volume-2-wal' } });
+        await refused('data-foreign', { wal: undefined });
+        const mark = join(member.walPath, 'epoch-1', 'log.json');
+        const text = await readFile(mark, 'utf8');
+        await writeFile(mark, text.replace(TOKEN, 'token-0'));
+        await refused('data-missing');
+        await writeFile(mark, text);
+        const kept = `${member.walPath}-kept`;
+        await rename(member.walPath, kept);
+        await refused('volume-missing');
+        await mkdir(member.walPath);
+        await refused('data-missing');
+        await rm(member.walPath, { recursive: true });
+        await rename(kept, member.walPath);
+        await rm(join(member.volumePath, 'epoch-1', 'data', 'member'), { recursive: true });
+        await refused('corrupt');
+      });
+    });
+
+    test('a directory of the sandbox is no volume, unless the data is to lie there', async () => {
+      await mkdir(join(member.sandbox, 'plain'));
+      const volume = { path: 'plain', id: 'volume-1' };
+      await member.start({ launch: { volume } });
+      expect(await member.status()).toMatchObject({ phase: 'failed', dataProblem: 'volume-missing' });
+      member.signal('SIGTERM');
+      await member.ended;
+      await member.start({ launch: { volume: { ...volume, path: 'unmade' }, storage: 'sandbox' } });
+      await member.bootstrap();
+      expect(await readdir(join(member.sandbox, 'unmade'))).toContain('epoch-1');
+    });
+
     test('a successor on the same machine lets the old member of its slot live', async () => {
       await member.start();
       const before = await member.bootstrap();
@@ -336,7 +398,7 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
         code: 7,
         stderr: expect.stringContaining('/nowhere/etcd'),
       });
-      await writeFile(join(member.volumePath, '..', 'etcd'), '#!/bin/sh\necho "etcd Version: 3.5.1"\n', {
+      await writeFile(join(member.sandbox, 'etcd'), '#!/bin/sh\necho "etcd Version: 3.5.1"\n', {
         mode: 0o755,
       });
       expect(await member.startAndFail({ launch: { etcdBinary: './etcd' } })).toMatchObject({

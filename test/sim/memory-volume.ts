@@ -79,6 +79,7 @@ export function createMemoryDisk(
       return options.dataPresent?.(dataDirectory(epoch)) === true ? 'present' : state;
     },
     dataDirectory,
+    logDirectory: () => null,
   });
 
   return {
