@@ -2,30 +2,9 @@ import { orAborted, startDeadline } from '../base/deadline.ts';
 import type { Clock, Logger, Random } from '../base/ports.ts';
 import { type Connection, openConnection } from './connection.ts';
 import { isCode, ZooKeeperError } from './errors.ts';
-import {
-  aclRequest,
-  childrenRequest,
-  closeRequest,
-  createRequest,
-  getRequest,
-  hex,
-  multiRequest,
-  NO_TICKET,
-  type Request,
-  removeRequest,
-  type SessionTicket,
-  setAclRequest,
-  setRequest,
-  statRequest,
-  syncRequest,
-} from './messages.ts';
-import {
-  type DigestCredentials,
-  SESSION_WAIT_MS,
-  type SessionOptions,
-  type ZooKeeper,
-  type ZooKeeperSession,
-} from './port.ts';
+import { NO_TICKET } from './messages.ts';
+import { type DigestCredentials, SESSION_WAIT_MS, type SessionOptions, type ZooKeeper } from './port.ts';
+import { createLiveSession, type LiveSession } from './session.ts';
 import type { ServerAddress, Sockets } from './socket-port.ts';
 
 export interface ZooKeeperOptions {
@@ -46,6 +25,8 @@ const ATTEMPT_MS_MIN = 500;
 const ATTEMPT_MS_MAX = 5_000;
 /** Milliseconds between two rounds in which no server of all could be had. */
 const PAUSE_MS_MAX = 1_000;
+/** A connection that lasted this long, milliseconds, was none of those that are lost as soon as they are made. */
+const STEADY_MS = 1_000;
 /** Milliseconds that saying good-bye may take. */
 const CLOSE_MS = 1_000;
 
@@ -70,14 +51,13 @@ export function createZooKeeper(options: ZooKeeperOptions): ZooKeeper {
     tell();
   };
 
-  /** Carries the connection until it is lost. */
-  const carry = async (connection: Connection): Promise<void> => {
-    const resumed = live !== null && live.ticket.id === connection.ticket.id;
-    if (!resumed) {
-      live?.end();
-      live = createLiveSession(connection.ticket, connection.timeoutMs);
-    }
-    const session = live as LiveSession;
+  /** Carries the connection until it is lost; resolves with how long that was, milliseconds. */
+  const carry = async (connection: Connection): Promise<number> => {
+    const sinceMs = clock.monotonicMs();
+    const resumed = live?.ticket.id === connection.ticket.id;
+    const session = live !== null && resumed ? live : createLiveSession(connection);
+    if (!resumed) live?.end();
+    live = session;
     session.attach(connection);
     lastError = null;
     log.info('zookeeper connected', { server: connection.server, session: session.view.id, resumed });
@@ -86,46 +66,48 @@ export function createZooKeeper(options: ZooKeeperOptions): ZooKeeper {
     session.attach(null);
     log.warn('zookeeper connection lost', { server: connection.server, reason: reason.message });
     fail(reason);
+    return clock.monotonicMs() - sinceMs;
+  };
+
+  /** Resolves with whether it came to anything that lasted; never rejects with a `ZooKeeperError`. */
+  const tryServer = async (address: ServerAddress): Promise<boolean> => {
+    try {
+      const ticket = live?.ticket ?? NO_TICKET;
+      const attemptMs = attemptMsFor(options.sessionTimeoutMs);
+      const credentials = options.credentials ?? null;
+      const timeoutMs = options.sessionTimeoutMs;
+      const connection = await openConnection(
+        { sockets: options.sockets, clock, address, ticket, timeoutMs, credentials, attemptMs },
+        stop.signal,
+      );
+      if (connection !== null) return (await carry(connection)) >= STEADY_MS;
+      log.warn('zookeeper session over', { session: live?.view.id });
+      live?.end();
+      live = null;
+      tell();
+      // The next try asks for a new one.
+      return ticket !== NO_TICKET;
+    } catch (error) {
+      if (stop.signal.aborted) return false;
+      if (!(error instanceof ZooKeeperError)) throw error;
+      fail(error);
+      return false;
+    }
   };
 
   const run = async (): Promise<void> => {
     const servers = shuffled(options.servers, options.random);
     let failures = 0;
     for (let at = 0; !stop.signal.aborted; at += 1) {
-      const address = servers[at % servers.length] as ServerAddress;
-      try {
-        const connection = await openConnection(
-          {
-            ...options,
-            address,
-            ticket: live?.ticket ?? NO_TICKET,
-            timeoutMs: options.sessionTimeoutMs,
-            credentials: options.credentials ?? null,
-            attemptMs: attemptMsFor(options.sessionTimeoutMs),
-          },
-          stop.signal,
-        );
-        if (connection === null) {
-          log.warn('zookeeper session over', { session: live?.view.id });
-          live?.end();
-          live = null;
-          tell();
-        } else {
-          failures = 0;
-          await carry(connection);
-        }
-      } catch (error) {
-        if (stop.signal.aborted) return;
-        if (!(error instanceof ZooKeeperError)) throw error;
-        failures += 1;
-        if (failures === servers.length) log.warn('zookeeper out of reach', { reason: error.message });
-        fail(error);
-      }
-      if (failures > 0 && failures % servers.length === 0) {
-        const pauseMs = Math.min(PAUSE_MS_MAX, options.sessionTimeoutMs / 8);
-        await clock.sleep(pauseMs * (0.5 + options.random.next() / 2), stop.signal);
-      }
+      const isWell = await tryServer(servers[at % servers.length] as ServerAddress);
+      failures = isWell ? 0 : failures + 1;
+      if (failures === 0 || failures % servers.length > 0) continue;
+      if (failures === servers.length) log.warn('zookeeper out of reach', { reason: lastError?.message });
+      const pauseMs = Math.min(PAUSE_MS_MAX, options.sessionTimeoutMs / 8);
+      await clock.sleep(pauseMs * (0.5 + options.random.next() / 2), stop.signal);
     }
+    // A connection may have come about while it was being closed.
+    live?.end();
   };
 
   return {
@@ -157,120 +139,6 @@ export function createZooKeeper(options: ZooKeeperOptions): ZooKeeper {
       ending?.end();
       tell();
       await running?.catch(() => undefined);
-    },
-  };
-}
-
-/** A session and the connection that carries it at present. */
-interface LiveSession {
-  readonly ticket: SessionTicket;
-  readonly view: ZooKeeperSession;
-  isConnected(): boolean;
-  /** `null`: it has none. */
-  attach(connection: Connection | null): void;
-  sayGoodBye(): Promise<void>;
-  /** It is over. */
-  end(): void;
-}
-
-function createLiveSession(ticket: SessionTicket, timeoutMs: number): LiveSession {
-  const ended = new AbortController();
-  let connection: Connection | null = null;
-  let provenMs = Number.NEGATIVE_INFINITY;
-  const noteProof = (): void => {
-    provenMs = Math.max(provenMs, connection?.provenMs() ?? provenMs);
-  };
-
-  const carrier = (): Connection => {
-    if (ended.signal.aborted) throw new ZooKeeperError('session-ended', 'the ZooKeeper session is over');
-    if (connection === null)
-      throw new ZooKeeperError('not-connected', 'no ZooKeeper is connected at present');
-    return connection;
-  };
-  const write = async <T>(request: Request<T>): Promise<T> => await carrier().request(request);
-  /** Behind a sync, on the same connection: so it sees what was written before it was asked for. */
-  const read = async <T>(
-    request: Request<T>,
-    onAnswer?: (connection: Connection, error: ZooKeeperError | null) => void,
-  ): Promise<T> => {
-    const on = carrier();
-    const synced = on.request(syncRequest);
-    const answer = on.request(request, (error) => onAnswer?.(on, error));
-    // Both are looked at, so that neither is a rejection that nobody handles.
-    const [first, second] = await Promise.allSettled([synced, answer]);
-    if (first.status === 'rejected') throw first.reason as ZooKeeperError;
-    if (second.status === 'rejected') throw second.reason as ZooKeeperError;
-    return second.value;
-  };
-  /** The read, and the promise of the watch that it has set. */
-  const watched = async <T>(
-    request: Request<T>,
-    kind: 'data' | 'children',
-    setBy: (error: ZooKeeperError | null) => boolean = (error) => error === null,
-  ): Promise<{ readonly outcome: T | ZooKeeperError; readonly changed: Promise<void> }> => {
-    let changed: Promise<void> | null = null;
-    const outcome = await read(request, ({ watches }, error) => {
-      if (setBy(error)) changed = watches[kind](request.path);
-    }).catch((error: unknown) => error as ZooKeeperError);
-    if (changed === null) throw outcome;
-    return { outcome, changed };
-  };
-
-  return {
-    ticket,
-    isConnected: () => connection !== null && !ended.signal.aborted,
-    attach: (next) => {
-      noteProof();
-      connection = next;
-    },
-    sayGoodBye: async () => {
-      await connection?.request(closeRequest);
-    },
-    end: () => {
-      if (ended.signal.aborted) return;
-      connection?.drop(new ZooKeeperError('connection-lost', 'the session was closed'));
-      connection = null;
-      ended.abort(new ZooKeeperError('session-ended', 'the ZooKeeper session is over'));
-    },
-    view: {
-      id: hex(ticket.id),
-      timeoutMs,
-      ended: ended.signal,
-      certainUntilMs: () => {
-        noteProof();
-        return provenMs + timeoutMs;
-      },
-      get: (path) => read(getRequest(path, false)),
-      watch: async (path) => {
-        const { outcome, changed } = await watched(getRequest(path, true), 'data');
-        if (outcome instanceof ZooKeeperError) throw outcome;
-        return { ...outcome, changed };
-      },
-      stat: async (path) => {
-        try {
-          return await read(statRequest(path, false));
-        } catch (error) {
-          if (isCode(error, 'no-node')) return null;
-          throw error;
-        }
-      },
-      watchStat: async (path) => {
-        const isSet = (error: ZooKeeperError | null): boolean => error === null || error.code === 'no-node';
-        const { outcome, changed } = await watched(statRequest(path, true), 'data', isSet);
-        return { stat: outcome instanceof ZooKeeperError ? null : outcome, changed };
-      },
-      children: (path) => read(childrenRequest(path, false)),
-      watchChildren: async (path) => {
-        const { outcome, changed } = await watched(childrenRequest(path, true), 'children');
-        if (outcome instanceof ZooKeeperError) throw outcome;
-        return { names: outcome, changed };
-      },
-      create: (path, data, createOptions = {}) => write(createRequest(path, data, createOptions)),
-      set: (path, data, version) => write(setRequest(path, data, version)),
-      remove: (path, version) => write(removeRequest(path, version)),
-      acl: (path) => read(aclRequest(path)),
-      setAcl: (path, acl) => write(setAclRequest(path, acl)),
-      multi: (changes) => write(multiRequest(changes)),
     },
   };
 }

@@ -27,6 +27,7 @@ export interface Connection {
   /** What the server granted, milliseconds. */
   readonly timeoutMs: number;
   readonly watches: Watches;
+  isOpen(): boolean;
   /** When, by the monotonic clock, the newest request was sent that reached the ensemble's leader. */
   provenMs(): number;
   /** @param onAnswer runs before anything that was received later is looked at; `null` for success */
@@ -253,6 +254,7 @@ function run(line: Line): Connection {
     ticket: line.ticket,
     timeoutMs,
     watches,
+    isOpen: () => !over.signal.aborted,
     provenMs: () => provenMs,
     request,
     lost: lost.promise,

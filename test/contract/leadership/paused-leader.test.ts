@@ -1,0 +1,52 @@
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { createSystemIds } from '../../../src/runtime/ids.ts';
+import { createElection } from '../../../src/zookeeper/election.ts';
+import { frameworkNodes } from '../../../src/zookeeper/nodes.ts';
+import { lacksZooKeeper } from '../../needs.ts';
+import { silentLogger } from '../../silent-logger.ts';
+import { clock, until } from '../../wait.ts';
+import { startZooKeeper } from '../../zookeeper-server.ts';
+import { connectTo } from '../zookeeper/real.ts';
+
+const SESSION_TIMEOUT_MS = 2_000;
+
+it.skipIf(lacksZooKeeper())('a leader that was stopped does nothing once another leads', async () => {
+  const server = await startZooKeeper();
+  const script = join(import.meta.dirname, 'leader-process.ts');
+  const child = spawn(process.execPath, [script, String(server.port), String(SESSION_TIMEOUT_MS)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const zooKeeper = connectTo([server.port], { sessionTimeoutMs: SESSION_TIMEOUT_MS });
+  let output = '';
+  child.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+  });
+  try {
+    await until('it leads', 20_000, () => output.includes('led\n'));
+    const election = createElection({
+      zooKeeper,
+      nodes: frameworkNodes('/', 'paused'),
+      isProtected: false,
+      clock,
+      ids: createSystemIds(),
+      log: silentLogger,
+      url: 'http://127.0.0.1:2',
+    });
+    const standing = election.lead(new AbortController().signal);
+    await until('the other stands by', 20_000, () => election.leaderUrl() === 'http://127.0.0.1:1');
+    child.kill('SIGSTOP');
+    await standing;
+    const ledMs = Number(process.hrtime.bigint() / 1_000_000n);
+    child.kill('SIGCONT');
+    await until('it knows', 20_000, () => output.endsWith('over\n'));
+    const acts = [...output.matchAll(/^act (\d+)$/gm)].map(([, when]) => Number(when));
+    expect(acts.length).toBeGreaterThan(10);
+    expect(Math.max(...acts)).toBeLessThan(ledMs);
+  } finally {
+    child.kill('SIGKILL');
+    await zooKeeper.close();
+    await server.dispose();
+  }
+});
