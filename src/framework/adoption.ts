@@ -128,7 +128,7 @@ function endOf(task: OperatorTask): Seat['taskEnd'] {
   const newest = task.statuses?.at(-1);
   const status = newest?.state === task.state ? newest : { task_id: task.task_id, state: task.state };
   const evidence = evidenceOf(status, Math.round((status.timestamp ?? 0) * 1000));
-  return evidence.kind === 'over' ? evidence.end : null;
+  return evidence?.kind === 'over' ? evidence.end : null;
 }
 
 /** What the supervisor of a found seat answered. By seat id. */

@@ -1,5 +1,11 @@
 import type { ConnectionEvent } from '../mesos/connection.ts';
-import type { MasterInfo, Offer, OperationStatus, SchedulerEvent, TaskStatus } from '../mesos/wire.ts';
+import type {
+  MasterInfo,
+  Offer,
+  OperationStatus,
+  ReceivedTaskStatus,
+  SchedulerEvent,
+} from '../mesos/wire.ts';
 import type { ClusterRecord, Seat } from '../protocol/record.ts';
 import type { TaskEvidence } from '../reconcile/observation.ts';
 import { evidenceOf, mergeEvidence } from './task-evidence.ts';
@@ -209,13 +215,9 @@ export function withLaunched(view: MesosView, tasks: readonly string[]): MesosVi
   return { ...view, answered: new Set([...view.answered, ...tasks]) };
 }
 
-function withUpdate(view: MesosView, status: TaskStatus, now: ViewTime): MesosView {
+function withUpdate(view: MesosView, status: ReceivedTaskStatus, now: ViewTime): MesosView {
   const taskId = status.task_id.value;
-  const evidence = mergeEvidence(view.tasks.get(taskId), evidenceOf(status, now.wallMs));
-  const tasks = new Map(view.tasks);
-  tasks.delete(taskId);
-  tasks.set(taskId, evidence);
-  dropOldest(tasks, TASKS_MAX);
+  const heard = evidenceOf(status, now.wallMs);
   const agentId = status.agent_id?.value;
   const uuid = status.uuid ?? '';
   const taskUpdates = {
@@ -224,8 +226,7 @@ function withUpdate(view: MesosView, status: TaskStatus, now: ViewTime): MesosVi
   };
   return {
     ...view,
-    tasks,
-    answered: new Set(view.answered).add(taskId),
+    ...(heard === null ? {} : withEvidence(view, taskId, heard)),
     counts: { ...view.counts, taskUpdates },
     ...(status.state === 'TASK_GONE_BY_OPERATOR' && agentId !== undefined
       ? { markedGone: new Set(view.markedGone).add(agentId) }
@@ -234,6 +235,19 @@ function withUpdate(view: MesosView, status: TaskStatus, now: ViewTime): MesosVi
       ? {}
       : { acks: withAck(view.acks, { kind: 'task', taskId, agentId, uuid }) }),
   };
+}
+
+function withEvidence(
+  view: MesosView,
+  taskId: string,
+  heard: TaskEvidence,
+): Pick<MesosView, 'tasks' | 'answered'> {
+  const tasks = new Map(view.tasks);
+  const evidence = mergeEvidence(tasks.get(taskId), heard);
+  tasks.delete(taskId);
+  tasks.set(taskId, evidence);
+  dropOldest(tasks, TASKS_MAX);
+  return { tasks, answered: new Set(view.answered).add(taskId) };
 }
 
 function withOperation(view: MesosView, status: OperationStatus): MesosView {

@@ -1,52 +1,20 @@
-import type { TaskState, TaskStatus } from '../mesos/wire.ts';
-import type { TaskEnd } from '../protocol/record.ts';
+import type { ReceivedTaskStatus } from '../mesos/wire.ts';
 import type { TaskEvidence } from '../reconcile/observation.ts';
+import { rowOf, SOURCES } from './task-states.ts';
 
 /**
- * What a status says about a task; design: "what absence means". Only executor and agent can know that a
- * process has ended; what the master says of itself is hearsay, however terminal it sounds.
- */
-export type Standing = 'alive' | 'unreachable' | TaskEnd['standing'];
-
-type Source = NonNullable<TaskStatus['source']>;
-
-/** By the state alone, as executor or agent report it. */
-const REPORTED: Readonly<Record<TaskState, Standing>> = {
-  TASK_STAGING: 'alive',
-  TASK_STARTING: 'alive',
-  TASK_RUNNING: 'alive',
-  TASK_KILLING: 'alive',
-  TASK_FINISHED: 'ended',
-  TASK_FAILED: 'ended',
-  TASK_KILLED: 'ended',
-  TASK_ERROR: 'never-ran',
-  TASK_DROPPED: 'never-ran',
-  TASK_LOST: 'asserted',
-  TASK_UNREACHABLE: 'unreachable',
-  TASK_GONE: 'asserted',
-  TASK_GONE_BY_OPERATOR: 'asserted',
-  TASK_UNKNOWN: 'asserted',
-};
-
-/**
- * One table: state × source; the reason adds nothing, since whatever made it end, who saw it end is what counts.
- * A source that is missing is taken for the master.
- */
-export function standingOf(state: TaskState, source: Source): Standing {
-  const standing = REPORTED[state];
-  return standing === 'ended' && source === 'SOURCE_MASTER' ? 'asserted' : standing;
-}
-
-/**
- * What one status is evidence for, on its own.
+ * What one status is evidence for, on its own; `null`: nothing is concluded from it. A source that is missing or
+ * not known is taken for the master.
  * @param heardAtMs when it was heard: waits are reckoned from it, and agents' clocks are not ours.
  */
-export function evidenceOf(status: TaskStatus, heardAtMs: number): TaskEvidence {
-  const source = status.source ?? 'SOURCE_MASTER';
+export function evidenceOf(status: ReceivedTaskStatus, heardAtMs: number): TaskEvidence | null {
+  const source = SOURCES.find((one) => one === status.source) ?? 'SOURCE_MASTER';
   const reason = status.reason ?? '';
   const agentId = status.agent_id?.value ?? null;
-  const standing = standingOf(status.state, source);
+  const standing = rowOf(status.state, source, reason)?.standing ?? 'ignored';
   switch (standing) {
+    case 'ignored':
+      return null;
     case 'alive':
       return { kind: 'alive', state: status.state, agentId, healthy: status.healthy ?? null };
     case 'unreachable':

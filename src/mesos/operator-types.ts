@@ -1,14 +1,13 @@
-import { flag, listOf, number, oneOf, record, text } from './shape.ts';
-import {
-  type Attribute,
-  type DomainInfo,
-  type FrameworkInfo,
-  type Labels,
-  type Resource,
-  TASK_STATES,
-  type TaskState,
-  type TaskStatus,
-  type Value,
+import { flag, listOf, number, record, text } from './shape.ts';
+import type {
+  Attribute,
+  DomainInfo,
+  FrameworkInfo,
+  Labels,
+  ReceivedTaskStatus,
+  Resource,
+  TaskState,
+  Value,
 } from './wire.ts';
 import {
   attributeShape,
@@ -59,10 +58,11 @@ export interface OperatorTask {
   readonly task_id: Value;
   readonly framework_id: Value;
   readonly agent_id: Value;
-  readonly state: TaskState;
+  /** As a {@link TaskState}, or a newer one. */
+  readonly state: string;
   readonly labels?: Labels;
   /** Oldest first. */
-  readonly statuses?: readonly TaskStatus[];
+  readonly statuses?: readonly ReceivedTaskStatus[];
 }
 export interface OperatorTasks {
   readonly tasks: readonly OperatorTask[];
@@ -115,7 +115,7 @@ const task = record({
     task_id: valueShape,
     framework_id: valueShape,
     agent_id: valueShape,
-    state: oneOf(TASK_STATES),
+    state: text,
   },
   optional: { labels: labelsShape, statuses: listOf(taskStatusShape) },
 });

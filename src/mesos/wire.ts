@@ -128,6 +128,12 @@ export interface TaskStatus {
   readonly container_status?: unknown;
 }
 
+/** A status as a master sends it, which may be newer than we are: states that are not known are let through. */
+export type ReceivedTaskStatus = Omit<TaskStatus, 'state' | 'source'> & {
+  readonly state: string;
+  readonly source?: string;
+};
+
 export interface CommandUri {
   readonly value: string;
   readonly executable?: boolean;
@@ -406,7 +412,7 @@ export type SchedulerEvent =
       readonly type: 'RESCIND_INVERSE_OFFER';
       readonly rescind_inverse_offer: { readonly inverse_offer_id: Value };
     }
-  | { readonly type: 'UPDATE'; readonly update: { readonly status: TaskStatus } }
+  | { readonly type: 'UPDATE'; readonly update: { readonly status: ReceivedTaskStatus } }
   | {
       readonly type: 'UPDATE_OPERATION_STATUS';
       readonly update_operation_status: { readonly status: OperationStatus };

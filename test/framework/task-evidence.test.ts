@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { evidenceOf, mergeEvidence, type Standing, standingOf } from '../../src/framework/task-evidence.ts';
+import { evidenceOf, mergeEvidence } from '../../src/framework/task-evidence.ts';
+import { rowOf, type Source, type Standing } from '../../src/framework/task-states.ts';
 import { TASK_STATES, type TaskState, type TaskStatus } from '../../src/mesos/wire.ts';
 
 /** Whole: every state, as said by executor, agent and master. */
@@ -23,9 +24,10 @@ const TABLE: Readonly<Record<TaskState, readonly [Standing, Standing, Standing]>
 it.each(TASK_STATES.map((state) => [state, ...TABLE[state]] as const))(
   '%s from executor, agent, master means %s, %s, %s',
   (state, executor, agent, master) => {
-    expect(standingOf(state, 'SOURCE_EXECUTOR')).toBe(executor);
-    expect(standingOf(state, 'SOURCE_AGENT')).toBe(agent);
-    expect(standingOf(state, 'SOURCE_MASTER')).toBe(master);
+    const standingOf = (source: Source) => rowOf(state, source, '')?.standing;
+    expect(standingOf('SOURCE_EXECUTOR')).toBe(executor);
+    expect(standingOf('SOURCE_AGENT')).toBe(agent);
+    expect(standingOf('SOURCE_MASTER')).toBe(master);
   },
 );
 
@@ -43,7 +45,7 @@ describe('evidence', () => {
     ['Command exited with status 9', 'the archive that it was to run from is not the one that was meant'],
   ])('says what a member means by "%s"', (message, words) => {
     const said = evidenceOf(status('TASK_FAILED', { message }), 1);
-    expect(said.kind === 'over' && said.end.message).toMatch(`${message}: ${words}`);
+    expect(said?.kind === 'over' && said.end.message).toMatch(`${message}: ${words}`);
   });
 
   it('leaves other words of Mesos as they are', () => {
@@ -84,7 +86,7 @@ describe('evidence', () => {
 
 describe('what is believed after', () => {
   const heard = (...states: readonly TaskStatus[]) =>
-    states.map((one) => evidenceOf(one, 0)).reduce((before, next) => mergeEvidence(before, next));
+    states.flatMap((one) => evidenceOf(one, 0) ?? []).reduce((before, next) => mergeEvidence(before, next));
   const master = { source: 'SOURCE_MASTER' } as const;
 
   it.each<[string, readonly TaskStatus[], unknown]>([

@@ -21,7 +21,9 @@ function viewOf(said: { readonly state: TaskState; readonly byAgent?: boolean } 
     state: said.state,
     source: said.byAgent === true ? 'SOURCE_AGENT' : 'SOURCE_MASTER',
   } as const;
-  return { ...subscribed, answered: new Set([TASK]), tasks: new Map([[TASK, evidenceOf(status, 0)]]) };
+  const evidence = evidenceOf(status, 0);
+  if (evidence === null) throw new Error(`${said.state} says nothing`);
+  return { ...subscribed, answered: new Set([TASK]), tasks: new Map([[TASK, evidence]]) };
 }
 
 /** At which times, in milliseconds, the task is asked about by name after the first look at all. */

@@ -286,7 +286,8 @@ export function createMachines(
       drop: () => toMaster({ kind: 'stream-closed', exchange: given.exchange }),
       failOver: () => subscribe({ ...info, id: { value: frameworkId } }, []),
       offers: () => events.flatMap((event) => (event.type === 'OFFERS' ? event.offers.offers : [])),
-      updates: () => events.flatMap((event) => (event.type === 'UPDATE' ? [event.update.status] : [])),
+      updates: () =>
+        events.flatMap((event) => (event.type === 'UPDATE' ? [event.update.status as TaskStatus] : [])),
       operations: () =>
         events.flatMap((event) =>
           event.type === 'UPDATE_OPERATION_STATUS' ? [event.update_operation_status.status] : [],

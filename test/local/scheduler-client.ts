@@ -55,7 +55,8 @@ export function startScheduler(masterUrl: string, frameworkId: string | null = n
     if (event.type === 'RESCIND') offers.delete(event.rescind.offer_id.value);
     if (event.type === 'FAILURE') failures.push(event.failure.agent_id?.value ?? '');
     if (event.type !== 'UPDATE') return;
-    const { status } = event.update;
+    // What the local Mesos sends is not newer than we are.
+    const status = event.update.status as TaskStatus;
     const { uuid, agent_id } = status;
     // An update that was not acknowledged when its agent died comes again, under the same name.
     const isAgain = uuid !== undefined && updates.some((earlier) => earlier.uuid === uuid);

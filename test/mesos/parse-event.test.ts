@@ -117,10 +117,7 @@ describe('parseEvent', () => {
       },
       'resources[0].ranges.range[0].end must be a number, is null',
     ],
-    [
-      { type: 'UPDATE', update: { status: { ...STATUS, state: 'TASK_DANCING' } } },
-      'update.status.state must be one of TASK_STAGING',
-    ],
+    [{ type: 'UPDATE', update: { status: { ...STATUS, state: 7 } } }, 'update.status.state must be a string'],
     [
       { type: 'UPDATE', update: { status: { ...STATUS, healthy: 'true' } } },
       'healthy must be a boolean, is "true"',
