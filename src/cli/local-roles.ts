@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseDurationMs } from '../base/duration.ts';
+import { isZooKeeperUrl, parseZooKeeperUrl, type ZooKeeperUrl } from '../base/zookeeper-url.ts';
 
 /**
  * The processes of a local Mesos. `etcd-mesos local up` starts them; each can be started by hand too. What a role
@@ -34,6 +35,9 @@ interface MasterFlags {
   readonly allocationInterval: number;
   readonly agentPingTimeout: number;
   readonly maxAgentPingTimeouts: number;
+  readonly zk?: ZooKeeperUrl;
+  readonly zkSessionTimeout: number;
+  readonly registryDir?: string;
   readonly logLevel: 'info';
 }
 
@@ -46,8 +50,19 @@ function registerMaster(command: Command): void {
     .option('--allocation-interval <duration>', 'between two rounds of offers', duration, 200)
     .option('--agent-ping-timeout <duration>', 'for an agent to answer', duration, 1000)
     .option('--max-agent-ping-timeouts <count>', 'in a row: the agent is unreachable', integer(1, 1000), 3)
+    .option('--zk <url>', 'one of several masters: where they elect one, zk://host:port/path', zooKeeperUrl)
+    .option(
+      '--zk-session-timeout <duration>',
+      'how long a dead master is held for the leader',
+      duration,
+      10_000,
+    )
+    .option('--registry-dir <path>', 'with --zk: a directory that all masters share')
     .addOption(logLevel())
     .action(async (flags: MasterFlags) => {
+      if ((flags.zk === undefined) !== (flags.registryDir === undefined)) {
+        command.error('error: --zk and --registry-dir go together');
+      }
       const { runLocalMaster } = await import('../runtime/local.ts');
       await runLocalMaster({
         ip: flags.ip,
@@ -55,13 +70,21 @@ function registerMaster(command: Command): void {
         allocationIntervalMs: flags.allocationInterval,
         agentPingTimeoutMs: flags.agentPingTimeout,
         agentPingTimeoutsMax: flags.maxAgentPingTimeouts,
+        several:
+          flags.zk === undefined || flags.registryDir === undefined
+            ? null
+            : {
+                zookeeper: flags.zk,
+                sessionTimeoutMs: flags.zkSessionTimeout,
+                registryDirectory: flags.registryDir,
+              },
         logLevel: flags.logLevel,
       });
     });
 }
 
 interface AgentFlags {
-  readonly master: string;
+  readonly master: string | ZooKeeperUrl;
   readonly workDir: string;
   readonly hostname: string;
   readonly ip: string;
@@ -80,7 +103,11 @@ function registerAgent(command: Command): void {
   command
     .command('agent')
     .description('offer a part of this machine to a local master and run tasks as its processes')
-    .requiredOption('--master <url>', 'http://127.0.0.1:<port>', masterUrl)
+    .requiredOption(
+      '--master <url>',
+      'http://127.0.0.1:<port>, or zk://host:port/path of several',
+      masterPlace,
+    )
     .requiredOption('--work-dir <path>', 'checkpoint, sandboxes, volumes; kept between starts')
     .option('--hostname <name>', 'as offers show it', 'localhost')
     .option('--ip <address>', 'as offers show it', '127.0.0.1')
@@ -108,7 +135,7 @@ function registerAgent(command: Command): void {
         zone: flags.zone ?? null,
         sandboxPathVolumes: flags.isolation === 'volume/sandbox_path',
         workDirectory: flags.workDir,
-        masterUrl: flags.master,
+        master: flags.master,
         logLevel: flags.logLevel,
       });
     });
@@ -140,9 +167,18 @@ function duration(text: string): number {
   throw new InvalidArgumentError('It must be a duration above 0, such as 200ms or 1s.');
 }
 
-function masterUrl(text: string): string {
+function masterPlace(text: string): string | ZooKeeperUrl {
+  if (isZooKeeperUrl(text)) return zooKeeperUrl(text);
   if (/^http:\/\/127\.\d+\.\d+\.\d+:\d+$/.test(text)) return text;
-  throw new InvalidArgumentError('A local agent joins a local master only: http://127.0.0.1:<port>.');
+  throw new InvalidArgumentError(
+    'A local agent joins local masters only: http://127.0.0.1:<port>, or zk://host:port/path.',
+  );
+}
+
+function zooKeeperUrl(text: string): ZooKeeperUrl {
+  const url = parseZooKeeperUrl(text);
+  if (url !== null && url.path !== '/') return url;
+  throw new InvalidArgumentError('It must name ZooKeeper and a path, such as zk://127.0.0.1:2181/mesos.');
 }
 
 function portRange(text: string): readonly [number, number] {

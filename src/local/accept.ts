@@ -1,4 +1,5 @@
 import type { Call, Filters, Operation, TaskInfo } from '../mesos/wire.ts';
+import { launchRefusal, operationRefusal } from './authorization.ts';
 import { launchGroup } from './group-launch.ts';
 import { launchProblem } from './launch-validation.ts';
 import {
@@ -135,6 +136,16 @@ function tasksOf(operation: Extract<Operation, { type: 'LAUNCH' | 'LAUNCH_GROUP'
 function launch(master: Master, acceptance: Acceptance, task: TaskInfo): void {
   const { framework, agent, role } = acceptance;
   const taskId = task.task_id.value;
+  const refusal = launchRefusal(master.config.authorize, framework.info, task);
+  if (refusal !== null) {
+    tellOfTask(master, framework, taskId, {
+      state: 'TASK_ERROR',
+      reason: 'REASON_TASK_UNAUTHORIZED',
+      message: refusal,
+      agentId: task.agent_id.value,
+    });
+    return;
+  }
   const context = {
     framework: framework.info,
     agentId: agent.id,
@@ -171,6 +182,11 @@ function operate(master: Master, acceptance: Acceptance, asked: ResourceOperatio
   if (problem !== null) {
     const where = `on agent ${agent.id} at ${pidOfAgent(agent.description)} (${agent.description.hostname})`;
     tellOfFailure(master, framework, operation, `${problem}; ${where}`);
+    return;
+  }
+  const refusal = operationRefusal(master.config.authorize, framework.info, operation);
+  if (refusal !== null) {
+    tellOfFailure(master, framework, operation, refusal);
     return;
   }
   const remaining = applyOperation(acceptance.remaining, operation);

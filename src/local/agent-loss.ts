@@ -1,4 +1,5 @@
 import type { TaskState } from '../mesos/wire.ts';
+import { rescindInverseOffers } from './inverse-offers.ts';
 import {
   AGENTS_REMEMBERED_MAX,
   type Agent,
@@ -26,6 +27,7 @@ export function loseLink(master: Master, link: string): void {
   if (agent === undefined || agent.link !== link) return;
   agent.link = null;
   for (const offer of offersOn(master, agent.id)) rescindOffer(master, offer);
+  rescindInverseOffers(master, agent.id);
 }
 
 /** The agent has left its pings unanswered: it and its tasks may come back. */
@@ -66,6 +68,7 @@ export function markAgentGone(master: Master, agentId: string): boolean {
   const isRecovered = master.recoveredAgents.delete(agentId);
   if (agent === undefined && !isRecovered && !master.unreachableAgents.has(agentId)) return false;
   master.goneAgents.add(agentId);
+  forgetDrain(master, agentId);
   keepNewest(master.goneAgents, AGENTS_REMEMBERED_MAX);
   const message = 'Agent has been marked gone';
   const word = {
@@ -105,6 +108,7 @@ export function removeAtSameAddress(master: Master, description: AgentDescriptio
 /** The agent is gone for good, and so are its tasks: TASK_LOST, whatever the framework can understand. */
 export function removeAgent(master: Master, agent: Agent, why: string): void {
   const message = `Agent ${agent.description.hostname} removed: ${why}`;
+  forgetDrain(master, agent.id);
   dropAgent(master, agent, (framework, task) => {
     endTask(framework, task, 'TASK_LOST');
     const word = { state: 'TASK_LOST', reason: 'REASON_AGENT_REMOVED', message } as const;
@@ -124,10 +128,17 @@ function dropAgent(master: Master, agent: Agent, lose: (framework: Framework, ta
     else lose(framework, task);
   }
   for (const offer of offersOn(master, agent.id)) rescindOffer(master, offer);
+  rescindInverseOffers(master, agent.id);
+  master.inverseAnswers.delete(agent.id);
   for (const [uuid, record] of master.operations) {
     if (record.agentId === agent.id) master.operations.delete(uuid);
   }
   tellOfFailure(master, agent.id);
+}
+
+function forgetDrain(master: Master, agentId: string): void {
+  master.drains.delete(agentId);
+  master.deactivated.delete(agentId);
 }
 
 function tellOfFailure(master: Master, agentId: string): void {

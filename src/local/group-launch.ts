@@ -1,5 +1,6 @@
 import type { ExecutorInfo, TaskInfo } from '../mesos/wire.ts';
 import type { Acceptance } from './accept.ts';
+import { launchRefusal } from './authorization.ts';
 import { idProblem, taskProblem } from './launch-validation.ts';
 import { executorKey, type Master, newTask, sendToAgent } from './master-state.ts';
 import { tellOfTask } from './master-updates.ts';
@@ -29,12 +30,13 @@ const EXECUTOR_MEM_MB_MIN = 32;
 export function launchGroup(master: Master, acceptance: Acceptance, group: TaskGroup): void {
   const { framework, agent, role } = acceptance;
   const { executor, tasks } = group;
-  const problem = groupProblem(master, acceptance, group);
+  const refusal = firstRefusal(master, framework, tasks);
+  const problem = refusal ?? groupProblem(master, acceptance, group);
   if (problem !== null) {
     for (const task of tasks) {
       tellOfTask(master, framework, task.task_id.value, {
         state: 'TASK_ERROR',
-        reason: 'REASON_TASK_GROUP_INVALID',
+        reason: refusal === null ? 'REASON_TASK_GROUP_INVALID' : 'REASON_TASK_GROUP_UNAUTHORIZED',
         message: problem,
         agentId: task.agent_id.value,
       });
@@ -48,6 +50,18 @@ export function launchGroup(master: Master, acceptance: Acceptance, group: TaskG
     framework.tasks.set(task.task_id.value, newTask(agent.id, framework.id, role, task, executorId));
   }
   sendToAgent(master, agent, { kind: 'launch-group', framework: framework.info, role, executor, tasks });
+}
+
+function firstRefusal(
+  { config }: Master,
+  { info }: Acceptance['framework'],
+  tasks: readonly TaskInfo[],
+): string | null {
+  for (const task of tasks) {
+    const refusal = launchRefusal(config.authorize, info, task);
+    if (refusal !== null) return refusal;
+  }
+  return null;
 }
 
 /** What the group takes of the offer: its executor only where it does not run yet. */

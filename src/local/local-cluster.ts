@@ -1,32 +1,27 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join, resolve as resolvePath } from 'node:path';
-import { readBody } from '../base/body.ts';
-import type { Clock, HttpTransport, Ids, Random } from '../base/ports.ts';
+import type { HttpTransport, Ids, Random } from '../base/ports.ts';
 import { readAgentCheckpoint } from './agent-process.ts';
 import { parentContainer } from './container-runtime.ts';
 import { EXECUTOR_JOURNAL } from './executor.ts';
 import { createJournalReader } from './journal.ts';
 import { LocalMesosError } from './local-error.ts';
-import { claimPortRange, claimPorts, findFreePort, isPortFree, type PortRange } from './port-range.ts';
+import { createLocalMasters } from './local-masters.ts';
 import {
-  endAll,
-  identify,
-  isAlive,
-  type ProcessIdentity,
-  type ProcessTable,
-  sendSignal,
-} from './process-table.ts';
+  awaitEnd,
+  awaitStart,
+  LOOK_MS,
+  type RoleWorld,
+  signalRole,
+  startRole,
+  terminate,
+} from './local-process.ts';
+import { claimPortRange, claimPorts, type PortRange } from './port-range.ts';
+import { endAll, isAlive, type ProcessIdentity, type ProcessTable } from './process-table.ts';
 import { CLUSTER_VARIABLE, HOST_VARIABLE, markedProcesses } from './reaper.ts';
 import { sandboxOf } from './sandbox.ts';
 
-/** Milliseconds for a process to serve after its start, and for an agent to be registered. */
-const START_MS_MAX = 30_000;
-/** Milliseconds for a process to end after SIGTERM before SIGKILL. */
-const STOP_MS_MAX = 3000;
-const LOOK_MS = 10;
-const OPERATOR_CALL_MS_MAX = 10_000;
-const OPERATOR_ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 /** Ports of an agent that names none. */
 const PORTS_DEFAULT = 100;
 
@@ -51,8 +46,14 @@ export interface LocalClusterOptions {
    */
   readonly directory: string;
   readonly agents: readonly LocalAgentOptions[];
-  /** Default: a free one. */
+  /** Of the first master. Default: a free one. */
   readonly masterPort?: number;
+  /** Default 1; more need {@link zookeeper}. */
+  readonly masters?: number;
+  /** `zk://127.0.0.1:2181/mesos`: by which masters are elected, and found by agents. Default: one master, without. */
+  readonly zookeeper?: string;
+  /** Default 10 s, as in Mesos: so long a master that was killed is still held for the leader. */
+  readonly zookeeperSessionMs?: number;
   /** Default 1000. */
   readonly agentPingTimeoutMs?: number;
   /** Default 3. */
@@ -61,11 +62,7 @@ export interface LocalClusterOptions {
   readonly allocationIntervalMs?: number;
 }
 
-export interface LocalClusterWorld {
-  /** How `etcd-mesos` is started: a program and its first arguments. */
-  readonly program: readonly [string, ...string[]];
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  readonly clock: Clock;
+export interface LocalClusterWorld extends RoleWorld {
   readonly random: Random;
   readonly ids: Ids;
   readonly http: HttpTransport;
@@ -93,7 +90,11 @@ export interface LocalTask {
 
 /** A master and agents as processes of this machine. Agents are named by their index in `agents`. */
 export interface LocalCluster {
+  /** Of the first master. */
   readonly masterUrl: string;
+  readonly masterUrls: readonly string[];
+  /** Where schedulers find the leading master: its URL, or with several masters `zk://…`. */
+  readonly masterAddress: string;
   readonly directory: string;
   readonly agents: readonly LocalAgent[];
   /** The newest id that the agent had; it outlives the agent's directory. `null` before the first. */
@@ -115,9 +116,20 @@ export interface LocalCluster {
   shutDownAgent(index: number): Promise<void>;
   /** The operator's word that this agent will never come back. */
   markGone(index: number): Promise<void>;
-  terminateMaster(): Promise<void>;
-  /** At the same address; it knows nothing, agents and frameworks come back to it. */
-  restartMaster(): Promise<void>;
+  /** The index of the master that leads; `null` while none does. */
+  leadingMaster(): Promise<number | null>;
+  /** {@link leadingMaster}, once there is one. */
+  awaitLeadingMaster(): Promise<number>;
+  /**
+   * Ends a master, default the first and by SIGTERM. It stays away until it is restarted; one of several that ends
+   * by itself, because it has lost the leadership, is started again at once.
+   */
+  terminateMaster(index?: number, signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
+  /** At the same address, default the first; it knows nothing, agents and frameworks come back to it. */
+  restartMaster(index?: number): Promise<void>;
+  /** The master's process is paused (SIGSTOP). */
+  stopMaster(index: number): void;
+  resumeMaster(index: number): void;
   /** What the agent has on disk about its tasks. */
   tasks(index: number): readonly LocalTask[];
   /** Ends everything that was started, and waits for it. Files stay. */
@@ -148,15 +160,17 @@ export async function startLocalCluster(
   mkdirSync(directory, { recursive: true });
   const mark = world.ids.uuid();
   const claimed: PortRange[] = [];
-  const masterPort = options.masterPort ?? (await findFreePort());
-  const masterUrl = `http://127.0.0.1:${masterPort}`;
+  const variables = { [CLUSTER_VARIABLE]: mark };
+  const masters = await createLocalMasters(
+    { ...options, directory, ...mastersOptions(options) },
+    { ...world, variables },
+  );
   const hosts: Host[] = [];
-  let master: ProcessIdentity | null = null;
   const reaper = startReaper();
 
   async function start(): Promise<void> {
     for (const [index, agent] of options.agents.entries()) hosts.push(await describeHost(agent, index));
-    await Promise.all([startMaster(), ...hosts.map(startAgent)]);
+    await Promise.all([masters.start(), ...hosts.map(startAgent)]);
   }
 
   async function describeHost(agent: LocalAgentOptions, index: number): Promise<Host> {
@@ -193,63 +207,22 @@ export async function startLocalCluster(
     return [range.begin, range.end];
   }
 
-  async function startMaster(): Promise<void> {
-    // Asked before, because whoever is there may well answer like a master that is up.
-    if (!(await isPortFree(masterPort))) {
-      const message = `port ${masterPort} of 127.0.0.1 is in use`;
-      throw new LocalMesosError('port-in-use', message, { hint: 'choose another port for the master' });
-    }
-    const args = ['local', 'master', '--port', String(masterPort)];
-    if (options.agentPingTimeoutMs !== undefined) {
-      args.push('--agent-ping-timeout', `${options.agentPingTimeoutMs}ms`);
-    }
-    if (options.agentPingTimeoutsMax !== undefined) {
-      args.push('--max-agent-ping-timeouts', String(options.agentPingTimeoutsMax));
-    }
-    if (options.allocationIntervalMs !== undefined) {
-      args.push('--allocation-interval', `${options.allocationIntervalMs}ms`);
-    }
-    master = startRole(args, join(directory, 'master'), {});
-    await awaitStart(master, 'the master', join(directory, 'master', 'log'), async () => {
-      const answer = await ask('GET', '/health', null).catch(() => null);
-      return answer?.status === 200;
-    });
-  }
-
   async function startAgent(host: Host): Promise<void> {
     const { agent } = host;
-    host.process = startRole(agentArguments(host, masterUrl), agent.directory, {
-      [HOST_VARIABLE]: host.mark,
+    const home = agent.directory;
+    const identity = startRole(world, {
+      args: agentArguments(host, masters.address),
+      home,
+      variables: { ...variables, [HOST_VARIABLE]: host.mark },
     });
-    await awaitStart(host.process, `agent ${agent.hostname}`, join(agent.directory, 'log'), async () => {
+    host.process = identity;
+    await awaitStart(clock, { identity, what: `agent ${agent.hostname}`, home }, async () => {
       // Not the one from before: an agent whose directory was removed gets another.
       const id = readAgentCheckpoint(agent.directory)?.agentId ?? null;
       if (id === null || !(await isActive(id))) return false;
       host.agentId = id;
       return true;
     });
-  }
-
-  /** A process in a session of its own, so that what a terminal sends to its owner does not reach it. */
-  function startRole(
-    args: readonly string[],
-    home: string,
-    variables: Record<string, string>,
-  ): ProcessIdentity {
-    mkdirSync(home, { recursive: true });
-    const log = openSync(join(home, 'log'), 'a');
-    const [command, ...first] = world.program;
-    const child = spawn(command, [...first, ...args], {
-      stdio: ['ignore', log, log],
-      detached: true,
-      env: { ...world.environment, [CLUSTER_VARIABLE]: mark, ...variables },
-    });
-    closeSync(log);
-    child.on('error', () => undefined);
-    child.unref();
-    const identity = child.pid === undefined ? null : identify(child.pid);
-    if (identity !== null) return identity;
-    throw new LocalMesosError('start-failed', `'${world.program.join(' ')}' could not be started`);
   }
 
   function startReaper(): ChildProcess {
@@ -265,26 +238,6 @@ export async function startLocalCluster(
     return child;
   }
 
-  async function awaitStart(
-    identity: ProcessIdentity,
-    what: string,
-    logPath: string,
-    isUp: () => Promise<boolean>,
-  ): Promise<void> {
-    const startedMs = clock.monotonicMs();
-    while (!(await isUp())) {
-      const waitedMs = clock.monotonicMs() - startedMs;
-      if (isAlive(identity) && waitedMs < START_MS_MAX) {
-        await clock.sleep(LOOK_MS);
-        continue;
-      }
-      const how = isAlive(identity) ? `is not up after ${Math.round(waitedMs)} ms` : 'ended while it started';
-      throw new LocalMesosError('start-failed', `${what} ${how}; its log ends with: ${lastWords(logPath)}`, {
-        hint: `see ${logPath}`,
-      });
-    }
-  }
-
   /** The directory may have been removed since. */
   function newestAgentId(host: Host): string | null {
     host.agentId = readAgentCheckpoint(host.agent.directory)?.agentId ?? host.agentId;
@@ -292,51 +245,10 @@ export async function startLocalCluster(
   }
 
   async function isActive(agentId: string): Promise<boolean> {
-    const answer = await ask('GET', '/slaves', null).catch(() => null);
+    const answer = await masters.ask('GET', '/slaves', null).catch(() => null);
     if (answer?.status !== 200) return false;
     const { slaves } = JSON.parse(answer.body) as { slaves: readonly { id: string; active: boolean }[] };
     return slaves.some(({ id, active }) => id === agentId && active);
-  }
-
-  async function ask(method: 'GET' | 'POST', path: string, body: object | null) {
-    const deadline = new AbortController();
-    const answered = new AbortController();
-    void clock.sleep(OPERATOR_CALL_MS_MAX, answered.signal).then(() => deadline.abort());
-    try {
-      const headers: Record<string, string> = { accept: 'application/json' };
-      if (body !== null) headers['content-type'] = 'application/json';
-      const response = await world.http.request({
-        method,
-        url: `${masterUrl}${path}`,
-        headers,
-        body: body === null ? undefined : JSON.stringify(body),
-        signal: deadline.signal,
-      });
-      const answer = await readBody(response.body, OPERATOR_ANSWER_BYTES_MAX);
-      if (!answer.isWhole) {
-        const message = `${path} answered more than ${OPERATOR_ANSWER_BYTES_MAX} bytes`;
-        throw new LocalMesosError('operator-call-failed', message);
-      }
-      return { status: response.status, body: answer.text };
-    } finally {
-      answered.abort();
-    }
-  }
-
-  async function terminate(identity: ProcessIdentity | null, signal: 'SIGTERM' | 'SIGKILL'): Promise<void> {
-    if (identity === null) return;
-    const startedMs = clock.monotonicMs();
-    let sent: string | null = null;
-    while (isAlive(identity)) {
-      const wanted = clock.monotonicMs() - startedMs > STOP_MS_MAX ? 'SIGKILL' : signal;
-      if (sent !== wanted) {
-        sendSignal(identity.pid, wanted);
-        // One that is paused takes SIGTERM only when it goes on.
-        sendSignal(identity.pid, 'SIGCONT');
-        sent = wanted;
-      }
-      await clock.sleep(LOOK_MS);
-    }
   }
 
   async function killHost(host: Host): Promise<void> {
@@ -351,6 +263,7 @@ export async function startLocalCluster(
   }
 
   async function close(): Promise<void> {
+    masters.close();
     await endMarked((table) => markedProcesses(table, CLUSTER_VARIABLE, mark));
     for (const range of claimed) range.release();
     if (reaper.exitCode !== null || reaper.signalCode !== null) return;
@@ -366,33 +279,30 @@ export async function startLocalCluster(
     throw new LocalMesosError('bad-agent', `there is no agent ${index}; there are 0 to ${hosts.length - 1}`);
   }
 
-  function signalAgent(index: number, signal: NodeJS.Signals): void {
-    const { process: identity } = hostAt(index);
-    if (identity !== null && isAlive(identity)) sendSignal(identity.pid, signal);
-  }
-
   async function markGone(index: number): Promise<void> {
     const { agent } = hostAt(index);
     const agentId = newestAgentId(hostAt(index));
     const call = { type: 'MARK_AGENT_GONE', mark_agent_gone: { agent_id: { value: agentId } } };
-    const answer = await ask('POST', '/api/v1', call);
+    const answer = await masters.ask('POST', '/api/v1', call);
     if (answer.status >= 200 && answer.status < 300) return;
     const message = `agent ${agent.hostname} (${agentId}) could not be marked gone: ${answer.status} ${answer.body}`;
     throw new LocalMesosError('operator-call-failed', message);
   }
 
   const cluster: LocalCluster = {
-    masterUrl,
+    masterUrl: masters.urls[0] ?? '',
+    masterUrls: masters.urls,
+    masterAddress: masters.address,
     directory,
     get agents() {
       return hosts.map(({ agent }) => agent);
     },
     agentId: (index) => newestAgentId(hostAt(index)),
-    stopAgent: (index) => signalAgent(index, 'SIGSTOP'),
-    resumeAgent: (index) => signalAgent(index, 'SIGCONT'),
-    terminateAgent: (index, signal) => terminate(hostAt(index).process, signal),
+    stopAgent: (index) => signalRole(hostAt(index).process, 'SIGSTOP'),
+    resumeAgent: (index) => signalRole(hostAt(index).process, 'SIGCONT'),
+    terminateAgent: (index, signal) => terminate(clock, hostAt(index).process, signal),
     restartAgent: async (index) => {
-      await terminate(hostAt(index).process, 'SIGTERM');
+      await terminate(clock, hostAt(index).process, 'SIGTERM');
       await startAgent(hostAt(index));
     },
     killHost: (index) => killHost(hostAt(index)),
@@ -413,15 +323,16 @@ export async function startLocalCluster(
       await startAgent(hostAt(index));
     },
     shutDownAgent: async (index) => {
-      signalAgent(index, 'SIGUSR1');
-      await awaitEnd(hostAt(index).process, clock);
+      signalRole(hostAt(index).process, 'SIGUSR1');
+      await awaitEnd(clock, hostAt(index).process);
     },
     markGone,
-    terminateMaster: () => terminate(master, 'SIGTERM'),
-    restartMaster: async () => {
-      await terminate(master, 'SIGTERM');
-      await startMaster();
-    },
+    leadingMaster: masters.leading,
+    awaitLeadingMaster: masters.awaitLeader,
+    terminateMaster: (index = 0, signal = 'SIGTERM') => masters.terminate(index, signal),
+    restartMaster: (index = 0) => masters.restart(index),
+    stopMaster: (index) => masters.signal(index, 'SIGSTOP'),
+    resumeMaster: (index) => masters.signal(index, 'SIGCONT'),
     tasks: (index) => readTasks(hostAt(index).agent.directory),
     close,
   };
@@ -434,9 +345,16 @@ export async function startLocalCluster(
   return cluster;
 }
 
-function agentArguments(host: Host, masterUrl: string): string[] {
+function mastersOptions({ masters, masterPort }: LocalClusterOptions) {
+  return {
+    ...(masters === undefined ? {} : { count: masters }),
+    ...(masterPort === undefined ? {} : { port: masterPort }),
+  };
+}
+
+function agentArguments(host: Host, masterAddress: string): string[] {
   const { agent, options } = host;
-  const args = ['local', 'agent', '--master', masterUrl, '--work-dir', agent.directory];
+  const args = ['local', 'agent', '--master', masterAddress, '--work-dir', agent.directory];
   args.push('--hostname', agent.hostname, '--ip', agent.ip, '--port', String(agent.port));
   args.push('--cpus', String(options.cpus), '--mem', String(options.memMb), '--disk', String(options.diskMb));
   args.push('--ports', `${agent.ports[0]}-${agent.ports[1]}`);
@@ -475,16 +393,6 @@ function readPorts(path: string): readonly [number, number] | null {
   }
 }
 
-async function awaitEnd(identity: ProcessIdentity | null, clock: Clock): Promise<void> {
-  const startedMs = clock.monotonicMs();
-  while (identity !== null && isAlive(identity)) {
-    if (clock.monotonicMs() - startedMs > START_MS_MAX) {
-      throw new LocalMesosError('processes-left', `process ${identity.pid} did not end by itself`);
-    }
-    await clock.sleep(LOOK_MS);
-  }
-}
-
 function assertAgents(agents: readonly LocalAgentOptions[]): void {
   const names = agents.map(({ hostname }) => hostname);
   const repeated = names.find((name, index) => names.indexOf(name) !== index);
@@ -499,16 +407,5 @@ function assertAgents(agents: readonly LocalAgentOptions[]): void {
         `the ports ${ports[0]}-${ports[1]} of ${hostname} end before they begin`,
       );
     }
-  }
-}
-
-/** What a role said when it gave up, or else its last line. */
-function lastWords(path: string): string {
-  try {
-    const text = readFileSync(path, 'utf8').trimEnd();
-    const complaint = text.lastIndexOf('etcd-mesos:');
-    return (complaint < 0 ? text.slice(text.lastIndexOf('\n') + 1) : text.slice(complaint)) || '(nothing)';
-  } catch {
-    return '(nothing)';
   }
 }

@@ -15,4 +15,8 @@ export class LocalMesosError extends CodedError<
   | 'registry-taken'
   /** Several masters need ZooKeeper; without it there is one. */
   | 'bad-masters'
+  /** What is said about who may do what cannot be read. */
+  | 'bad-acls'
+  /** A file of credentials or tokens cannot be read. */
+  | 'bad-credentials'
 > {}

@@ -2,8 +2,10 @@ import { takeExecutorEnd, takeExecutors } from './agent-executors.ts';
 import { markUnreachable, removeAgent, removeAtSameAddress } from './agent-loss.ts';
 import { recoverFramework, takeOperations, takeTasks, tellOfReturn } from './agent-return.ts';
 import { takeOperationUpdate, takeUpdate } from './agent-updates.ts';
+import { tellToDrain } from './drain.ts';
+import { machineOf } from './maintenance-state.ts';
 import { type Agent, allocateSoon, type Master, sendToAgent } from './master-state.ts';
-import type { AgentToMaster } from './messages.ts';
+import type { AgentDescription, AgentToMaster } from './messages.ts';
 import { mergeResources } from './resources.ts';
 
 type Message<Kind extends AgentToMaster['kind']> = Extract<AgentToMaster, { kind: Kind }>;
@@ -62,6 +64,7 @@ function registerAgent(master: Master, link: string, message: Message<'register'
     greet(master, known);
     return;
   }
+  if (refuseDown(master, link, description)) return;
   removeAtSameAddress(master, description);
   const id = `${master.config.masterId}-S${master.nextAgent}`;
   master.nextAgent += 1;
@@ -82,6 +85,7 @@ function reregisterAgent(master: Master, link: string, message: Message<'reregis
     master.outputs.push({ kind: 'send', link, message: { kind: 'shutdown', message: reason } });
     return;
   }
+  if (refuseDown(master, link, message.agent)) return;
   const known = master.agents.get(agentId);
   const wasUnreachable = master.unreachableAgents.delete(agentId);
   master.recoveredAgents.delete(agentId);
@@ -111,9 +115,18 @@ function reregisterAgent(master: Master, link: string, message: Message<'reregis
   sendToAgent(master, agent, { kind: 'reregistered', agentId, pingTimeoutMs: timeoutMs, unknownTasks });
   for (const kill of agent.killsPending.values()) sendToAgent(master, agent, kill);
   agent.killsPending.clear();
+  if (known === undefined) tellToDrain(master, agent);
   if (wasUnreachable) tellOfReturn(master, agent);
   ping(master, agent);
   if (known === undefined) allocateSoon(master, agentId);
+}
+
+/** While a machine is under maintenance no agent may be there. */
+function refuseDown(master: Master, link: string, description: AgentDescription): boolean {
+  if (machineOf(master, description)?.mode !== 'DOWN') return false;
+  const message = { kind: 'shutdown', message: 'Machine is `DOWN`' } as const;
+  master.outputs.push({ kind: 'send', link, message });
+  return true;
 }
 
 function addAgent(

@@ -1,5 +1,7 @@
 import type { FrameworkInfo } from '../mesos/wire.ts';
 import { dropExecutors } from './agent-executors.ts';
+import { registrationRefusal } from './authorization.ts';
+import { forgetInverseOffers } from './inverse-offers.ts';
 import { masterInfo } from './master-info.ts';
 import {
   allocateSoon,
@@ -45,6 +47,7 @@ export function subscribe(master: Master, exchange: string, { subscribe: body }:
     master.outputs.push({ kind: 'close-stream', exchange: framework.stream.exchange });
   }
   for (const offerId of offerIdsOf(master, framework)) forgetOffer(master, offerId);
+  forgetInverseOffers(master, framework);
   framework.stream = { exchange, streamId, nextHeartbeatMs: 0 };
   framework.failoverDueMs = null;
   suppressOnly(framework, body.suppressed_roles);
@@ -60,6 +63,7 @@ export function loseStream(master: Master, exchange: string): void {
   framework.stream = null;
   framework.failoverDueMs = master.now.monotonicMs + (framework.info.failover_timeout ?? 0) * 1000;
   for (const offerId of offerIdsOf(master, framework)) forgetOffer(master, offerId);
+  forgetInverseOffers(master, framework);
   if (framework.failoverDueMs <= master.now.monotonicMs) removeFramework(master, framework);
 }
 
@@ -76,6 +80,8 @@ export function tickFrameworks(master: Master): void {
 export function removeFramework(master: Master, framework: Framework): void {
   master.frameworks.delete(framework.id);
   for (const offerId of offerIdsOf(master, framework)) forgetOffer(master, offerId);
+  forgetInverseOffers(master, framework);
+  for (const answers of master.inverseAnswers.values()) answers.delete(framework.id);
   for (const agent of master.agents.values()) {
     sendToAgent(master, agent, { kind: 'shutdown-framework', frameworkId: framework.id });
   }
@@ -148,6 +154,8 @@ function subscriptionProblem(
   const id = info.id?.value ?? '';
   const problem = frameworkProblem(info, suppressedRoles);
   if (problem !== null) return problem;
+  const refusal = registrationRefusal(master.config.authorize, info);
+  if (refusal !== null) return refusal;
   if (master.completedFrameworks.has(id)) return 'Framework has been removed';
   const isFull = master.frameworks.size >= FRAMEWORKS_MAX && !master.frameworks.has(id);
   return isFull ? `The local Mesos takes ${FRAMEWORKS_MAX} frameworks at a time` : null;

@@ -1,9 +1,10 @@
+import { identify, type Realm } from './authentication.ts';
 import { subscribe } from './master-frameworks.ts';
 import type { MasterInput } from './master-io.ts';
 import type { Framework, Master } from './master-state.ts';
 import { MESOS_BUILD } from './mesos-build.ts';
 import { answerOperator } from './operator-api.ts';
-import { type ParsedCall, parseSchedulerCall } from './scheduler-call.ts';
+import { differingPrincipal, type ParsedCall, parseSchedulerCall } from './scheduler-call.ts';
 import { type AcceptedCall, carryOut, changeFramework } from './scheduler-calls.ts';
 import { redirection } from './standby.ts';
 import { showSlaves, showState, showTasks } from './state-endpoints.ts';
@@ -39,21 +40,24 @@ function route(master: Master, request: Request): Answer | Streaming {
     return text(413, `413 Request Entity Too Large. At most ${BODY_CHARACTERS_MAX} bytes are taken.`);
   }
   const endpoint = path.startsWith('/master/') ? path.slice('/master'.length) : path;
-  if (master.leadership.kind === 'standby' && LEADERS_ENDPOINTS.has(endpoint))
-    return redirect(master, request);
+  const realm = REALMS.get(endpoint) ?? null;
+  const sender = identify(master.config.authentication, realm, request.headers['authorization']);
+  if (sender === 'refused') return unauthorized(realm);
+  const { principal } = sender;
+  if (master.leadership.kind === 'standby' && realm !== null) return redirect(master, request);
   switch (endpoint) {
     case '/redirect':
       return redirect(master, request);
     case '/api/v1/scheduler':
-      return withJson(request, (json) => answerScheduler(master, request, json));
+      return withJson(request, (json) => answerScheduler(master, request, { json, principal }));
     case '/api/v1':
-      return withJson(request, (json) => answerOperatorCall(master, json));
+      return withJson(request, (json) => answerOperatorCall(master, json, principal));
     case '/state':
-      return json(showState(master));
+      return json(showState(master, principal));
     case '/slaves':
       return json(showSlaves(master));
     case '/tasks':
-      return json(showTasks(master, new URLSearchParams(query)));
+      return json(showTasks(master, new URLSearchParams(query), principal));
     case '/version':
       return json(MESOS_BUILD);
     case '/health':
@@ -63,14 +67,20 @@ function route(master: Master, request: Request): Answer | Streaming {
   }
 }
 
-/** What a standby does not answer itself. */
-const LEADERS_ENDPOINTS: ReadonlySet<string> = new Set([
-  '/api/v1/scheduler',
-  '/api/v1',
-  '/state',
-  '/slaves',
-  '/tasks',
+/** What asks for credentials, where the master does at all; and what a standby does not answer itself. */
+const REALMS: ReadonlyMap<string, Realm> = new Map([
+  ['/api/v1/scheduler', 'scheduler'],
+  ['/api/v1', 'readwrite'],
+  ['/state', 'readonly'],
+  ['/slaves', 'readonly'],
+  ['/tasks', 'readonly'],
 ]);
+
+function unauthorized(realm: Realm | null): Answer {
+  const refusal = text(401, '401 Unauthorized.');
+  const challenge = `Basic realm="mesos-master-${realm}"`;
+  return { ...refusal, headers: { 'www-authenticate': challenge, ...refusal.headers } };
+}
 
 function redirect(master: Master, { path }: Request): Answer {
   const location = redirection(master, path);
@@ -79,13 +89,20 @@ function redirect(master: Master, { path }: Request): Answer {
 }
 
 /** The checks are Mesos's, in its order and with its words. */
-function answerScheduler(master: Master, request: Request, body: unknown): Answer | Streaming {
-  const parsed = parseSchedulerCall(body);
+function answerScheduler(
+  master: Master,
+  request: Request,
+  { json: body, principal }: { readonly json: unknown; readonly principal: string | null },
+): Answer | Streaming {
+  const parsed = parseSchedulerCall(body, principal);
   if (parsed.kind === 'invalid') return text(400, parsed.message);
   if (parsed.kind === 'unsupported') return unsupported(parsed.what);
   if (parsed.kind === 'subscribe') return answerSubscribe(master, request, parsed);
   const framework = master.frameworks.get(parsed.frameworkId);
   if (framework === undefined) return text(400, 'Framework cannot be found');
+  if (principal !== null && principal !== framework.info.principal) {
+    return text(400, differingPrincipal(principal, framework.info.principal ?? ''));
+  }
   return refusal(request, framework) ?? answerCall(master, framework, parsed.call);
 }
 
@@ -126,14 +143,14 @@ function answerCall(
 ): Answer {
   if (call.type === 'UPDATE_FRAMEWORK') {
     const problem = changeFramework(master, framework, call.update_framework);
-    return problem === null ? done(200) : text(400, problem);
+    return problem === null ? done(200) : text(problem.status, problem.message);
   }
   carryOut(master, framework, call as AcceptedCall);
   return done(202);
 }
 
-function answerOperatorCall(master: Master, call: unknown): Answer {
-  const answer = answerOperator(master, call);
+function answerOperatorCall(master: Master, call: unknown, principal: string | null): Answer {
+  const answer = answerOperator(master, call, principal);
   switch (answer.kind) {
     case 'json':
       return json(answer.body);

@@ -1,7 +1,11 @@
 import type { Ids } from '../base/ports.ts';
 import type { DomainInfo, HealthCheck } from '../mesos/wire.ts';
+import { ALLOW_ALL, type Authorizer } from './acls.ts';
 import { giveUpRecovered, loseLink } from './agent-loss.ts';
+import type { MasterAuthentication } from './authentication.ts';
+import { finishDrains } from './drain.ts';
 import type { Instant } from './instant.ts';
+import { makeInverseOffers } from './inverse-offers.ts';
 import { pingAgents, takeAgentMessage } from './master-agents.ts';
 import { loseStream, tickFrameworks } from './master-frameworks.ts';
 import { answerRequest } from './master-http.ts';
@@ -58,6 +62,10 @@ export interface MasterMachineOptions {
   readonly agentPingTimeoutsMax?: number;
   /** The health checks that the agents' executors make; tasks with others are refused. Default all. */
   readonly healthCheckTypes?: readonly HealthCheck['type'][];
+  /** Default: nobody has to say who they are. */
+  readonly authentication?: MasterAuthentication;
+  /** Who may do what. Default: everybody everything. */
+  readonly authorize?: Authorizer;
 }
 
 /** Milliseconds between two allocations where nobody states it. */
@@ -86,7 +94,9 @@ export function createMasterMachine(options: MasterMachineOptions): MasterMachin
       master.outputs = [];
       master.allocateNow = new Set();
       take(input);
+      finishDrains(master);
       makeOffers(master);
+      makeInverseOffers(master);
       return options.standsBy === true && master.leadership.kind === 'leading' ? withStore() : master.outputs;
     },
   };
@@ -175,6 +185,8 @@ function emptyMaster(options: MasterMachineOptions, allocationIntervalMs: number
       agentPingTimeoutsMax: options.agentPingTimeoutsMax ?? AGENT_PING_TIMEOUTS_MAX_DEFAULT,
       agentReregisterTimeoutMs: options.agentReregisterTimeoutMs ?? AGENT_REREGISTER_TIMEOUT_MS_DEFAULT,
       healthCheckTypes: new Set(options.healthCheckTypes ?? ['TCP', 'HTTP', 'COMMAND']),
+      authentication: options.authentication ?? null,
+      authorize: options.authorize ?? ALLOW_ALL,
     },
     leadership:
       options.standsBy === true
@@ -192,6 +204,11 @@ function emptyMaster(options: MasterMachineOptions, allocationIntervalMs: number
     recoveredDueMs: null,
     unreachableAgents: new Map(),
     goneAgents: new Set(),
+    drains: new Map(),
+    deactivated: new Set(),
+    maintenance: { schedule: [], machines: new Map() },
+    inverseOffers: new Map(),
+    inverseAnswers: new Map(),
     offers: new Map(),
     operations: new Map(),
     nextFramework: 0,

@@ -2,12 +2,18 @@ import type { Ids } from '../base/ports.ts';
 import type {
   FrameworkInfo,
   HealthCheck,
+  InverseOffer,
   Offer,
   SchedulerEvent,
   TaskInfo,
   TaskStatus,
 } from '../mesos/wire.ts';
+import type { Authorizer } from './acls.ts';
+import type { MasterAuthentication } from './authentication.ts';
+import type { Drain } from './drain.ts';
 import type { Instant } from './instant.ts';
+import type { InverseAnswer } from './inverse-offers.ts';
+import type { MaintenanceState } from './maintenance-state.ts';
 import type { LocalMasterInfo } from './master-info.ts';
 import type { MasterOutput } from './master-io.ts';
 import type {
@@ -44,6 +50,15 @@ export interface Master {
   recoveredDueMs: number | null;
   readonly unreachableAgents: Map<string, { readonly sinceWallMs: number }>;
   readonly goneAgents: Set<string>;
+  /** By agent: those whose operator wants them rid of all tasks. */
+  readonly drains: Map<string, Drain>;
+  /** Agents that are offered to nobody, whatever runs there. */
+  readonly deactivated: Set<string>;
+  readonly maintenance: MaintenanceState;
+  /** By id, which is unique among offers and inverse offers. */
+  readonly inverseOffers: Map<string, OpenInverseOffer>;
+  /** By agent and framework. */
+  readonly inverseAnswers: Map<string, Map<string, InverseAnswer>>;
   readonly offers: Map<string, OutstandingOffer>;
   /** By the master's own name of them. */
   readonly operations: Map<string, OperationRecord>;
@@ -69,6 +84,9 @@ export interface MasterConfig {
   readonly agentPingTimeoutsMax: number;
   readonly agentReregisterTimeoutMs: number;
   readonly healthCheckTypes: ReadonlySet<HealthCheck['type']>;
+  /** `null`: nobody has to say who they are. */
+  readonly authentication: MasterAuthentication | null;
+  readonly authorize: Authorizer;
 }
 
 export interface Framework {
@@ -86,6 +104,8 @@ export interface Framework {
   readonly suppressed: Set<string>;
   /** By {@link filterKey}: what it does not want to be offered until when. */
   readonly filters: Map<string, Filter[]>;
+  /** By agent: until when it does not want to be asked for it. */
+  readonly inverseFilters: Map<string, number>;
   readonly tasks: Map<string, Task>;
   readonly unreachableTasks: Map<string, Task>;
   readonly completedTasks: Task[];
@@ -137,6 +157,12 @@ export interface OutstandingOffer {
   readonly offer: Offer;
 }
 
+export interface OpenInverseOffer {
+  readonly frameworkId: string;
+  readonly agentId: string;
+  readonly offer: InverseOffer;
+}
+
 export interface OperationRecord {
   readonly uuid: string;
   readonly frameworkId: string;
@@ -163,6 +189,34 @@ export function pidOfMaster({ ip, port }: MasterConfig): string {
 
 export function pidOfAgent({ ip, port }: AgentDescription): string {
   return `slave(1)@${hostPort(ip, port)}`;
+}
+
+/** The agent as offers and inverse offers name it. */
+export function urlOfAgent(description: AgentDescription) {
+  const { hostname, ip, port } = description;
+  const pid = pidOfAgent(description);
+  return {
+    scheme: 'http',
+    address: { hostname, ip, port },
+    path: `/${pid.slice(0, pid.indexOf('@'))}`,
+  };
+}
+
+/** Offers and inverse offers are numbered together. */
+export function nextOfferId(master: Master): string {
+  const id = `${master.config.masterId}-O${master.nextOffer}`;
+  master.nextOffer += 1;
+  return id;
+}
+
+/** Connected, and offered where anything of it is free. */
+export function isActive(master: Master, agent: Agent): boolean {
+  return agent.link !== null && !master.deactivated.has(agent.id);
+}
+
+/** Masters show what they know in this order. */
+export function newestFirst<Value>(entries: ReadonlyMap<string, Value>): readonly Value[] {
+  return [...entries.values()].reverse();
 }
 
 function hostPort(ip: string, port: number): string {
@@ -325,6 +379,7 @@ export function emptyFramework(master: Master, id: string, info: FrameworkInfo):
     failoverDueMs: null,
     suppressed: new Set(),
     filters: new Map(),
+    inverseFilters: new Map(),
     tasks: new Map(),
     unreachableTasks: new Map(),
     completedTasks: [],

@@ -115,6 +115,14 @@ export type MasterToAgent =
       readonly operation: ResourceOperation;
     }
   | { readonly kind: 'acknowledge-operation'; readonly operationUuid: string }
+  /** Kill all tasks: the operator wants the agent for itself. Repetitions are harmless. */
+  | {
+      readonly kind: 'drain';
+      /** No task gets more from SIGTERM to SIGKILL; `null`: each has its own. */
+      readonly maxGraceMs: number | null;
+      /** The agent is for ever gone afterwards. */
+      readonly markGone: boolean;
+    }
   /** The framework is gone for good: kill what it runs. */
   | { readonly kind: 'shutdown-framework'; readonly frameworkId: string };
 

@@ -1,5 +1,6 @@
 import type { Offer } from '../mesos/wire.ts';
 import { allocate, type Bidder, isRefused, type Supply } from './allocator.ts';
+import { unavailabilityOf } from './maintenance-state.ts';
 import {
   type Agent,
   availableOn,
@@ -7,10 +8,12 @@ import {
   type Filter,
   type Framework,
   filterKey,
+  isActive,
   type Master,
+  nextOfferId,
   offeredIn,
-  pidOfAgent,
   tell,
+  urlOfAgent,
   usedByFramework,
 } from './master-state.ts';
 import { addResources, type Resources, withoutAllocation } from './resources.ts';
@@ -53,15 +56,21 @@ export function refuse(
   what: { readonly role: string; readonly agentId: string; readonly resources: Resources },
   refuseSeconds: number | undefined,
 ): void {
-  const asked = refuseSeconds === undefined || refuseSeconds < 0 ? REFUSE_SECONDS_DEFAULT : refuseSeconds;
-  if (asked === 0 || what.resources.length === 0) return;
+  const askedMs = refuseMs(refuseSeconds);
+  if (askedMs === 0 || what.resources.length === 0) return;
   // At least to the next allocation, or the refused would come back at once.
-  const holdMs = Math.max(Math.min(asked, REFUSE_SECONDS_MAX) * 1000, master.config.allocationIntervalMs);
+  const holdMs = Math.max(askedMs, master.config.allocationIntervalMs);
   const key = filterKey(what.role, what.agentId);
   const resources = withoutAllocation(what.resources);
   const filter: Filter = { resources, untilMs: master.now.monotonicMs + holdMs };
   const kept = [...liveFilters(master, framework, key), filter].slice(-FILTERS_MAX);
   framework.filters.set(key, kept);
+}
+
+/** Milliseconds for which a refusal is asked to hold; `undefined` and what is below 0 mean the default. */
+export function refuseMs(refuseSeconds: number | undefined): number {
+  const asked = refuseSeconds === undefined || refuseSeconds < 0 ? REFUSE_SECONDS_DEFAULT : refuseSeconds;
+  return Math.min(asked, REFUSE_SECONDS_MAX) * 1000;
 }
 
 function liveFilters(master: Master, framework: Framework, key: string): readonly Filter[] {
@@ -75,7 +84,7 @@ function liveFilters(master: Master, framework: Framework, key: string): readonl
 function suppliesOf(master: Master, agentIds: 'all' | ReadonlySet<string>): readonly Supply[] {
   const supplies: Supply[] = [];
   for (const agent of master.agents.values()) {
-    if (agent.link === null || !(agentIds === 'all' || agentIds.has(agent.id))) continue;
+    if (!isActive(master, agent) || !(agentIds === 'all' || agentIds.has(agent.id))) continue;
     const available = availableOn(master, agent);
     if (available.length === 0) continue;
     supplies.push({ agentId: agent.id, remote: isRemote(master, agent), available });
@@ -115,23 +124,22 @@ function toOffer(
   role: string,
   resources: Resources,
 ): Offer {
-  const { hostname, ip, port, attributes, domain } = agent.description;
-  const id = `${master.config.masterId}-O${master.nextOffer}`;
-  master.nextOffer += 1;
-  const pid = pidOfAgent(agent.description);
+  const { hostname, attributes, domain } = agent.description;
+  const unavailability = unavailabilityOf(master, agent.description);
   const executorIds = [...agent.executors.values()]
     .filter(({ frameworkId }) => frameworkId === framework.id)
     .map(({ executor }) => executor.executor_id);
   return {
-    id: { value: id },
+    id: { value: nextOfferId(master) },
     framework_id: { value: framework.id },
     agent_id: { value: agent.id },
     hostname,
-    url: { scheme: 'http', address: { hostname, ip, port }, path: `/${pid.slice(0, pid.indexOf('@'))}` },
+    url: urlOfAgent(agent.description),
     ...(domain === null ? {} : { domain }),
     resources,
     ...(attributes.length === 0 ? {} : { attributes }),
     ...(executorIds.length === 0 ? {} : { executor_ids: executorIds }),
+    ...(unavailability === undefined ? {} : { unavailability }),
     allocation_info: { role },
   };
 }

@@ -1,10 +1,20 @@
 import type { Offer } from '../mesos/wire.ts';
 import { markAgentGone } from './agent-loss.ts';
+import { deactivateAgent, drainAgent, reactivateAgent, showDrain } from './drain.ts';
+import {
+  showMaintenance,
+  showSchedule,
+  startMaintenance,
+  stopMaintenance,
+  updateSchedule,
+} from './maintenance.ts';
 import { removeFramework } from './master-frameworks.ts';
 import {
   type Agent,
   type Framework,
+  isActive,
   type Master,
+  newestFirst,
   offeredIn,
   offersOn,
   pidOfAgent,
@@ -14,23 +24,17 @@ import {
 } from './master-state.ts';
 import { AGENT_CAPABILITIES, MESOS_BUILD } from './mesos-build.ts';
 import type { AgentDescription } from './messages.ts';
+import { DONE, FORBIDDEN, json, malformed, type OperatorAnswer, refuse } from './operator-answer.ts';
 import { withRole } from './resource-views.ts';
 import type { Resources } from './resources.ts';
 
-/** The answer to an operator's call: JSON, an empty 200, or a refusal. */
-export type OperatorAnswer =
-  | { readonly kind: 'json'; readonly body: unknown }
-  | { readonly kind: 'done' }
-  | { readonly kind: 'refused'; readonly status: 400 | 404; readonly message: string }
-  | { readonly kind: 'unsupported'; readonly what: string };
-
-/** Answers one call of the v1 operator API. */
-export function answerOperator(master: Master, call: unknown): OperatorAnswer {
-  const {
-    type,
-    mark_agent_gone: gone,
-    teardown,
-  } = (typeof call === 'object' && call !== null ? call : {}) as OperatorCall;
+/**
+ * Answers one call of the v1 operator API.
+ * @param principal who asks; `null` where nobody has to say
+ */
+export function answerOperator(master: Master, call: unknown, principal: string | null): OperatorAnswer {
+  const given = (typeof call === 'object' && call !== null ? call : {}) as OperatorCall;
+  const { type } = given;
   switch (type) {
     case 'GET_HEALTH':
       return json(type, { healthy: true });
@@ -45,21 +49,40 @@ export function answerOperator(master: Master, call: unknown): OperatorAnswer {
       });
     case 'GET_FRAMEWORKS':
       return json(type, {
-        frameworks: newestFirst(master.frameworks).map((framework) => showFramework(master, framework)),
-        completed_frameworks: newestFirst(master.completedFrameworks).map((framework) =>
+        frameworks: viewed(master, principal, master.frameworks).map((framework) =>
+          showFramework(master, framework),
+        ),
+        completed_frameworks: viewed(master, principal, master.completedFrameworks).map((framework) =>
           showFramework(master, framework),
         ),
       });
     case 'GET_TASKS':
-      return json(type, showTasks(master));
+      return json(type, showTasks(master, principal));
     case 'MARK_AGENT_GONE':
-      return markGone(master, gone);
+      if (!master.config.authorize('mark_agents_gone', principal, null)) return FORBIDDEN;
+      return markGone(master, given.mark_agent_gone);
     case 'TEARDOWN':
-      return tearDown(master, teardown);
+      return tearDown(master, given.teardown, principal);
+    case 'DRAIN_AGENT':
+      return drainAgent(master, given.drain_agent, principal);
+    case 'DEACTIVATE_AGENT':
+      return deactivateAgent(master, given.deactivate_agent, principal);
+    case 'REACTIVATE_AGENT':
+      return reactivateAgent(master, given.reactivate_agent, principal);
+    case 'GET_MAINTENANCE_SCHEDULE':
+      return showSchedule(master, principal);
+    case 'UPDATE_MAINTENANCE_SCHEDULE':
+      return updateSchedule(master, given.update_maintenance_schedule, principal);
+    case 'GET_MAINTENANCE_STATUS':
+      return showMaintenance(master, principal);
+    case 'START_MAINTENANCE':
+      return startMaintenance(master, given.start_maintenance, principal);
+    case 'STOP_MAINTENANCE':
+      return stopMaintenance(master, given.stop_maintenance, principal);
     default:
       return typeof type === 'string' && /^[A-Z_]+$/.test(type)
         ? { kind: 'unsupported', what: `the operator's call ${type}` }
-        : refuse(400, "Failed to validate master::Call: Expecting 'type' to be present");
+        : malformed("Expecting 'type' to be present");
   }
 }
 
@@ -67,37 +90,37 @@ interface OperatorCall {
   readonly type?: unknown;
   readonly mark_agent_gone?: { readonly agent_id?: { readonly value?: unknown } };
   readonly teardown?: { readonly framework_id?: { readonly value?: unknown } };
+  /** What others are about is read where they are carried out. */
+  readonly drain_agent?: unknown;
+  readonly deactivate_agent?: unknown;
+  readonly reactivate_agent?: unknown;
+  readonly update_maintenance_schedule?: unknown;
+  readonly start_maintenance?: unknown;
+  readonly stop_maintenance?: unknown;
 }
 
 function markGone(master: Master, body: OperatorCall['mark_agent_gone']): OperatorAnswer {
   const agentId = body?.agent_id?.value;
   if (typeof agentId !== 'string') {
-    return refuse(400, "Failed to validate master::Call: Expecting 'mark_agent_gone' to be present");
+    return malformed("Expecting 'mark_agent_gone' to be present");
   }
   // Saying it twice is no mistake.
-  if (master.goneAgents.has(agentId) || markAgentGone(master, agentId)) return { kind: 'done' };
+  if (master.goneAgents.has(agentId) || markAgentGone(master, agentId)) return DONE;
   return refuse(404, `Agent '${agentId}' not found`);
 }
 
-function tearDown(master: Master, body: OperatorCall['teardown']): OperatorAnswer {
+function tearDown(
+  master: Master,
+  body: OperatorCall['teardown'],
+  principal: string | null,
+): OperatorAnswer {
   const framework = master.frameworks.get(String(body?.framework_id?.value));
   if (framework === undefined) return refuse(400, 'No framework found with specified ID');
+  const owner = framework.info.principal;
+  const owners = owner === undefined ? null : [owner];
+  if (!master.config.authorize('teardown_frameworks', principal, owners)) return FORBIDDEN;
   removeFramework(master, framework);
-  return { kind: 'done' };
-}
-
-/** `GET_TASKS` names its answer `get_tasks`. */
-function json(type: string, body: unknown): OperatorAnswer {
-  return { kind: 'json', body: { type, [type.toLowerCase()]: body } };
-}
-
-function refuse(status: 400 | 404, message: string): OperatorAnswer {
-  return { kind: 'refused', status, message };
-}
-
-/** In the order of the recordings, which a real master's hash maps happen to have. */
-export function newestFirst<Value>(entries: ReadonlyMap<string, Value>): readonly Value[] {
-  return [...entries.values()].reverse();
+  return DONE;
 }
 
 function showAgentInfo(id: string, { hostname, port, resources, attributes, domain }: AgentDescription) {
@@ -115,8 +138,8 @@ function showAgentInfo(id: string, { hostname, port, resources, attributes, doma
 function showAgent(master: Master, agent: Agent) {
   return {
     agent_info: showAgentInfo(agent.id, agent.description),
-    active: agent.link !== null,
-    deactivated: false,
+    active: isActive(master, agent),
+    deactivated: master.deactivated.has(agent.id),
     version: MESOS_BUILD.version,
     pid: pidOfAgent(agent.description),
     registered_time: nanoseconds(agent.registeredWallMs),
@@ -127,6 +150,7 @@ function showAgent(master: Master, agent: Agent) {
     ...showResources('allocated_resources', usedOn(master, agent)),
     ...showResources('offered_resources', offeredIn(offersOn(master, agent.id))),
     capabilities: AGENT_CAPABILITIES.map((type) => ({ type })),
+    ...showDrain(master.drains.get(agent.id)),
   };
 }
 
@@ -149,16 +173,37 @@ function showFramework(master: Master, framework: Framework) {
   };
 }
 
-function showTasks(master: Master) {
-  const frameworks = newestFirst(master.frameworks);
-  const all = [...frameworks, ...newestFirst(master.completedFrameworks)];
+function showTasks(master: Master, principal: string | null) {
+  const frameworks = viewed(master, principal, master.frameworks);
+  const all = [...frameworks, ...viewed(master, principal, master.completedFrameworks)];
+  const shown = (framework: Framework, tasks: readonly Task[]) =>
+    tasks.filter((task) => isTaskViewed(master, principal, framework, task)).map(showTask);
   return {
-    tasks: frameworks.flatMap(({ tasks }) => newestFirst(tasks).map(showTask)),
-    unreachable_tasks: frameworks.flatMap(({ unreachableTasks }) =>
-      newestFirst(unreachableTasks).map(showTask),
+    tasks: frameworks.flatMap((framework) => shown(framework, newestFirst(framework.tasks))),
+    unreachable_tasks: frameworks.flatMap((framework) =>
+      shown(framework, newestFirst(framework.unreachableTasks)),
     ),
-    completed_tasks: all.flatMap(({ completedTasks }) => [...completedTasks].reverse().map(showTask)),
+    completed_tasks: all.flatMap((framework) => shown(framework, [...framework.completedTasks].reverse())),
   };
+}
+
+/** Those that `principal` may see, the newest first. */
+export function viewed(
+  master: Master,
+  principal: string | null,
+  frameworks: ReadonlyMap<string, Framework>,
+): readonly Framework[] {
+  const { authorize } = master.config;
+  return newestFirst(frameworks).filter(({ info }) => authorize('view_frameworks', principal, [info.user]));
+}
+
+export function isTaskViewed(
+  { config }: Master,
+  principal: string | null,
+  { info }: Framework,
+  task: Task,
+): boolean {
+  return config.authorize('view_tasks', principal, [task.info.command?.user ?? info.user]);
 }
 
 function showTask(task: Task) {

@@ -1,3 +1,5 @@
+import type { Drain } from './drain.ts';
+import { type MaintenanceWindow, machineKey, type ScheduledMachine } from './maintenance-state.ts';
 import { AGENTS_REMEMBERED_MAX, type Master } from './master-state.ts';
 import type { AgentDescription } from './messages.ts';
 
@@ -11,6 +13,10 @@ export interface Registry {
   readonly admitted: Readonly<Record<string, AgentDescription>>;
   readonly unreachable: Readonly<Record<string, { readonly sinceWallMs: number }>>;
   readonly gone: readonly string[];
+  readonly drains: Readonly<Record<string, Drain>>;
+  readonly deactivated: readonly string[];
+  readonly schedule: readonly MaintenanceWindow[];
+  readonly machines: readonly ScheduledMachine[];
 }
 
 export function registryOf(master: Master): Registry {
@@ -22,6 +28,10 @@ export function registryOf(master: Master): Registry {
     ]),
     unreachable: Object.fromEntries(master.unreachableAgents),
     gone: [...master.goneAgents],
+    drains: Object.fromEntries(master.drains),
+    deactivated: [...master.deactivated],
+    schedule: master.maintenance.schedule,
+    machines: [...master.maintenance.machines.values()],
   };
 }
 
@@ -35,5 +45,9 @@ export function recover(master: Master, registry: Registry | null): void {
     master.recoveredDueMs = master.now.monotonicMs + master.config.agentReregisterTimeoutMs;
   }
   for (const [id, since] of Object.entries(registry.unreachable)) master.unreachableAgents.set(id, since);
+  for (const [id, drain] of Object.entries(registry.drains)) master.drains.set(id, drain);
+  for (const id of registry.deactivated) master.deactivated.add(id);
+  master.maintenance.schedule = registry.schedule;
+  for (const machine of registry.machines) master.maintenance.machines.set(machineKey(machine.id), machine);
   for (const id of registry.gone.slice(-AGENTS_REMEMBERED_MAX)) master.goneAgents.add(id);
 }

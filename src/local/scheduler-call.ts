@@ -202,6 +202,14 @@ const BODIES = {
     field: 'decline',
     schema: z.looseObject({ offer_ids: z.array(value).default([]), filters }),
   },
+  ACCEPT_INVERSE_OFFERS: {
+    field: 'accept_inverse_offers',
+    schema: z.looseObject({ inverse_offer_ids: z.array(value).default([]), filters }),
+  },
+  DECLINE_INVERSE_OFFERS: {
+    field: 'decline_inverse_offers',
+    schema: z.looseObject({ inverse_offer_ids: z.array(value).default([]), filters }),
+  },
   REVIVE: { field: 'revive', schema: roles, optional: true },
   SUPPRESS: { field: 'suppress', schema: roles, optional: true },
   KILL: {
@@ -254,8 +262,11 @@ export type ParsedCall =
   /** Sound in Mesos, but nothing that the local one does: 501 with this name. */
   | { readonly kind: 'unsupported'; readonly what: string };
 
-/** Reads a call from the JSON value of a request's body, with Mesos's words for what is wrong. */
-export function parseSchedulerCall(json: unknown): ParsedCall {
+/**
+ * Reads a call from the JSON value of a request's body, with Mesos's words for what is wrong.
+ * @param principal as whom the caller has authenticated itself; `null` where it had not to
+ */
+export function parseSchedulerCall(json: unknown, principal: string | null): ParsedCall {
   const envelope = z
     .looseObject({ type: z.string().optional(), framework_id: value.optional() })
     .safeParse(json);
@@ -263,7 +274,7 @@ export function parseSchedulerCall(json: unknown): ParsedCall {
   const { type } = envelope.data;
   const frameworkId = envelope.data.framework_id?.value;
   if (type === undefined || !(type in BODIES || UNSUPPORTED_CALLS.has(type))) return missing('type');
-  if (type === 'SUBSCRIBE') return parseSubscribe(envelope.data, frameworkId);
+  if (type === 'SUBSCRIBE') return parseSubscribe(envelope.data, frameworkId, principal);
   if (frameworkId === undefined) return missing('framework_id');
   if (UNSUPPORTED_CALLS.has(type)) return { kind: 'unsupported', what: `the call ${type}` };
   const operationType = unsupportedOperation(envelope.data);
@@ -289,17 +300,31 @@ function parseBody(
   return { kind: 'call', frameworkId, call };
 }
 
-function parseSubscribe(json: Record<string, unknown>, frameworkId: string | undefined): ParsedCall {
+function parseSubscribe(
+  json: Record<string, unknown>,
+  frameworkId: string | undefined,
+  principal: string | null,
+): ParsedCall {
   if (json['subscribe'] === undefined) return missing('subscribe');
   const parsed = BODIES.SUBSCRIBE.schema.safeParse(json['subscribe']);
   if (!parsed.success) return unconvertible(parsed.error, 'subscribe');
   if ((parsed.data.framework_info.id?.value ?? '') !== (frameworkId ?? '')) {
     return invalid("'framework_id' differs from 'subscribe.framework_info.id'");
   }
-  return {
-    kind: 'subscribe',
-    call: { type: 'SUBSCRIBE', subscribe: parsed.data } as unknown as SubscribeCall,
-  };
+  const { framework_info: info } = parsed.data;
+  if (principal !== null && principal !== (info.principal ?? principal)) {
+    return invalid(differingPrincipal(principal, info.principal ?? ''));
+  }
+  const subscribe = { ...parsed.data, framework_info: principal === null ? info : { ...info, principal } };
+  return { kind: 'subscribe', call: { type: 'SUBSCRIBE', subscribe } as unknown as SubscribeCall };
+}
+
+/** A framework acts as whom it has authenticated itself. */
+export function differingPrincipal(authenticated: string, named: string): string {
+  return (
+    `Authenticated principal '${authenticated}' does not match principal '${named}' set in ` +
+    '`FrameworkInfo`'
+  );
 }
 
 function unsupportedOperation(json: Record<string, unknown>): string | null {

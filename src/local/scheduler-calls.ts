@@ -1,15 +1,14 @@
 import type { Call } from '../mesos/wire.ts';
 import { accept, decline } from './accept.ts';
+import { registrationRefusal } from './authorization.ts';
+import { answerInverseOffers, type InverseAnswer } from './inverse-offers.ts';
 import { frameworkProblem, removeFramework, updateFramework, updateProblem } from './master-frameworks.ts';
 import { allocateSoon, completeTask, type Framework, type Master, sendToAgent } from './master-state.ts';
 import { reconcileOperations, reconcileTask, reconcileTasks } from './reconcile.ts';
 import { isTerminal } from './task-status.ts';
 
 /** Calls that are taken without a word: what they lead to comes as events. */
-export type AcceptedCall = Exclude<
-  Call,
-  { type: 'UPDATE_FRAMEWORK' | 'ACCEPT_INVERSE_OFFERS' | 'DECLINE_INVERSE_OFFERS' | 'SHUTDOWN' }
->;
+export type AcceptedCall = Exclude<Call, { type: 'UPDATE_FRAMEWORK' | 'SHUTDOWN' }>;
 
 /** Carries out the call of a subscribed framework. */
 export function carryOut(master: Master, framework: Framework, call: AcceptedCall): void {
@@ -22,6 +21,12 @@ export function carryOut(master: Master, framework: Framework, call: AcceptedCal
       return;
     case 'DECLINE':
       decline(master, framework, call.decline);
+      return;
+    case 'ACCEPT_INVERSE_OFFERS':
+      answer(master, framework, 'ACCEPT', call.accept_inverse_offers);
+      return;
+    case 'DECLINE_INVERSE_OFFERS':
+      answer(master, framework, 'DECLINE', call.decline_inverse_offers);
       return;
     case 'REVIVE':
       revive(master, framework, call.revive?.roles);
@@ -46,6 +51,12 @@ export function carryOut(master: Master, framework: Framework, call: AcceptedCal
   }
 }
 
+/** Why a framework may not be changed so. */
+export interface ChangeRefusal {
+  readonly status: 400 | 403;
+  readonly message: string;
+}
+
 /** Changes the framework's info; returns what is wrong with the new one, `null` when it was taken. */
 export function changeFramework(
   master: Master,
@@ -54,10 +65,13 @@ export function changeFramework(
     framework_info: info,
     suppressed_roles: suppressed = [],
   }: Extract<Call, { type: 'UPDATE_FRAMEWORK' }>['update_framework'],
-): string | null {
+): ChangeRefusal | null {
   const problem = frameworkProblem(info, suppressed) ?? updateProblem(framework.info, info);
-  if (problem === null) updateFramework(master, framework, info, suppressed);
-  return problem;
+  if (problem !== null) return { status: 400, message: problem };
+  const refusal = registrationRefusal(master.config.authorize, info);
+  if (refusal !== null) return { status: 403, message: refusal };
+  updateFramework(master, framework, info, suppressed);
+  return null;
 }
 
 /** No roles, all roles. Roles that are not the framework's are passed over. */
@@ -74,6 +88,16 @@ function revive(master: Master, framework: Framework, roles: readonly string[] |
     }
   }
   allocateSoon(master, 'all');
+}
+
+function answer(
+  master: Master,
+  framework: Framework,
+  status: InverseAnswer['status'],
+  body: Extract<Call, { type: 'ACCEPT_INVERSE_OFFERS' }>['accept_inverse_offers'],
+): void {
+  const { inverse_offer_ids: offerIds, filters } = body;
+  answerInverseOffers(master, framework, { status, offerIds, filters });
 }
 
 function kill(master: Master, framework: Framework, body: Extract<Call, { type: 'KILL' }>['kill']): void {

@@ -2,8 +2,10 @@ import type { Attribute, TaskStatus } from '../mesos/wire.ts';
 import {
   type Agent,
   type Framework,
+  isActive,
   type Master,
   type MasterConfig,
+  newestFirst,
   offeredIn,
   offersOn,
   pidOfAgent,
@@ -13,13 +15,13 @@ import {
   usedOn,
 } from './master-state.ts';
 import { AGENT_CAPABILITIES, MASTER_CAPABILITIES, MESOS_BUILD } from './mesos-build.ts';
-import { newestFirst } from './operator-api.ts';
+import { isTaskViewed, viewed } from './operator-api.ts';
 import { formatRanges } from './resource-text.ts';
 import { byRole, totals, unreserved, withRole } from './resource-views.ts';
 import { addResources } from './resources.ts';
 
 /** The JSON endpoints that are older than the operator API: `/state`, `/slaves`, `/tasks`. */
-export function showState(master: Master) {
+export function showState(master: Master, principal: string | null) {
   const { config, leadership } = master;
   const agents = [...master.agents.values()];
   const pid = pidOfMaster(config);
@@ -32,17 +34,19 @@ export function showState(master: Master) {
     pid,
     hostname: config.hostname,
     capabilities: MASTER_CAPABILITIES,
-    activated_slaves: agents.filter(({ link }) => link !== null).length,
-    deactivated_slaves: agents.filter(({ link }) => link === null).length,
+    activated_slaves: agents.filter((agent) => isActive(master, agent)).length,
+    deactivated_slaves: agents.filter((agent) => !isActive(master, agent)).length,
     unreachable_slaves: master.unreachableAgents.size,
     leader: pid,
     leader_info: { id: config.masterId, pid, port: config.port, hostname: config.hostname },
     flags: showFlags(config),
     slaves: newestFirst(master.agents).map((agent) => showSlave(master, agent)),
     recovered_slaves: [],
-    frameworks: newestFirst(master.frameworks).map((framework) => showFramework(master, framework)),
-    completed_frameworks: newestFirst(master.completedFrameworks).map((framework) =>
-      showFramework(master, framework),
+    frameworks: viewed(master, principal, master.frameworks).map((framework) =>
+      showFramework(master, framework, principal),
+    ),
+    completed_frameworks: viewed(master, principal, master.completedFrameworks).map((framework) =>
+      showFramework(master, framework, principal),
     ),
     orphan_tasks: [],
     unregistered_frameworks: [],
@@ -67,13 +71,18 @@ export function showSlaves(master: Master) {
 /** Tasks that one answer of `/tasks` holds unless its query says otherwise, as in Mesos. */
 const TASKS_LIMIT_DEFAULT = 100;
 
-export function showTasks(master: Master, query: URLSearchParams) {
-  const frameworks = [...newestFirst(master.frameworks), ...newestFirst(master.completedFrameworks)];
-  const tasks = frameworks.flatMap((framework) => [
-    ...newestFirst(framework.tasks),
-    ...newestFirst(framework.unreachableTasks),
-    ...[...framework.completedTasks].reverse(),
-  ]);
+export function showTasks(master: Master, query: URLSearchParams, principal: string | null) {
+  const frameworks = [
+    ...viewed(master, principal, master.frameworks),
+    ...viewed(master, principal, master.completedFrameworks),
+  ];
+  const tasks = frameworks.flatMap((framework) =>
+    [
+      ...newestFirst(framework.tasks),
+      ...newestFirst(framework.unreachableTasks),
+      ...[...framework.completedTasks].reverse(),
+    ].filter((task) => isTaskViewed(master, principal, framework, task)),
+  );
   const offset = countOf(query.get('offset'), 0);
   return {
     tasks: tasks.slice(offset, offset + countOf(query.get('limit'), TASKS_LIMIT_DEFAULT)).map(showTask),
@@ -103,8 +112,8 @@ function showSlave(master: Master, agent: Agent) {
       [...byRole(agent.total)].map(([role, resources]) => [role, totals(resources)]),
     ),
     unreserved_resources: totals(unreserved(agent.total)),
-    active: agent.link !== null,
-    deactivated: false,
+    active: isActive(master, agent),
+    deactivated: master.deactivated.has(agent.id),
     version: MESOS_BUILD.version,
     capabilities: AGENT_CAPABILITIES,
   };
@@ -121,8 +130,10 @@ function attributeValue(attribute: Attribute): string | number {
   });
 }
 
-function showFramework(master: Master, framework: Framework) {
+function showFramework(master: Master, framework: Framework, principal: string | null) {
   const { info } = framework;
+  const shown = (tasks: readonly Task[]) =>
+    tasks.filter((task) => isTaskViewed(master, principal, framework, task)).map(showTask);
   const offers = [...master.offers.values()].filter(({ frameworkId }) => frameworkId === framework.id);
   const used = usedByFramework(master, framework);
   const offered = offeredIn(offers);
@@ -149,9 +160,9 @@ function showFramework(master: Master, framework: Framework) {
     ...(info.principal === undefined ? {} : { principal: info.principal }),
     resources: totals(addResources(used, offered)),
     roles: info.roles,
-    tasks: newestFirst(framework.tasks).map(showTask),
-    unreachable_tasks: newestFirst(framework.unreachableTasks).map(showTask),
-    completed_tasks: [...framework.completedTasks].reverse().map(showTask),
+    tasks: shown(newestFirst(framework.tasks)),
+    unreachable_tasks: shown(newestFirst(framework.unreachableTasks)),
+    completed_tasks: shown([...framework.completedTasks].reverse()),
     offers: offers
       .map(({ offer, role, agentId }) => ({
         id: offer.id.value,

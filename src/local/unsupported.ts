@@ -38,11 +38,6 @@ const UNSUPPORTED: readonly Unsupported[] = [
     calls: ['REQUEST'],
   },
   {
-    what: 'Maintenance, inverse offers, `unavailability`',
-    answer: NOT_IMPLEMENTED,
-    calls: ['ACCEPT_INVERSE_OFFERS', 'DECLINE_INVERSE_OFFERS'],
-  },
-  {
     what:
       'Containers and images, networks: `TaskInfo.container`, but for SANDBOX_PATH volumes of type PARENT in a ' +
       'LAUNCH_GROUP; `ExecutorInfo.container.network_infos`',

@@ -51,6 +51,8 @@ const LOCAL_CODES: Readonly<Record<LocalMesosError['code'], ExitCode>> = {
   'not-loopback': EXIT.badOptions,
   'bad-agent': EXIT.badOptions,
   'bad-masters': EXIT.badOptions,
+  'bad-acls': EXIT.badOptions,
+  'bad-credentials': EXIT.badOptions,
   'work-directory-in-use': EXIT.state,
   'checkpoint-unreadable': EXIT.state,
   'start-failed': EXIT.failed,

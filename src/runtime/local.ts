@@ -1,5 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import type { Logger } from '../base/ports.ts';
+import type { ZooKeeperUrl } from '../base/zookeeper-url.ts';
 import { startAgent } from '../local/agent-process.ts';
 import {
   type AgentMachineSize,
@@ -13,12 +15,17 @@ import {
   type LocalClusterOptions,
   startLocalCluster as startWith,
 } from '../local/local-cluster.ts';
-import { startMaster } from '../local/master-process.ts';
+import { type MasterCandidacy, startMaster } from '../local/master-process.ts';
+import { createRegistryFile } from '../local/registry-file.ts';
+import { createZooKeeper } from '../zookeeper/client.ts';
 import { createSystemClock } from './clock.ts';
+
 import { createHttpTransport } from './http-transport.ts';
 import { createSystemIds } from './ids.ts';
+import { createLocalElection, createLocalLeaderWatch } from './local-election.ts';
 import { createLogger, type LogLevel } from './logger.ts';
 import { createSystemRandom } from './random.ts';
+import { createSockets } from './sockets.ts';
 
 export interface LocalMasterOptions {
   readonly ip: string;
@@ -26,7 +33,16 @@ export interface LocalMasterOptions {
   readonly allocationIntervalMs: number;
   readonly agentPingTimeoutMs: number;
   readonly agentPingTimeoutsMax: number;
+  /** One of several masters; `null`: the only one. */
+  readonly several: LocalMasterPlace | null;
   readonly logLevel: LogLevel;
+}
+
+export interface LocalMasterPlace {
+  readonly zookeeper: ZooKeeperUrl;
+  readonly sessionTimeoutMs: number;
+  /** Shared by all masters. */
+  readonly registryDirectory: string;
 }
 
 export interface LocalAgentRoleOptions {
@@ -40,22 +56,51 @@ export interface LocalAgentRoleOptions {
   /** The isolator `volume/sandbox_path`: tasks of groups find the volumes of their executor. */
   readonly sandboxPathVolumes: boolean;
   readonly workDirectory: string;
-  readonly masterUrl: string;
+  /** The one master's URL, or where the leading one is found. */
+  readonly master: string | ZooKeeperUrl;
   readonly logLevel: LogLevel;
 }
 
-/** The role `etcd-mesos local master`: runs until SIGTERM or SIGINT. */
+/** The role `etcd-mesos local master`: runs until SIGTERM or SIGINT, or until it leads no more. */
 export async function runLocalMaster(options: LocalMasterOptions): Promise<void> {
+  const logger = createLogger({ level: options.logLevel });
+  const { several } = options;
   const master = await startMaster({
     ...options,
+    ...(several === null ? {} : { candidacy: candidacyOf(several, logger) }),
     clock: createSystemClock(),
     ids: createSystemIds(),
-    logger: createLogger({ level: options.logLevel }),
+    logger,
   });
-  await firstSignal('SIGTERM', 'SIGINT');
+  const signalled = firstSignal('SIGTERM', 'SIGINT').then(() => 0);
+  // As Mesos's master does, for whatever keeps services running to start it again.
+  const exitCode = await Promise.race([signalled, master.ended.then(() => 1)]);
   await master.close();
-  process.exit(0);
+  process.exit(exitCode);
 }
+
+function candidacyOf(place: LocalMasterPlace, logger: Logger): MasterCandidacy {
+  return {
+    election: createLocalElection(electionOptions(place.zookeeper, place.sessionTimeoutMs, logger)),
+    registry: createRegistryFile(resolve(place.registryDirectory)),
+  };
+}
+
+function electionOptions({ servers, path }: ZooKeeperUrl, sessionTimeoutMs: number, logger: Logger) {
+  const clock = createSystemClock();
+  const zooKeeper = createZooKeeper({
+    sockets: createSockets(),
+    clock,
+    random: createSystemRandom(),
+    log: logger,
+    servers,
+    sessionTimeoutMs,
+  });
+  return { zooKeeper, path, clock, logger };
+}
+
+/** Milliseconds that an agent's session with ZooKeeper outlives its connection: as Mesos's agents. */
+const AGENT_SESSION_MS = 10_000;
 
 /**
  * The role `etcd-mesos local agent`: SIGTERM and SIGINT end the agent and leave its tasks alive, SIGUSR1 ends it
@@ -72,7 +117,10 @@ export async function runLocalAgent(options: LocalAgentRoleOptions): Promise<voi
       attributes: options.attributes.map(([name, value]) => textAttribute(name, value)),
       domain: options.zone === null ? null : localDomain(options.zone),
     },
-    leader: createFixedLeader(options.masterUrl),
+    leader:
+      typeof options.master === 'string'
+        ? createFixedLeader(options.master)
+        : createLocalLeaderWatch(electionOptions(options.master, AGENT_SESSION_MS, logger)),
     sandboxPathVolumes: options.sandboxPathVolumes,
     workDirectory: resolve(options.workDirectory),
     executorCommand: [...programOfThisProcess(), 'local', 'executor'],

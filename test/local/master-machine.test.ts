@@ -515,7 +515,7 @@ describe('a request', () => {
     expect(scheduler.updates()).toEqual([]);
   });
 
-  it.each(['DRAIN_AGENT', 'GET_ROLES', 'UPDATE_MAINTENANCE_SCHEDULE', 'SUBSCRIBE'])(
+  it.each(['UPDATE_QUOTA', 'GET_ROLES', 'UPDATE_WEIGHTS', 'SUBSCRIBE'])(
     'the operator’s call %s is not implemented, and says so',
     (type) => {
       const answer = createMachines().operator({ type });

@@ -150,7 +150,8 @@ test('of two masters the elected one serves; the one that was deposed ends and s
 
 test('only the master that took over last can store', () => {
   const directory = mkdtempSync(join(tmpdir(), 'etcd-mesos-registry-'));
-  const registry: Registry = { schemaVersion: 1, admitted: {}, unreachable: {}, gone: ['S1'] };
+  const nothing = { admitted: {}, unreachable: {}, drains: {}, deactivated: [], schedule: [], machines: [] };
+  const registry: Registry = { schemaVersion: 1, ...nothing, gone: ['S1'] };
   const [first, second] = [createRegistryFile(directory), createRegistryFile(directory)];
   expect(first.takeOver('one')).toBeNull();
   first.store('one', registry);

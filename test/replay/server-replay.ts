@@ -199,6 +199,7 @@ function createReplay(trace: readonly TraceEntry[], { script, allocationsMs }: S
       headers: {
         accept: 'application/json',
         'content-type': 'application/json',
+        ...credentialsOf(entry.scheduler),
         ...(entry.kind === 'subscribe' ? {} : { 'mesos-stream-id': streamIds.get(entry.scheduler) ?? '' }),
       },
       body: JSON.stringify(body),
@@ -209,6 +210,11 @@ function createReplay(trace: readonly TraceEntry[], { script, allocationsMs }: S
       refusals.set(entry.scheduler, { status: answer.status, body: answer.body });
       compareResponse(entry.response, { ...answer, body: null }, describe);
     } else compareResponse(entry.response, answer, describe);
+  }
+
+  function credentialsOf(scheduler: string): Record<string, string> {
+    const authorization = script.credentials?.[scheduler];
+    return authorization === undefined ? {} : { authorization };
   }
 
   function compareResponse(

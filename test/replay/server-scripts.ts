@@ -1,3 +1,5 @@
+import { type Authorizer, createAuthorizer, parseAcls } from '../../src/local/acls.ts';
+import { createBasicAuthenticator, type MasterAuthentication } from '../../src/local/authentication.ts';
 import type { ContainerEvent } from '../../src/local/container-runtime.ts';
 import type { AgentDescription } from '../../src/local/messages.ts';
 import type { DomainInfo, Resource } from '../../src/mesos/wire.ts';
@@ -13,6 +15,11 @@ export interface ServerScript {
   readonly masterDomain?: DomainInfo;
   /** Default: one, on 5050. The first leads to begin with. */
   readonly masterPorts?: readonly number[];
+  /** Default: nobody has to say who they are. */
+  readonly authentication?: MasterAuthentication;
+  /** By scheduler: its `Authorization` header, which the recordings do not have. */
+  readonly credentials?: Readonly<Record<string, string>>;
+  readonly authorize?: Authorizer;
   /** What becomes of the masters; an agent follows the leader. */
   readonly elections?: readonly Election[];
   /** From when on which master is asked, by its index; the first until then. */
@@ -108,6 +115,10 @@ const domain = (zone: string): DomainInfo => ({
   fault_domain: { region: { name: 'r1' }, zone: { name: zone } },
 });
 
+function basic(principal: string, secret: string): string {
+  return `Basic ${Buffer.from(`${principal}:${secret}`).toString('base64')}`;
+}
+
 export const SERVER_SCRIPTS: Readonly<Record<string, ServerScript>> = {
   '01-subscribe-offers-decline': { agents: agents(1, 2, 3) },
   '02-launch-update-kill': {
@@ -161,6 +172,18 @@ export const SERVER_SCRIPTS: Readonly<Record<string, ServerScript>> = {
     agents: agents(2, 3, 1),
     tasks: { bye__1: started(749, 781) },
     actions: [{ t: 1090, hostname: 'agent-2.example', what: 'shut-down' }],
+  },
+  '11-authentication': {
+    agents: agents(1),
+    authentication: {
+      authenticate: createBasicAuthenticator(new Map([['etcd-principal', 'secret']])),
+      realms: new Set(['scheduler', 'readonly', 'readwrite']),
+    },
+    credentials: {
+      b: basic('etcd-principal', 'wrong'),
+      c0: basic('etcd-principal', 'secret'),
+      c: basic('etcd-principal', 'secret'),
+    },
   },
   '12-master-failover-zookeeper': {
     masterPorts: [5050, 5060],
@@ -239,6 +262,21 @@ export const SERVER_SCRIPTS: Readonly<Record<string, ServerScript>> = {
     agents: agents(1),
     tasks: { 'etcd-0-client__1': started(585, 593), 'etcd-0__1': started(586, 606) },
   },
+  '22-authorization': {
+    agents: agents(1),
+    authorize: createAuthorizer(
+      parseAcls(
+        JSON.stringify({
+          register_frameworks: [
+            { principals: { values: ['etcd-principal'] }, roles: { values: ['etcd'] } },
+            { principals: { type: 'ANY' }, roles: { type: 'NONE' } },
+          ],
+          reserve_resources: [{ principals: { type: 'ANY' }, roles: { type: 'NONE' } }],
+          run_tasks: [{ principals: { type: 'NONE' }, users: { values: ['root'] } }],
+        }),
+      ),
+    ),
+  },
   '23-tcp-check-that-never-kills': {
     agents: agents(1),
     tasks: {
@@ -262,6 +300,4 @@ export const SERVER_SCRIPTS: Readonly<Record<string, ServerScript>> = {
 /** Recordings of what the local Mesos does not do yet, and what that is. */
 export const NOT_REPLAYED: Readonly<Record<string, string>> = {
   '10-maintenance-and-drain': 'maintenance windows, inverse offers and DRAIN_AGENT',
-  '11-authentication': 'authentication of schedulers',
-  '22-authorization': 'authorization by ACLs',
 };

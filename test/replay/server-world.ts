@@ -92,6 +92,8 @@ export function createServerWorld(options: ServerWorldOptions): ServerWorld {
       standsBy: ports.length > 1,
       nextAllocationMs: options.nextAllocationMs,
       healthCheckTypes: ['TCP', 'HTTP', 'COMMAND'],
+      ...(script.authentication === undefined ? {} : { authentication: script.authentication }),
+      ...(script.authorize === undefined ? {} : { authorize: script.authorize }),
       ...(script.masterDomain === undefined ? {} : { domain: script.masterDomain }),
     });
     return { machine, streams: new Set() };
