@@ -1,4 +1,5 @@
 import type { FrameworkInfo, Resource, TaskInfo, TaskStatus } from '../mesos/wire.ts';
+import type { AgentDrain } from './agent-drain.ts';
 import type { AgentExecutor, AgentOperation } from './messages.ts';
 
 /** All that an agent must remember: plain JSON. */
@@ -11,6 +12,8 @@ export interface AgentCheckpoint {
   /** Of the frameworks of these tasks; `id` is set. */
   readonly frameworks: readonly FrameworkInfo[];
   readonly operations: readonly AgentOperation[];
+  /** Where its operator wants it rid of its tasks. */
+  readonly drain?: AgentDrain;
   /** Of task groups. Absent in a checkpoint of an agent that could not run them. */
   readonly executors?: readonly CheckpointedExecutor[];
 }

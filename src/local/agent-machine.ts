@@ -1,6 +1,7 @@
 import type { Ids } from '../base/ports.ts';
 import type { FrameworkInfo, KillPolicy, Resource, TaskInfo, TaskStatus } from '../mesos/wire.ts';
 import type { AgentCheckpoint, CheckpointedExecutor } from './agent-checkpoint.ts';
+import { type AgentDrain, drainGraceMs, drainOutcome } from './agent-drain.ts';
 import {
   type ContainerEvent,
   type ContainerSpec,
@@ -117,6 +118,7 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
   const operations = new Map<string, PendingOperation>();
   const executors = new Map<string, CheckpointedExecutor>();
   let agentId = recovered?.agentId ?? null;
+  let drain = recovered?.drain ?? null;
   let total = recovered?.totalResources ?? mergeResources(description.resources);
   let linked = false;
   let registered = false;
@@ -142,10 +144,16 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
       if (!volumesChecked) for (const volume of volumesAmong(total)) makeVolume(volume);
       volumesChecked = true;
       take(input);
+      if (drain !== null && tasks.size === 0 && operations.size === 0) endDrain();
       if (linked && registered) sendDue();
       return taken();
     },
   };
+
+  function endDrain(): void {
+    drain = null;
+    changed = true;
+  }
 
   /** What the input led to; what is to be remembered of it comes first. */
   function taken(): readonly AgentOutput[] {
@@ -214,6 +222,9 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
       case 'acknowledge-operation':
         changed = operations.delete(message.operationUuid) || changed;
         return;
+      case 'drain':
+        startDrain(message);
+        return;
       case 'shutdown-framework':
         shutDownFramework(message.frameworkId);
     }
@@ -266,6 +277,10 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
     if (tasks.has(keyOf(frameworkId, info.task_id.value))) return;
     frameworks.set(frameworkId, framework);
     const task = addTask(frameworkId, role, info);
+    if (drain !== null) {
+      dropDraining(task);
+      return;
+    }
     outputs.push({ kind: 'launch', spec: { ...specOf(task), volumes: volumesOf(info) } });
   }
 
@@ -276,6 +291,10 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
     const infos = message.tasks.filter(({ task_id }) => !tasks.has(keyOf(frameworkId, task_id.value)));
     if (infos.length === 0) return;
     frameworks.set(frameworkId, framework);
+    if (drain !== null) {
+      for (const task of infos) dropDraining(addTask(frameworkId, role, task, executorId));
+      return;
+    }
     const key = keyOf(frameworkId, executorId);
     const executor = executors.get(key) ?? { frameworkId, role, executor: info, containerId: ids.uuid() };
     executors.set(key, executor);
@@ -294,14 +313,35 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
     });
   }
 
-  function specOf({ info, containerId }: Task): ContainerSpec {
+  function dropDraining(task: Task): void {
+    update(task, {
+      state: 'TASK_DROPPED',
+      source: 'SOURCE_AGENT',
+      reason: 'REASON_AGENT_DRAINING',
+      message: 'Task was received while agent was already draining',
+    });
+  }
+
+  /** All tasks are killed; what was told of that stays so until they are forgotten. */
+  function startDrain({ maxGraceMs, markGone }: AgentDrain): void {
+    if (tasks.size === 0 && operations.size === 0) return;
+    drain = { maxGraceMs, markGone };
+    changed = true;
+    for (const task of tasks.values()) {
+      if (!isTerminal(task.state))
+        killWithin(task, drainGraceMs(drain, graceMs(task.info.kill_policy)) ?? KILL_GRACE_MS_DEFAULT);
+    }
+  }
+
+  function specOf(task: Task): ContainerSpec {
+    const { info, containerId } = task;
     return {
       containerId,
       taskId: info.task_id.value,
       command: info.command ?? {},
       healthCheck: info.health_check ?? null,
       ...(info.check === undefined ? {} : { check: info.check }),
-      killGraceMs: graceMs(info.kill_policy) ?? KILL_GRACE_MS_DEFAULT,
+      killGraceMs: graceOf(task),
       volumes: [],
     };
   }
@@ -366,7 +406,8 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
     send({ kind: 'executor-ended', frameworkId, executorId, status });
   }
 
-  function update(task: Task, outcome: Outcome): void {
+  function update(task: Task, of: Outcome): void {
+    const outcome = drain === null ? of : drainOutcome(drain, frameworks.get(task.frameworkId), of);
     const status = statusOf(task, outcome, {
       agentId: agentId ?? '',
       ip: description.ip,
@@ -382,11 +423,11 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
   function kill(frameworkId: string, taskId: string, policy: KillPolicy | null): void {
     const task = tasks.get(keyOf(frameworkId, taskId));
     if (task === undefined || isTerminal(task.state)) return;
-    outputs.push({
-      kind: 'kill',
-      containerId: task.containerId,
-      graceMs: graceMs(policy) ?? graceMs(task.info.kill_policy) ?? KILL_GRACE_MS_DEFAULT,
-    });
+    killWithin(task, graceMs(policy) ?? graceOf(task));
+  }
+
+  function killWithin({ containerId }: Task, graceMs: number): void {
+    outputs.push({ kind: 'kill', containerId, graceMs });
   }
 
   function acknowledge(frameworkId: string, taskId: string, uuid: string): void {
@@ -521,6 +562,7 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
       schemaVersion: 1,
       agentId,
       totalResources: total,
+      ...(drain === null ? {} : { drain }),
       tasks: [...tasks.values()].map((task) => ({
         frameworkId: task.frameworkId,
         role: task.role,
@@ -552,6 +594,10 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
       operations.set(outcome.operationUuid, { outcome, dueMs: 0, retryMs: UPDATE_RETRY_MS_MIN });
     }
   }
+}
+
+function graceOf({ info }: Task): number {
+  return graceMs(info.kill_policy) ?? KILL_GRACE_MS_DEFAULT;
 }
 
 function keyOf(frameworkId: string, taskId: string): string {

@@ -22,22 +22,22 @@ interface Subject {
   /** The action as Mesos shows it. */
   readonly name: string;
   /** By what a resource is judged. */
-  readonly valueOf: (resource: Resource) => string | undefined;
+  readonly judgedBy: (resource: Resource) => string | undefined;
 }
 
 const reservedRole = (resource: Resource): string => resource.reservations?.at(-1)?.role ?? '*';
 const SUBJECTS: Readonly<Record<ResourceOperation['type'], Subject>> = {
-  RESERVE: { action: 'reserve_resources', name: 'RESERVE_RESOURCES', valueOf: reservedRole },
+  RESERVE: { action: 'reserve_resources', name: 'RESERVE_RESOURCES', judgedBy: reservedRole },
   UNRESERVE: {
     action: 'unreserve_resources',
     name: 'UNRESERVE_RESOURCES',
-    valueOf: (resource) => resource.reservations?.at(-1)?.principal,
+    judgedBy: (resource) => resource.reservations?.at(-1)?.principal,
   },
-  CREATE: { action: 'create_volumes', name: 'CREATE_VOLUME', valueOf: reservedRole },
+  CREATE: { action: 'create_volumes', name: 'CREATE_VOLUME', judgedBy: reservedRole },
   DESTROY: {
     action: 'destroy_volumes',
     name: 'DESTROY_VOLUME',
-    valueOf: (resource) => resource.disk?.persistence?.principal,
+    judgedBy: (resource) => resource.disk?.persistence?.principal,
   },
 };
 
@@ -47,9 +47,9 @@ export function operationRefusal(
   info: FrameworkInfo,
   operation: ResourceOperation,
 ): string | null {
-  const { action, name, valueOf } = SUBJECTS[operation.type];
+  const { action, name, judgedBy } = SUBJECTS[operation.type];
   for (const resource of resourcesOf(operation)) {
-    const value = valueOf(resource);
+    const value = judgedBy(resource);
     if (authorize(action, info.principal ?? null, value === undefined ? null : [value])) continue;
     const object = value === undefined ? 'ANY object' : `object ${showObject(value, resource)}`;
     return `${noAuthority(info)} perform action ${name} on ${object}`;

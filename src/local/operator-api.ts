@@ -109,11 +109,7 @@ function markGone(master: Master, body: OperatorCall['mark_agent_gone']): Operat
   return refuse(404, `Agent '${agentId}' not found`);
 }
 
-function tearDown(
-  master: Master,
-  body: OperatorCall['teardown'],
-  principal: string | null,
-): OperatorAnswer {
+function tearDown(master: Master, body: OperatorCall['teardown'], principal: string | null): OperatorAnswer {
   const framework = master.frameworks.get(String(body?.framework_id?.value));
   if (framework === undefined) return refuse(400, 'No framework found with specified ID');
   const owner = framework.info.principal;

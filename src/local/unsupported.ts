@@ -58,8 +58,9 @@ const UNSUPPORTED: readonly Unsupported[] = [
   { what: 'A `CommandInfo.user` other than the framework’s', answer: TASK_ERROR },
   {
     what:
-      'Operator calls other than GET_HEALTH, GET_VERSION, GET_AGENTS, GET_FRAMEWORKS, GET_TASKS, MARK_AGENT_GONE and TEARDOWN: ' +
-      'DRAIN_AGENT, quota, weights, reservations by operators, the event stream and the rest',
+      'Operator calls other than GET_HEALTH, GET_VERSION, GET_AGENTS, GET_FRAMEWORKS, GET_TASKS, MARK_AGENT_GONE, ' +
+      'TEARDOWN, DRAIN_AGENT, DEACTIVATE_AGENT, REACTIVATE_AGENT and those of maintenance: quota, weights, ' +
+      'reservations by operators, the event stream and the rest',
     answer: NOT_IMPLEMENTED,
   },
   {
@@ -72,14 +73,15 @@ const UNSUPPORTED: readonly Unsupported[] = [
     answer: 'ERROR on the stream, which names the capability; the stream ends',
   },
   {
-    what: 'Several masters and ZooKeeper; a registry on disk',
+    what: 'A registry on disk for a master that is alone',
     answer:
       'A master that is started anew has a new id, accepts agents and frameworks that come back, and has forgotten ' +
-      'which agents were marked gone or unreachable',
+      'which agents were marked gone, unreachable or drained, and the maintenance; several masters share a directory ' +
+      'in place of a replicated log',
   },
   {
-    what: 'Authentication and authorization',
-    answer: 'As with a master that was not told to do either: credentials are not looked at',
+    what: 'Authentication of agents; ACLs of other actions than those of `--acls` here',
+    answer: 'Agents need not say who they are; a master with ACLs that it does not know does not start',
   },
   {
     what: 'Isolation',

@@ -2,17 +2,19 @@ import { createLearnedIds } from './learned-ids.ts';
 import { createSymbols, normalise } from './normalise.ts';
 import type { ServerScript } from './server-scripts.ts';
 import { createServerWorld, type ServerAnswer } from './server-world.ts';
-import type { Json, JsonObject, TraceEntry, TraceResponse } from './trace.ts';
+import { isObject, type Json, type JsonObject, type TraceEntry, type TraceResponse } from './trace.ts';
 
 /**
  * Plays the schedulers' and operators' side of a recording against the local master and agents, and compares
  * what they answer with what the real ones answered: status, headers and body of every response, every event in
  * its order, the ends of streams. Ids are symbols by first appearance, times are dropped, and so is the order of
- * the offers inside one OFFERS event. The machines' clock is the recording's.
+ * the offers inside one OFFERS event, and how offers are divided among such events that follow each other at once.
+ * The machines' clock is the recording's.
  *
  * Throws a {@link ReplayDifference} that names the first entry that was answered differently.
  */
-export function replayServer(trace: readonly TraceEntry[], options: ServerReplayOptions): void {
+export function replayServer(recorded: readonly TraceEntry[], options: ServerReplayOptions): void {
+  const trace = joinOffers(recorded);
   const replay = createReplay(trace, options);
   for (const [index, entry] of trace.entries()) replay.take(entry, index);
   replay.finish();
@@ -61,11 +63,43 @@ const LATE_MS = 5;
 /** A scheduler that drops its stream misses what the master wrote just before. */
 const UNREAD_MS = 10;
 const ALLOCATION_INTERVAL_MS = 200;
+/** From one OFFERS event to another of the same allocation. */
+const TOGETHER_MS = 10;
 
 interface Stream {
   readonly exchange: string;
   /** Records that came and were not compared yet; `null` for the end of the stream. */
   readonly records: { readonly record: JsonObject | null; readonly atMs: number }[];
+}
+
+/** Offers that were made together come in one event or in several, as the real master's threads happen to run. */
+function joinOffers(trace: readonly TraceEntry[]): readonly TraceEntry[] {
+  const joined: TraceEntry[] = [];
+  for (const entry of trace) {
+    const before = joined.at(-1);
+    const isNext =
+      before?.kind === 'event' &&
+      entry.kind === 'event' &&
+      before.scheduler === entry.scheduler &&
+      entry.t - before.t <= TOGETHER_MS;
+    const both = isNext ? joinEvents(before.event, entry.event) : null;
+    if (both === null || before === undefined) joined.push(entry);
+    else joined[joined.length - 1] = { ...before, event: both } as TraceEntry;
+  }
+  return joined;
+}
+
+/** One OFFERS event in place of two; `null` where they are no such events. */
+function joinEvents(first: JsonObject, second: JsonObject): JsonObject | null {
+  const [left, right] = [offersOf(first), offersOf(second)];
+  if (left === null || right === null) return null;
+  return { ...first, offers: { ...(first['offers'] as JsonObject), offers: [...left, ...right] } };
+}
+
+function offersOf(event: JsonObject): readonly Json[] | null {
+  const inner = event['type'] === 'OFFERS' ? event['offers'] : undefined;
+  const offers = isObject(inner) ? inner['offers'] : undefined;
+  return Array.isArray(offers) ? (offers as readonly Json[]) : null;
 }
 
 function createReplay(trace: readonly TraceEntry[], { script, allocationsMs }: ServerReplayOptions) {
@@ -144,8 +178,20 @@ function createReplay(trace: readonly TraceEntry[], { script, allocationsMs }: S
     const next = nextRecord(entry, index);
     if (next === undefined) throw describe(`nothing came; expected ${JSON.stringify(entry.event)}`);
     if (next.record === null) throw describe('the stream ended');
-    same(entry.event, next.record, describe);
+    same(entry.event, withAllOffers(next.record, entry), describe);
     if (next.atMs < entry.t - EARLY_MS) throw describe(`it came at ${next.atMs}, too early`);
+  }
+
+  /** Adds the OFFERS that follow at once, as long as fewer came than were recorded. */
+  function withAllOffers(record: JsonObject, entry: Extract<TraceEntry, { kind: 'event' }>): JsonObject {
+    const wanted = offersOf(entry.event)?.length ?? 0;
+    const records = streams.get(entry.scheduler)?.records ?? [];
+    const following = records[0]?.record ?? null;
+    const isShort = (offersOf(record)?.length ?? wanted) < wanted;
+    const both = isShort && following !== null ? joinEvents(record, following) : null;
+    if (both === null) return record;
+    records.shift();
+    return withAllOffers(both, entry);
   }
 
   /** What the scheduler's stream holds next, after as much time and as many of the calls as that may need. */
