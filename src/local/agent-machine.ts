@@ -1,7 +1,8 @@
 import type { Ids } from '../base/ports.ts';
-import type { FrameworkInfo, KillPolicy, Resource, TaskInfo, TaskStatus } from '../mesos/wire.ts';
+import type { FrameworkInfo, KillPolicy, Resource, TaskInfo } from '../mesos/wire.ts';
 import type { AgentCheckpoint, CheckpointedExecutor } from './agent-checkpoint.ts';
 import { type AgentDrain, drainGraceMs, drainOutcome } from './agent-drain.ts';
+import { type Task, toAgentTask } from './agent-task.ts';
 import {
   type ContainerEvent,
   type ContainerSpec,
@@ -10,6 +11,7 @@ import {
   parentContainer,
 } from './container-runtime.ts';
 import type { Instant } from './instant.ts';
+import { graceMs, graceOf, KILL_GRACE_MS_DEFAULT } from './kill-grace.ts';
 import type {
   AgentDescription,
   AgentOperation,
@@ -22,12 +24,7 @@ import { parentPathsOf } from './parent-paths.ts';
 import { mergeResources } from './resources.ts';
 import { hasCapability, isTerminal, type Outcome, outcomeOf } from './task-status.ts';
 import { statusOf } from './task-update.ts';
-import {
-  createUpdateQueue,
-  UPDATE_RETRY_MS_MAX,
-  UPDATE_RETRY_MS_MIN,
-  type UpdateQueue,
-} from './update-queue.ts';
+import { createUpdateQueue, UPDATE_RETRY_MS_MAX, UPDATE_RETRY_MS_MIN } from './update-queue.ts';
 import { uuidToBase64 } from './uuid-bytes.ts';
 import { volumePath } from './volume-path.ts';
 
@@ -86,24 +83,8 @@ export type AgentOutput =
   /** The agent's process ends; nothing is handled after it. */
   | { readonly kind: 'exit'; readonly message: string };
 
-/** From SIGTERM to SIGKILL where nobody states it, as in Mesos. */
-const KILL_GRACE_MS_DEFAULT = 3000;
 /** Milliseconds between two tries to register. */
 const REGISTER_RETRY_MS = 1000;
-
-interface Task {
-  readonly frameworkId: string;
-  readonly role: string;
-  readonly info: TaskInfo;
-  /** `null` for a command task. */
-  readonly executorId: string | null;
-  readonly containerId: string;
-  readonly updates: UpdateQueue;
-  executorPid: number | null;
-  state: TaskStatus['state'];
-  killedUnhealthy: boolean;
-  latest: TaskStatus | null;
-}
 
 interface PendingOperation {
   readonly outcome: AgentOperation;
@@ -341,7 +322,7 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
       command: info.command ?? {},
       healthCheck: info.health_check ?? null,
       ...(info.check === undefined ? {} : { check: info.check }),
-      killGraceMs: graceOf(task),
+      killGraceMs: graceOf(task.info),
       volumes: [],
     };
   }
@@ -423,7 +404,7 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
   function kill(frameworkId: string, taskId: string, policy: KillPolicy | null): void {
     const task = tasks.get(keyOf(frameworkId, taskId));
     if (task === undefined || isTerminal(task.state)) return;
-    killWithin(task, graceMs(policy) ?? graceOf(task));
+    killWithin(task, graceMs(policy) ?? graceOf(task.info));
   }
 
   function killWithin({ containerId }: Task, graceMs: number): void {
@@ -596,30 +577,10 @@ export function createAgentMachine(options: AgentMachineOptions): AgentMachine {
   }
 }
 
-function graceOf({ info }: Task): number {
-  return graceMs(info.kill_policy) ?? KILL_GRACE_MS_DEFAULT;
-}
-
 function keyOf(frameworkId: string, taskId: string): string {
   return `${frameworkId} ${taskId}`;
 }
 
-function toAgentTask({ frameworkId, role, info, executorId, latest, state }: Task): AgentTask {
-  return {
-    frameworkId,
-    role,
-    task: info,
-    ...(executorId === null ? {} : { executorId }),
-    status: latest,
-    state,
-  };
-}
-
 function endsContainer(event: ContainerEvent): boolean {
   return event.kind === 'exited' || (event.kind === 'killing' && event.containerIsGone === true);
-}
-
-function graceMs(policy: KillPolicy | null | undefined): number | null {
-  const nanoseconds = policy?.grace_period?.nanoseconds;
-  return nanoseconds === undefined ? null : Math.max(0, Math.round(nanoseconds / 1e6));
 }
