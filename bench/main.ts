@@ -4,6 +4,7 @@ import { type BenchResult, print, REPEATS_MIN } from './harness.ts';
 /** `npm run bench -- NAME [--json] [--repeats N]` */
 const BENCHMARKS: Readonly<Record<string, () => Promise<Benchmark>>> = {
   'deploy-repair': async () => (await import('./deploy-repair.ts')).deployRepair,
+  offers: async () => (await import('./offers.ts')).offers,
 };
 
 /** Says what it is doing through `note`; `repeats` is at least {@link REPEATS_MIN}. */

@@ -49,6 +49,8 @@ export interface World {
   readonly crashes: readonly string[];
   /** Passes that all schedulers made together. */
   passes(): number;
+  /** Offers that the scheduler which runs has received. */
+  offersReceived(): number;
   record(): ClusterRecord | null;
   /** Why the world is not whole and at rest; empty when it is. */
   unrest(): readonly string[];
@@ -420,6 +422,7 @@ export function createWorld(options: WorldOptions): World {
     },
     crashes,
     passes: () => passesBefore + (scheduler?.instance.snapshot().counters.passes ?? 0),
+    offersReceived: () => scheduler?.instance.snapshot().counters.offersReceived ?? 0,
     record: () => record,
     unrest,
     seatHosts: () => [...new Set((record?.seats ?? []).map((seat) => seat.host))],
