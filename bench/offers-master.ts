@@ -137,13 +137,24 @@ function offerOf(at: number, fits: boolean): Offer {
       fault_domain: { region: { name: 'eu-west-1' }, zone: { name: `eu-west-1${'abc'[at % 3] ?? ''}` } },
     },
     allocation_info,
-    attributes: ['rack', 'generation', 'kernel', 'storage', 'network', 'owner', 'site', 'os'].map(
-      (name, of) => ({
-        name,
-        type: 'TEXT',
-        text: { value: `${name}-value-${(at + of) % 97}` },
-      }),
-    ),
+    attributes: [
+      'rack',
+      'generation',
+      'kernel',
+      'storage',
+      'network',
+      'owner',
+      'site',
+      'os',
+      'pool',
+      'vendor',
+      'chassis',
+      'power',
+    ].map((name, of) => ({
+      name,
+      type: 'TEXT',
+      text: { value: `${name}-value-${(at + of) % 97}` },
+    })),
     resources: [
       { name: 'ports', type: 'RANGES', allocation_info, ranges: { range: rangesFrom(firstPort) } },
       scalar('cpus', room.cpus),
@@ -156,7 +167,7 @@ function offerOf(at: number, fits: boolean): Offer {
 }
 
 function rangesFrom(first: number): readonly { begin: number; end: number }[] {
-  return Array.from({ length: 12 }, (_, at) => ({
+  return Array.from({ length: 14 }, (_, at) => ({
     begin: first + at * 2_000,
     end: first + at * 2_000 + 1_800,
   }));

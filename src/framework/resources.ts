@@ -34,7 +34,8 @@ export function poolsOf(resources: readonly Resource[], role: string): readonly 
   for (const resource of resources) {
     const reservations = resource.reservations ?? [];
     if (!isFree(resource, reservations, role)) continue;
-    const key = JSON.stringify(reservations);
+    // Most of what is offered is reserved for nobody.
+    const key = reservations.length === 0 ? '' : JSON.stringify(reservations);
     const pool = pools.get(key) ?? { reservations, cpus: 0, mem: 0, disk: 0, ports: [] };
     pools.set(key, withResource(pool, resource));
   }

@@ -1,7 +1,7 @@
 import { describeError } from '../base/errors.ts';
 import { MesosError } from './errors.ts';
 import { anything, isRecord, number, record, type Shape, text } from './shape.ts';
-import type { SchedulerEvent } from './wire.ts';
+import type { Offer, SchedulerEvent } from './wire.ts';
 import {
   inverseOfferShape,
   masterInfoShape,
@@ -54,6 +54,14 @@ const EVENT_SHAPES: ReadonlyMap<string, Shape> = new Map(Object.entries(SHAPES))
 
 function holding(name: string, fields: Parameters<typeof record>[0]): Shape {
   return record({ required: { [name]: record(fields) } });
+}
+
+/** One offer out of an OFFERS event, read by itself. @throws MesosError `malformed-record` */
+export function parseOffer(bytes: Uint8Array, index: number): Offer {
+  const offer = parseJson(bytes);
+  const problem = offerShape(offer);
+  if (problem === null) return offer as Offer;
+  throw new MesosError('malformed-record', `an event of type OFFERS whose offers.offers[${index}]${problem}`);
 }
 
 function parseJson(bytes: Uint8Array): unknown {

@@ -16,30 +16,47 @@ const NINE = 0x39;
  * Takes a RecordIO stream (`<length in decimal>\n<that many bytes>`, again and again) apart, however it is cut
  * into chunks. Memory follows what has arrived, not what a length claims.
  */
-export interface RecordDecoder {
+export interface RecordDecoder<T = Uint8Array> {
   /**
    * Hands every record that `chunk` completes to `onRecord`, in order. A record may share memory with `chunk`.
    * @throws MesosError `malformed-record` at the first byte that cannot be; `record-too-large` as soon as a
-   * length is over the limit. After that the decoder is of no more use and throws the same again.
+   * length is over the limit; what a sink throws. After that the decoder is of no more use and throws the same
+   * again.
    */
-  push(chunk: Uint8Array, onRecord: (record: Uint8Array) => void): void;
+  push(chunk: Uint8Array, onRecord: (record: T) => void): void;
   /** Says that the stream ended. @throws MesosError `malformed-record` when it ended inside a record. */
   end(): void;
   /** Bytes of the record that has begun, its length line included; 0 between records. */
   readonly pendingBytes: number;
 }
 
+/** Takes one record as it arrives. */
+export interface RecordSink<T> {
+  /** Adds bytes; what the record is once it is whole, `null` before. Throws a `MesosError` for what it cannot be. */
+  take(part: Uint8Array): T | null;
+}
+
+/** A decoder of records as bytes. */
 export function createRecordDecoder(options: { recordBytesMax?: number } = {}): RecordDecoder {
+  return createDecoderInto({ ...options, open: createBytesSink });
+}
+
+/** A decoder that gives each record to a sink of its own, made when the record's length is known. */
+export function createDecoderInto<T>(options: {
+  readonly recordBytesMax?: number;
+  readonly open: (lengthBytes: number) => RecordSink<T>;
+}): RecordDecoder<T> {
   const recordBytesMax = options.recordBytesMax ?? RECORD_BYTES_MAX;
   let digits = '';
-  let record: PartialRecord | null = null;
+  let record: PartialRecord<T> | null = null;
   let failure: MesosError | null = null;
 
   const readLength = (chunk: Uint8Array, from: number): number => {
     for (let at = from; at < chunk.length; at += 1) {
       const byte = chunk[at] ?? 0;
       if (byte === NEWLINE && digits !== '') {
-        record = createPartialRecord(checkedLength(digits, recordBytesMax));
+        const lengthBytes = checkedLength(digits, recordBytesMax);
+        record = { lengthBytes, filledBytes: 0, sink: options.open(lengthBytes) };
         digits = '';
         return at + 1;
       }
@@ -53,27 +70,29 @@ export function createRecordDecoder(options: { recordBytesMax?: number } = {}): 
 
   return {
     get pendingBytes() {
-      return digits.length + (record === null ? 0 : record.headBytes + record.filledBytes);
+      return digits.length + (record === null ? 0 : `${record.lengthBytes}\n`.length + record.filledBytes);
     },
     push(chunk, onRecord) {
       if (failure !== null) throw failure;
       let at = 0;
-      while (at < chunk.length || record?.missingBytes === 0) {
-        if (record === null) {
-          try {
+      try {
+        while (at < chunk.length || record?.filledBytes === record?.lengthBytes) {
+          if (record === null) {
+            if (at === chunk.length) break;
             at = readLength(chunk, at);
-          } catch (error) {
-            failure = error as MesosError;
-            throw error;
+            continue;
           }
-          continue;
+          const part = chunk.subarray(at, at + record.lengthBytes - record.filledBytes);
+          at += part.length;
+          record.filledBytes += part.length;
+          const whole: T | null = record.sink.take(part);
+          if (whole === null) continue;
+          record = null;
+          onRecord(whole);
         }
-        const part = chunk.subarray(at, at + record.missingBytes);
-        at += part.length;
-        const whole: Uint8Array | null = record.take(part);
-        if (whole === null) continue;
-        record = null;
-        onRecord(whole);
+      } catch (error) {
+        failure = error as MesosError;
+        throw error;
       }
     },
     end() {
@@ -95,25 +114,17 @@ export function encodeRecord(record: Uint8Array | string): Uint8Array {
   return whole;
 }
 
-interface PartialRecord {
-  readonly headBytes: number;
-  readonly filledBytes: number;
-  readonly missingBytes: number;
-  /** Adds bytes, at most those missing; the record once it is whole. */
-  take(part: Uint8Array): Uint8Array | null;
+interface PartialRecord<T> {
+  readonly lengthBytes: number;
+  filledBytes: number;
+  readonly sink: RecordSink<T>;
 }
 
-function createPartialRecord(lengthBytes: number): PartialRecord {
+/** Collects a record's bytes. */
+export function createBytesSink(lengthBytes: number): RecordSink<Uint8Array> {
   let buffer = new Uint8Array(0);
   let filledBytes = 0;
   return {
-    headBytes: String(lengthBytes).length + 1,
-    get filledBytes() {
-      return filledBytes;
-    },
-    get missingBytes() {
-      return lengthBytes - filledBytes;
-    },
     take(part) {
       if (filledBytes === 0 && part.length === lengthBytes) return part;
       const neededBytes = filledBytes + part.length;

@@ -1,5 +1,6 @@
 import type { Clock } from '../base/ports.ts';
 import { MesosError } from './errors.ts';
+import { createEventSink } from './event-sink.ts';
 import {
   type MasterAnswer,
   type MasterLink,
@@ -7,8 +8,7 @@ import {
   readRefusal,
   requestMaster,
 } from './master-request.ts';
-import { parseEvent } from './parse-event.ts';
-import { createRecordDecoder } from './record-io.ts';
+import { createDecoderInto, type RecordDecoder } from './record-io.ts';
 import { refusalOf } from './refusal.ts';
 import { watchSilence } from './silence-watch.ts';
 import type { SchedulerEvent } from './wire.ts';
@@ -84,23 +84,22 @@ export async function* readEvents(
   clock: Clock,
   session: Session,
 ): AsyncGenerator<SchedulerEvent> {
-  const decoder = createRecordDecoder();
+  const decoder = createDecoderInto({ open: createEventSink });
   const silence = superviseSilence(answer.base, clock, session);
   let recordMs = clock.monotonicMs();
   let begun = false;
   try {
     for await (const chunk of answer.body) {
       silence.heard();
-      const { records, failure } = decodeAll(decoder, chunk);
-      for (const record of records) {
-        const event = parseEvent(record);
+      const { events, failure } = decodeAll(decoder, chunk);
+      for (const event of events) {
         begun = true;
         if (event.type === 'SUBSCRIBED') silence.subscribed(event.subscribed.heartbeat_interval_seconds);
         session.signal.throwIfAborted();
         yield event;
       }
       if (failure !== null) throw failure;
-      if (records.length > 0 || decoder.pendingBytes === 0) recordMs = clock.monotonicMs();
+      if (events.length > 0 || decoder.pendingBytes === 0) recordMs = clock.monotonicMs();
       else if (clock.monotonicMs() - recordMs > RECORD_MS_MAX) throw stuckRecord(answer.base);
     }
     decoder.end();
@@ -119,15 +118,15 @@ export function silenceMsFor(intervalSeconds: number | undefined): number {
 }
 
 function decodeAll(
-  decoder: ReturnType<typeof createRecordDecoder>,
+  decoder: RecordDecoder<SchedulerEvent>,
   chunk: Uint8Array,
-): { readonly records: readonly Uint8Array[]; readonly failure: MesosError | null } {
-  const records: Uint8Array[] = [];
+): { readonly events: readonly SchedulerEvent[]; readonly failure: MesosError | null } {
+  const events: SchedulerEvent[] = [];
   try {
-    decoder.push(chunk, (record) => records.push(record));
-    return { records, failure: null };
+    decoder.push(chunk, (event) => events.push(event));
+    return { events, failure: null };
   } catch (error) {
-    return { records, failure: error as MesosError };
+    return { events, failure: error as MesosError };
   }
 }
 

@@ -1,0 +1,18 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync, writeFileSync, rmSync } from 'node:fs';
+import { startOffersMaster } from './offers-master.ts';
+const m = await startOffersMaster(5000);
+rmSync('/tmp/drive-state', { recursive: true, force: true });
+const extra = process.argv.slice(2);
+const child = spawn(process.execPath, [...extra, 'dist/etcd-mesos.js', 'scheduler', `--master=${m.url}`, '--state-dir=/tmp/drive-state', '--port=0', '--listen=127.0.0.1', '--artifact=checkout', '--cluster-size=1', '--log-level=error'], { stdio: 'inherit' });
+await m.subscribed;
+await new Promise((r) => setTimeout(r, 4000));
+const st = () => { const s = readFileSync(`/proc/${child.pid}/status`, 'utf8'); const g = (n: string) => Number(new RegExp(`^${n}:\\s+(\\d+)`, 'm').exec(s)?.[1]) / 1024; return { rss: g('VmRSS'), hwm: g('VmHWM') }; };
+const b = st();
+writeFileSync(`/proc/${child.pid}/clear_refs`, '5');
+const r = await m.offer();
+const a = st();
+console.log(r, 'idle', b.rss, 'peak-idle', a.hwm - b.rss);
+await new Promise((r2) => setTimeout(r2, 500));
+child.kill('SIGTERM'); await once(child, 'exit'); process.exit();
