@@ -351,11 +351,13 @@ export function straysOf(
   const known = new Set(seatsOf(record).map((seat) => seat.id));
   const ours = new Set<string>();
   const foreign = new Map<string, Ownership>();
-  for (const resource of offers.flatMap((offer) => offer.resources)) {
-    const owner = ownerOf(resource);
-    if (owner === null || owner.framework !== record.framework.name || known.has(owner.seat)) continue;
-    if (owner.cluster === record.cluster) ours.add(owner.seat);
-    else foreign.set(owner.seat, owner);
+  for (const offer of offers) {
+    for (const resource of offer.resources) {
+      const owner = ownerOf(resource);
+      if (owner === null || owner.framework !== record.framework.name || known.has(owner.seat)) continue;
+      if (owner.cluster === record.cluster) ours.add(owner.seat);
+      else foreign.set(owner.seat, owner);
+    }
   }
   return { ours: [...ours], foreign: [...foreign.values()] };
 }

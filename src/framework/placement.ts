@@ -44,7 +44,9 @@ export function agentOffersOf(
 ): readonly AgentOffer[] {
   const byAgent = new Map<string, Offer[]>();
   for (const offer of offers) {
-    byAgent.set(offer.agent_id.value, [...(byAgent.get(offer.agent_id.value) ?? []), offer]);
+    const group = byAgent.get(offer.agent_id.value);
+    if (group === undefined) byAgent.set(offer.agent_id.value, [offer]);
+    else group.push(offer);
   }
   return [...byAgent.values()]
     .map((group) => mergedOffer(group, role, attributes))
@@ -53,7 +55,7 @@ export function agentOffersOf(
 
 function mergedOffer(group: readonly Offer[], role: string, attributes: readonly string[]): AgentOffer {
   const first = group[0] as Offer;
-  const resources = group.flatMap((offer) => offer.resources);
+  const resources = group.length === 1 ? first.resources : group.flatMap((offer) => offer.resources);
   return {
     agent: agentOf(first),
     offerIds: group.map((offer) => offer.id.value),

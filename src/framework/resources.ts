@@ -30,14 +30,17 @@ export interface Pool {
  * as taken, persistent volumes, MOUNT and other special disks (they are given whole, or not at all).
  */
 export function poolsOf(resources: readonly Resource[], role: string): readonly Pool[] {
-  const pools = new Map<string, Pool>();
+  // A large cluster's offers come through here by the thousand: the pools are filled, not copied.
+  const pools = new Map<string, Filling>();
   for (const resource of resources) {
     const reservations = resource.reservations ?? [];
     if (!isFree(resource, reservations, role)) continue;
     // Most of what is offered is reserved for nobody.
     const key = reservations.length === 0 ? '' : JSON.stringify(reservations);
-    const pool = pools.get(key) ?? { reservations, cpus: 0, mem: 0, disk: 0, ports: [] };
-    pools.set(key, withResource(pool, resource));
+    const known = pools.get(key);
+    const pool = known ?? { reservations, cpus: 0, mem: 0, disk: 0, ports: [] };
+    if (known === undefined) pools.set(key, pool);
+    fill(pool, resource);
   }
   // Reserved for our role first: nobody else can use it.
   return [...pools.values()].sort((a, b) => b.reservations.length - a.reservations.length);
@@ -72,17 +75,19 @@ export function mountsOf(resources: readonly Resource[], role: string): readonly
   });
 }
 
-function withResource(pool: Pool, resource: Resource): Pool {
-  const scalar = resource.scalar?.value ?? 0;
+type Filling = { -readonly [K in keyof Pool]: Pool[K] };
+
+function fill(pool: Filling, resource: Resource): void {
   switch (resource.name) {
     case 'cpus':
     case 'mem':
     case 'disk':
-      return { ...pool, [resource.name]: rounded(pool[resource.name] + scalar) };
-    case 'ports':
-      return { ...pool, ports: normalizeRanges([...pool.ports, ...(resource.ranges?.range ?? [])]) };
-    default:
-      return pool;
+      pool[resource.name] = rounded(pool[resource.name] + (resource.scalar?.value ?? 0));
+      return;
+    case 'ports': {
+      const ranges = resource.ranges?.range ?? [];
+      pool.ports = normalizeRanges(pool.ports.length === 0 ? ranges : [...pool.ports, ...ranges]);
+    }
   }
 }
 
@@ -96,6 +101,7 @@ export function minusPorts(pool: Pool, ports: readonly number[]): Pool {
 
 /** Sorted, disjoint and joined where they touch. */
 export function normalizeRanges(ranges: readonly Range[]): readonly Range[] {
+  if (isNormal(ranges)) return ranges;
   const joined: Range[] = [];
   for (const range of ranges.filter(({ begin, end }) => begin <= end).toSorted((a, b) => a.begin - b.begin)) {
     const last = joined.at(-1);
@@ -106,6 +112,16 @@ export function normalizeRanges(ranges: readonly Range[]): readonly Range[] {
     }
   }
   return joined;
+}
+
+/** As Mesos writes them. */
+function isNormal(ranges: readonly Range[]): boolean {
+  let after = Number.NEGATIVE_INFINITY;
+  for (const { begin, end } of ranges) {
+    if (begin <= after || begin > end) return false;
+    after = end + 1;
+  }
+  return true;
 }
 
 function withoutPort(ranges: readonly Range[], port: number): readonly Range[] {

@@ -259,7 +259,6 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const told = commands.take(before, wallMs);
     const { acks } = view;
     const offers = agentOffersOf(view.offers.values(), role, config.placement.attributes);
-    capacity = withCapacity(capacity, offers);
     const settled = settleReleases(releases, {
       record: withTraits(withFrameworkId(told.record, view), offers.map(offeredTraits)),
       view,
@@ -289,6 +288,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       freshId: ids.uuid(),
       wallMs: seen.wallMs,
     });
+    // Only what finds no place is explained by it.
+    if (match.unmatched.some(({ kind }) => kind === 'place')) capacity = withCapacity(capacity, offers);
     const kept = await keeper.keep(match.record).catch((error: unknown) => {
       told.lost();
       throw error;

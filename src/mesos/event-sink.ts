@@ -5,8 +5,9 @@ import type { Offer, SchedulerEvent } from './wire.ts';
 
 /**
  * Makes an event out of a record as it arrives. The offers of a large cluster come in one record of tens of
- * megabytes: of such a one each offer is parsed as soon as it is whole, so that neither the record nor its text is
- * ever held. Any other record, and one whose fields come in another order than Mesos writes them, is parsed whole.
+ * megabytes: such a one becomes several events, each with as many offers as have arrived, so that they can be
+ * answered while the rest is on its way, and neither the record nor all its offers are ever held. Any other record,
+ * and one whose fields come in another order than Mesos writes them, is parsed whole.
  */
 export function createEventSink(lengthBytes: number): RecordSink<SchedulerEvent> {
   return lengthBytes < PIECEMEAL_BYTES_MIN ? createWholeSink(lengthBytes) : createPiecemealSink(lengthBytes);
@@ -20,6 +21,8 @@ const HEAD = '{"type":"OFFERS","offers":{"offers":[';
 const HEAD_BYTES_MAX = 256;
 /** Bytes of one offer. */
 const OFFER_BYTES_MAX = 8 * 1024 * 1024;
+/** Bytes of offers that make an event of their own. */
+const BATCH_BYTES = 1024 * 1024;
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -32,10 +35,7 @@ const CLOSE_OBJECT = 0x7d;
 function createWholeSink(lengthBytes: number): RecordSink<SchedulerEvent> {
   const bytes = createBytesSink(lengthBytes);
   return {
-    take: (part) => {
-      const whole = bytes.take(part);
-      return whole === null ? null : parseEvent(whole);
-    },
+    take: (part, emit) => bytes.take(part, (whole) => emit(parseEvent(whole))),
   };
 }
 
@@ -43,18 +43,21 @@ function createPiecemealSink(lengthBytes: number): RecordSink<SchedulerEvent> {
   let head = new Uint8Array(0);
   let next: RecordSink<SchedulerEvent> | null = null;
   return {
-    take(part) {
-      if (next !== null) return next.take(part);
+    take(part, emit) {
+      if (next !== null) {
+        next.take(part, emit);
+        return;
+      }
       const begun = joined(head, part);
       const list = begun.subarray(0, HEAD_BYTES_MAX).indexOf(OPEN_LIST);
       if (list === -1 && begun.length < HEAD_BYTES_MAX) {
         head = begun;
-        return null;
+        return;
       }
       const shell = begun.subarray(0, list + 1);
       next = isHead(shell) ? createOffersSink(lengthBytes, shell) : createWholeSink(lengthBytes);
       head = new Uint8Array(0);
-      return next.take(begun);
+      next.take(begun, emit);
     },
   };
 }
@@ -65,7 +68,9 @@ function isHead(bytes: Uint8Array): boolean {
 
 /** Reads the list that begins after `shell`, offer by offer; then the shell with an empty list in its place. */
 function createOffersSink(lengthBytes: number, shell: Uint8Array): RecordSink<SchedulerEvent> {
-  const offers: Offer[] = [];
+  let offers: Offer[] = [];
+  let taken = 0;
+  let batchBytes = 0;
   const scan = createScan();
   let filledBytes = 0;
   /** What has arrived of the offer that is under way, or of what follows the list. */
@@ -77,7 +82,9 @@ function createOffersSink(lengthBytes: number, shell: Uint8Array): RecordSink<Sc
     let begin = 0;
     scan.over(bytes, rest.length, {
       offer: (from, to) => {
-        offers.push(parseOffer(bytes.subarray(from, to), offers.length));
+        offers.push(parseOffer(bytes.subarray(from, to), taken));
+        taken += 1;
+        batchBytes += to - from;
         begin = to;
       },
       end: (at) => {
@@ -96,19 +103,31 @@ function createOffersSink(lengthBytes: number, shell: Uint8Array): RecordSink<Sc
     }
   };
 
+  /** Of all events that come of the record the last is made with the shell, which may hold more than the list. */
+  const emitBatch = (emit: (event: SchedulerEvent) => void, event: OffersEvent): void => {
+    emit({ ...event, offers: { ...event.offers, offers } });
+    offers = [];
+    batchBytes = 0;
+  };
+
   return {
-    take(part) {
+    take(part, emit) {
       const fresh = filledBytes === 0 ? part.subarray(shell.length) : part;
       filledBytes += part.length;
       if (tail) rest = joined(rest, fresh);
       else takeOffers(fresh);
-      if (filledBytes < lengthBytes) return null;
-      const event = parseEvent(joined(shell, rest));
-      if (event.type !== 'OFFERS') throw new Error('an OFFERS event without its offers is one still');
-      return { ...event, offers: { ...event.offers, offers } };
+      if (filledBytes === lengthBytes) {
+        const event = parseEvent(joined(shell, rest));
+        if (event.type !== 'OFFERS') throw new Error('an OFFERS event without its offers is one still');
+        emitBatch(emit, event);
+      } else if (batchBytes >= BATCH_BYTES) {
+        emitBatch(emit, { type: 'OFFERS', offers: { offers: [] } });
+      }
     },
   };
 }
+
+type OffersEvent = SchedulerEvent & { type: 'OFFERS' };
 
 interface Found {
   /** An offer lies from here to here. */

@@ -18,7 +18,7 @@ const NINE = 0x39;
  */
 export interface RecordDecoder<T = Uint8Array> {
   /**
-   * Hands every record that `chunk` completes to `onRecord`, in order. A record may share memory with `chunk`.
+   * Hands what `chunk` completes to `onRecord`, in order. A record may share memory with `chunk`.
    * @throws MesosError `malformed-record` at the first byte that cannot be; `record-too-large` as soon as a
    * length is over the limit; what a sink throws. After that the decoder is of no more use and throws the same
    * again.
@@ -32,8 +32,11 @@ export interface RecordDecoder<T = Uint8Array> {
 
 /** Takes one record as it arrives. */
 export interface RecordSink<T> {
-  /** Adds bytes; what the record is once it is whole, `null` before. Throws a `MesosError` for what it cannot be. */
-  take(part: Uint8Array): T | null;
+  /**
+   * Adds bytes and emits what the record is: at the latest with its last byte, and perhaps in several parts before.
+   * Throws a `MesosError` for what a record cannot be.
+   */
+  take(part: Uint8Array, emit: (value: T) => void): void;
 }
 
 /** A decoder of records as bytes. */
@@ -85,10 +88,9 @@ export function createDecoderInto<T>(options: {
           const part = chunk.subarray(at, at + record.lengthBytes - record.filledBytes);
           at += part.length;
           record.filledBytes += part.length;
-          const whole: T | null = record.sink.take(part);
-          if (whole === null) continue;
-          record = null;
-          onRecord(whole);
+          const { sink, filledBytes, lengthBytes } = record;
+          if (filledBytes === lengthBytes) record = null;
+          sink.take(part, onRecord);
         }
       } catch (error) {
         failure = error as MesosError;
@@ -125,8 +127,11 @@ export function createBytesSink(lengthBytes: number): RecordSink<Uint8Array> {
   let buffer = new Uint8Array(0);
   let filledBytes = 0;
   return {
-    take(part) {
-      if (filledBytes === 0 && part.length === lengthBytes) return part;
+    take(part, emit) {
+      if (filledBytes === 0 && part.length === lengthBytes) {
+        emit(part);
+        return;
+      }
       const neededBytes = filledBytes + part.length;
       if (neededBytes > buffer.length) {
         const grown = new Uint8Array(
@@ -137,7 +142,7 @@ export function createBytesSink(lengthBytes: number): RecordSink<Uint8Array> {
       }
       buffer.set(part, filledBytes);
       filledBytes = neededBytes;
-      return filledBytes === lengthBytes ? buffer : null;
+      if (filledBytes === lengthBytes) emit(buffer);
     },
   };
 }

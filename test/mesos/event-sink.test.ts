@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { MesosError } from '../../src/mesos/errors.ts';
 import { createEventSink, PIECEMEAL_BYTES_MIN } from '../../src/mesos/event-sink.ts';
 import { parseEvent } from '../../src/mesos/parse-event.ts';
+import type { SchedulerEvent } from '../../src/mesos/wire.ts';
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 /** Makes a record long enough to be read piecemeal. */
@@ -20,17 +21,21 @@ function offer(id: string, hostname = 'agent'): Record<string, unknown> {
 const eventOf = (offers: readonly unknown[], indent?: number): Uint8Array =>
   encode(JSON.stringify({ type: 'OFFERS', offers: { offers } }, null, indent));
 
-/** The record through a sink, in pieces that end at `cuts`. */
-function through(record: Uint8Array, cuts: readonly number[] = []): unknown {
+/** The event through a sink, in pieces that end at `cuts`; its parts put together. */
+function through(record: Uint8Array, cuts: readonly number[] = []): SchedulerEvent {
   const sink = createEventSink(record.length);
-  const ends = [...cuts.map((cut) => cut % (record.length + 1)), record.length].sort((a, b) => a - b);
+  const ends = [...new Set(cuts.map((cut) => cut % record.length)), record.length].sort((a, b) => a - b);
+  const events: SchedulerEvent[] = [];
   let from = 0;
   for (const end of ends) {
-    const event = sink.take(record.subarray(from, end));
-    if (event !== null) return event;
+    sink.take(record.subarray(from, end), (event) => events.push(event));
     from = end;
   }
-  throw new Error('the record is whole and nothing came of it');
+  const last = events.at(-1);
+  if (last === undefined) throw new Error('the record is whole and nothing came of it');
+  if (last.type !== 'OFFERS') return last;
+  const offers = events.flatMap((event) => (event.type === 'OFFERS' ? event.offers.offers : []));
+  return { ...last, offers: { ...last.offers, offers } };
 }
 
 function failureOf(record: Uint8Array): string {
@@ -122,6 +127,21 @@ describe('a large OFFERS event', () => {
     expect(failureOf(record)).toContain(message);
   });
 
+  it('of several megabytes comes in several events, before it is whole', () => {
+    const record = eventOf(Array.from({ length: 40 }, (_, at) => offer(`${at}`, PADDING)));
+    const sink = createEventSink(record.length);
+    const arrived: number[] = [];
+    const step = 64 * 1024;
+    for (let from = 0; from < record.length; from += step) {
+      sink.take(record.subarray(from, from + step), (event) => {
+        arrived.push(event.type === 'OFFERS' ? event.offers.offers.length : -1);
+      });
+    }
+    expect(arrived.length).toBeGreaterThan(3);
+    expect(arrived.reduce((sum, count) => sum + count, 0)).toBe(40);
+    expect(Math.max(...arrived)).toBeLessThanOrEqual(9);
+  });
+
   it('is refused where one offer has no end', () => {
     const record = encode(`{"type":"OFFERS","offers":{"offers":[{"a":"${'x'.repeat(9 * 1024 * 1024)}"}]}}`);
     const sink = createEventSink(record.length);
@@ -129,7 +149,7 @@ describe('a large OFFERS event', () => {
       record.subarray(at * 256 * 1024, (at + 1) * 256 * 1024),
     );
     const takeAll = () => {
-      for (const piece of pieces) sink.take(piece);
+      for (const piece of pieces) sink.take(piece, () => {});
     };
     expect(takeAll).toThrow('with an offer of over');
   });
