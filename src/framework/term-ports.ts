@@ -5,6 +5,14 @@ import { SCHEDULER_PATH } from '../mesos/scheduler-stream.ts';
 import { MembersError } from '../protocol/members-port.ts';
 import type { SchedulerPorts } from './scheduler.ts';
 
+/** For how long a scheduler may act. */
+export interface ActingTime {
+  /** Aborts when it is over. */
+  readonly over: AbortSignal;
+  /** Whether it lasts, by the clock at this moment: a process that was paused runs a while before {@link over} aborts. */
+  holds(): boolean;
+}
+
 /** A scheduler's ports for as long as it may act. */
 export interface TermPorts {
   readonly ports: SchedulerPorts;
@@ -13,19 +21,20 @@ export interface TermPorts {
 }
 
 /**
- * Ports through which nothing goes out once `over` aborts: no call, no order, no write; what is under way is given
- * up. A process that was paused may be past this gate when it wakes: what it sends then is refused by whom it
+ * Ports through which nothing goes out once the time is over: no call, no order, no write; what is under way is
+ * given up. A process that was paused may be past this gate when it wakes: what it sends then is refused by whom it
  * reaches, as `docs/adr/0004-one-scheduler-acts.md` argues.
  *
  * Before each subscription the record is read: a session of ours that ended without our notice shows there, before
  * the framework is taken from the scheduler that leads by then.
  */
-export function portsWithin(ports: SchedulerPorts, over: AbortSignal): TermPorts {
+export function portsWithin(ports: SchedulerPorts, time: ActingTime): TermPorts {
+  const { over } = time;
   const { transport, members, store } = ports;
   const underWay = new Set<Promise<unknown>>();
   /** Begins `work`, unless the term is over, and counts it until it has ended. */
   const begin = async <T>(error: (message: string) => Error, work: () => Promise<T>): Promise<T> => {
-    if (over.aborted) throw error('this scheduler does not lead any more');
+    if (over.aborted || !time.holds()) throw error('this scheduler does not lead any more');
     const begun = work();
     underWay.add(begun);
     try {

@@ -9,6 +9,8 @@ import {
 } from '../base/ports.ts';
 import { MesosError } from '../mesos/errors.ts';
 import { SchedulerError } from './config.ts';
+import type { SchedulerEnd } from './scheduler.ts';
+import type { ActingTime } from './term-ports.ts';
 
 /** One of several schedulers: stands by, and acts while it leads. */
 export interface TermsOptions {
@@ -16,10 +18,12 @@ export interface TermsOptions {
   readonly clock: Clock;
   readonly log: Logger;
   /**
-   * Acts until `signal` aborts, which it does when the term is over or the process ends. When it has resolved or
-   * rejected nothing of it is under way any more. Rejects with what ended it before.
+   * Acts until the time is over, which it is with the term or when the process ends, or until the service is
+   * uninstalled. When it has settled nothing of it is under way any more. Rejects with what ended it before.
    */
-  readonly act: (signal: AbortSignal) => Promise<void>;
+  readonly act: (time: ActingTime) => Promise<SchedulerEnd>;
+  /** What a standby does while it waits for its turn, until `signal` aborts; never rejects. */
+  readonly standBy: (signal: AbortSignal) => Promise<void>;
   /**
    * Whether another scheduler of this election has taken over by now: the store tells of a later generation than
    * the one that acted last, or nothing at all.
@@ -40,22 +44,23 @@ const RIVAL_MS = 60_000;
 const RESIGN_MS = 5_000;
 
 /**
- * Leads whenever it is this process' turn, until `signal` aborts (resolves) or going on would be wrong for whoever
- * leads (rejects with what `act` rejected with). One term follows the other; in between nothing of this process
- * acts.
+ * Leads whenever it is this process' turn, until `signal` aborts or the service is uninstalled (resolves with which
+ * of them it was), or going on would be wrong for whoever leads (rejects with what `act` rejected with). One term
+ * follows the other; in between nothing of this process acts.
  */
-export async function actInTerms(options: TermsOptions, signal: AbortSignal): Promise<void> {
+export async function actInTerms(options: TermsOptions, signal: AbortSignal): Promise<SchedulerEnd> {
   const { leadership, clock, log } = options;
   let failures = 0;
   let rivalSinceMs: number | null = null;
   while (!signal.aborted) {
     log.info('stands by', { leader: leadership.leaderUrl() });
-    const term = await termOf(leadership, signal);
-    if (term === null) return;
+    const term = await termOf(options, signal);
+    if (term === null) break;
     const startMs = clock.monotonicMs();
     log.info('leads');
     const end = await oneTerm(options, term, signal);
-    if (signal.aborted) return;
+    if (end.kind === 'uninstalled') return 'uninstalled';
+    if (signal.aborted) break;
     if (end.kind === 'final') throw end.error;
     const nowMs = clock.monotonicMs();
     rivalSinceMs = end.kind === 'rival' ? (rivalSinceMs ?? startMs) : null;
@@ -64,29 +69,42 @@ export async function actInTerms(options: TermsOptions, signal: AbortSignal): Pr
     log.warn('does not lead any more', { reason: end.reason });
     if (failures > 0) await clock.sleep(pauseMsAfter(failures), signal);
   }
+  return 'stopped';
 }
 
 /** How a term ended. `over`: by itself. `failed`, `rival`: it was given up for something that may pass. */
 type TermEnd =
   | { readonly kind: 'over' | 'failed'; readonly reason: string }
   | { readonly kind: 'rival'; readonly reason: string; readonly error: unknown }
-  | { readonly kind: 'final'; readonly error: unknown };
+  | { readonly kind: 'final'; readonly error: unknown }
+  | { readonly kind: 'uninstalled' };
 
 /** The next term; `null` when `signal` aborted first. */
-async function termOf(leadership: Leadership, signal: AbortSignal): Promise<LeadershipTerm | null> {
+async function termOf(
+  { leadership, standBy }: TermsOptions,
+  signal: AbortSignal,
+): Promise<LeadershipTerm | null> {
+  const waiting = new AbortController();
+  const watching = standBy(AbortSignal.any([signal, waiting.signal]));
   try {
     return await leadership.lead(signal);
   } catch (error) {
     if (signal.aborted) return null;
     throw error;
+  } finally {
+    waiting.abort();
+    await watching;
   }
 }
 
 async function oneTerm(options: TermsOptions, term: LeadershipTerm, signal: AbortSignal): Promise<TermEnd> {
   options.onTerm(term);
   try {
-    await options.act(AbortSignal.any([signal, term.over]));
-    return { kind: 'over', reason: 'the term is over' };
+    const end = await options.act({
+      over: AbortSignal.any([signal, term.over]),
+      holds: () => !signal.aborted && term.holds(),
+    });
+    return end === 'uninstalled' ? { kind: end } : { kind: 'over', reason: 'the term is over' };
   } catch (error) {
     return await endOf(error, options, term);
   } finally {

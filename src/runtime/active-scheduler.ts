@@ -1,27 +1,24 @@
 import { withDeadline } from '../base/deadline.ts';
-import type { Logger } from '../base/ports.ts';
 import type { SchedulerConfig } from '../framework/config.ts';
 import { createEndpointNotice, type EndpointBoard } from '../framework/endpoint-notice.ts';
 import { publishedEndpointsOf } from '../framework/publish.ts';
+import { watchRecord } from '../framework/record-watch.ts';
 import { createScheduler, type Scheduler, type SchedulerPorts } from '../framework/scheduler.ts';
 import { portsWithin } from '../framework/term-ports.ts';
+import type { TermsOptions } from '../framework/terms.ts';
 import { parseRecord } from '../protocol/record.ts';
 import type { SchedulerState } from './scheduler-state.ts';
 
 /** What acts while this process leads: a scheduler of its own for each term. */
-export interface ActiveScheduler {
-  /** Runs a scheduler until `signal` aborts; settles when nothing of it is under way any more. */
-  act(signal: AbortSignal): Promise<void>;
-  /** The scheduler that acts; `null` while none does. */
+export interface ActiveScheduler extends Pick<TermsOptions, 'act' | 'standBy' | 'isOvertaken'> {
+  /** The scheduler that acts, or that has uninstalled the service; `null` while there is none. */
   current(): Pick<Scheduler, 'snapshot' | 'tell'> | null;
-  /** Whether a generation after that of the scheduler that acted last is stored, or none, or that cannot be known. */
-  isOvertaken(): Promise<boolean>;
 }
 
 export interface ActiveSchedulerOptions {
   readonly config: SchedulerConfig;
   readonly ports: Omit<SchedulerPorts, 'store' | 'orderKey'>;
-  readonly state: Pick<SchedulerState, 'store' | 'orderKey'>;
+  readonly state: Pick<SchedulerState, 'store' | 'orderKey' | 'learnOrderKey'>;
   /** Where the cluster's endpoints are told; `null`: nowhere but in the API. */
   readonly board: EndpointBoard | null;
   readonly wrapPorts: (ports: SchedulerPorts) => SchedulerPorts;
@@ -31,17 +28,33 @@ export interface ActiveSchedulerOptions {
 const LOOK_MS = 10_000;
 
 export function createActiveScheduler(options: ActiveSchedulerOptions): ActiveScheduler {
-  const { config, state, board } = options;
+  const { state, board } = options;
+  const { store } = state;
   const { clock, log } = options.ports;
   let acting: Scheduler | null = null;
   let generation = 0;
+  /** The newest record asked for an uninstall: once it is gone nothing new begins. */
+  let isGivenUp = false;
+
+  const configOfTerm = async (): Promise<SchedulerConfig> => {
+    const { config } = options;
+    if (!isGivenUp || (await store.load()) !== null) return config;
+    return { ...config, uninstall: { destroyData: false } };
+  };
 
   return {
     current: () => acting,
-    async act(signal) {
+    standBy: async (signal) => {
+      const onRecord = async (record: { readonly uninstall: unknown }): Promise<void> => {
+        isGivenUp = record.uninstall !== null;
+        await state.learnOrderKey();
+      };
+      await watchRecord({ store, clock, log, onRecord }, signal);
+    },
+    act: async (time) => {
       const orderKey = await state.orderKey();
-      const ports = options.wrapPorts({ ...options.ports, store: state.store, orderKey });
-      const term = portsWithin(ports, signal);
+      const config = await configOfTerm();
+      const term = portsWithin(options.wrapPorts({ ...options.ports, store, orderKey }), time);
       const notice = board === null ? null : createEndpointNotice({ board, clock, log });
       const scheduler = createScheduler({
         config,
@@ -50,30 +63,27 @@ export function createActiveScheduler(options: ActiveSchedulerOptions): ActiveSc
         onStory: ({ slot, text, reason }) => log.info('story', { slot, text, reason }),
       });
       acting = scheduler;
+      let isUninstalled = false;
       try {
-        if ((await scheduler.run(signal)) === 'uninstalled') await stayAnswering(log, signal);
+        const end = await scheduler.run(time.over);
+        isUninstalled = end === 'uninstalled';
+        return end;
       } finally {
         await Promise.all([term.settled(), notice?.stop()]);
-        generation = scheduler.snapshot().record?.generation ?? generation;
-        acting = null;
+        const { record } = scheduler.snapshot();
+        generation = record?.generation ?? generation;
+        isGivenUp = isUninstalled || (record?.uninstall ?? null) !== null;
+        if (!isUninstalled) acting = null;
       }
     },
-    async isOvertaken() {
+    isOvertaken: async () => {
       try {
-        const stored = await withDeadline(clock, LOOK_MS, new AbortController().signal, async () =>
-          state.store.load(),
-        );
+        const none = new AbortController().signal;
+        const stored = await withDeadline(clock, LOOK_MS, none, async () => await store.load());
         return stored === null || parseRecord(stored.bytes).generation > generation;
       } catch {
         return true;
       }
     },
   };
-}
-
-/** DC/OS asks for the plan until it is complete, then ends us; whoever were started again would begin anew. */
-async function stayAnswering(log: Logger, signal: AbortSignal): Promise<void> {
-  log.info('uninstalled; the api goes on answering until the scheduler is stopped');
-  if (signal.aborted) return;
-  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
 }

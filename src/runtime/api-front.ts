@@ -21,6 +21,8 @@ export interface ApiFront {
   canAct(source: ApiSource): void;
   /** A term has begun, or `null`: has ended. */
   readonly leads: (term: LeadershipTerm | null) => void;
+  /** There is no election any more: from now on this process answers itself. */
+  staysAlone(): void;
 }
 
 export interface ApiSource {
@@ -47,10 +49,11 @@ export function createApiFront(options: ApiFrontOptions): ApiFront {
   let baseUrl: string | null = null;
   let leadership: Leadership | null = null;
   let term: LeadershipTerm | null = null;
+  let isAlone = !isElected;
   let terms = isElected ? 0 : 1;
 
   /** Not a moment longer than the term, however long the work of it takes to end. */
-  const leads = (): boolean => !isElected || term?.over.aborted === false;
+  const leads = (): boolean => isAlone || term?.over.aborted === false;
   const liveness = (): Liveness => ({
     role: leads() ? 'leader' : 'standby',
     leader: leads() ? baseUrl : (leadership?.leaderUrl() ?? null),
@@ -89,6 +92,9 @@ export function createApiFront(options: ApiFrontOptions): ApiFront {
     },
     canAct(source) {
       api = apiOf(source);
+    },
+    staysAlone() {
+      isAlone = true;
     },
     leads(next) {
       term = next;

@@ -10,39 +10,118 @@ import { CREATOR_ACL, OPEN_ACL, type ZooKeeper } from '../zookeeper/port.ts';
 import { ensureNode } from '../zookeeper/tree.ts';
 import { StartError } from './start-error.ts';
 
+/**
+ * The key that signs orders, in a node of ZooKeeper, so that every scheduler has the same. Each remembers it, and
+ * keeps a copy on its machine: either brings it back should ZooKeeper lose all that it held.
+ *
+ * Each function rejects with a {@link StartError} `order-key-missing` or `state-unusable`, or an `OrderKeyError`.
+ */
+export interface OrderKeyNode {
+  /**
+   * The key for whoever leads. With a record it is the node's, and where that is absent the one that this process
+   * remembers or has a copy of. Without a record nobody knows yet whether members run that follow a key: the
+   * remembered one is taken, else the node's, else a new one, and nothing is written before {@link settle}.
+   */
+  open(hasRecord: boolean): Promise<OrderKey>;
+  /** A first record is about to be stored, so the key that was opened is the cluster's: it is stored before. */
+  settle(): Promise<void>;
+  /** Remembers the key of a cluster that has a record. */
+  learn(): Promise<void>;
+}
+
 export interface OrderKeyNodeOptions {
   readonly zooKeeper: ZooKeeper;
   readonly nodes: FrameworkNodes;
   /** Whether our session has credentials: then the node is for whoever has them alone. */
   readonly isProtected: boolean;
-  /** Where a copy is kept on this machine: it brings the key back should ZooKeeper lose it with all it held. */
+  /** Where the copy is kept. */
   readonly copyFile: string;
-  /** `false` where members run that know an earlier key: another would be refused by all. */
-  readonly mayCreate: boolean;
   readonly log: Logger;
 }
 
-/**
- * The key that signs orders, from its node in ZooKeeper, so that every scheduler has the same. Where the node is
- * absent, this machine's copy is put there; without one a new key, if that may be. Of several schedulers that do so
- * at once, one makes it.
- *
- * Rejects with a {@link StartError} `order-key-missing` or `state-unusable`, or an `OrderKeyError`.
- */
-export async function openOrderKeyNode(options: OrderKeyNodeOptions): Promise<OrderKey> {
-  const { nodes, log, isProtected } = options;
-  if (!isProtected) {
+export function createOrderKeyNode(options: OrderKeyNodeOptions): OrderKeyNode {
+  const { zooKeeper, nodes, isProtected, copyFile, log } = options;
+  let remembered: string | null = null;
+  let opened: string | null = null;
+  let warned = false;
+
+  const read = async (): Promise<string | null> => {
+    try {
+      const session = await zooKeeper.session();
+      const { data } = await session.get(nodes.orderKey);
+      return Buffer.from(data).toString('utf8');
+    } catch (error) {
+      if (isCode(error, 'no-node')) return null;
+      throw error;
+    }
+  };
+  const write = async (pem: string): Promise<void> => {
+    const session = await zooKeeper.session();
+    const acl = isProtected ? CREATOR_ACL : OPEN_ACL;
+    await ensureNode(session, nodes.base, { base: nodes.base, acl });
+    const data = Buffer.from(pem, 'utf8');
+    try {
+      await session.create(nodes.orderKey, data, { acl });
+    } catch (error) {
+      if (!isCode(error, 'node-exists')) throw error;
+      await session.set(nodes.orderKey, data, null);
+    }
+    log.info('order key stored in zookeeper', { node: nodes.orderKey });
+  };
+  /** For as long as the process lives, and on its machine. */
+  const remember = async (pem: string): Promise<void> => {
+    parseOrderKey(pem);
+    if (remembered === pem) return;
+    remembered = pem;
+    await keepCopy(copyFile, pem, log);
+  };
+  const ofCluster = async (): Promise<string> => {
+    const stored = await read();
+    if (stored !== null) return stored;
+    const known = remembered ?? (await readCopy(copyFile));
+    if (known === null) throw missing(nodes);
+    parseOrderKey(known);
+    await write(known);
+    return known;
+  };
+  const warnOnce = (): void => {
+    if (isProtected || warned) return;
+    warned = true;
     log.warn('the order key lies in zookeeper without credentials', {
       node: nodes.orderKey,
       what: 'whoever reaches ZooKeeper can read it and give orders to the members; --zk-auth-file closes it',
     });
-  }
-  const copy = await readCopy(options.copyFile);
+  };
+
+  return {
+    open: async (hasRecord) =>
+      await usable(async () => {
+        warnOnce();
+        if (hasRecord) {
+          opened = await ofCluster();
+          await remember(opened);
+        } else {
+          opened = remembered ?? (await readCopy(copyFile)) ?? (await read()) ?? createOrderKey().pem;
+        }
+        return parseOrderKey(opened);
+      }),
+    settle: async () =>
+      await usable(async () => {
+        if (opened === null) return;
+        if ((await read()) !== opened) await write(opened);
+        await remember(opened);
+      }),
+    learn: async () =>
+      await usable(async () => {
+        const stored = await read();
+        if (stored !== null) await remember(stored);
+      }),
+  };
+}
+
+async function usable<T>(work: () => Promise<T>): Promise<T> {
   try {
-    const pem = (await readNode(options)) ?? (await makeNode(options, copy));
-    const key = parseOrderKey(pem);
-    if (pem !== copy) await keepCopy(options, pem);
-    return key;
+    return await work();
   } catch (error) {
     if (!(error instanceof ZooKeeperError)) throw error;
     throw new StartError(
@@ -58,60 +137,32 @@ export async function openOrderKeyNode(options: OrderKeyNodeOptions): Promise<Or
   }
 }
 
-async function readNode({ zooKeeper, nodes }: OrderKeyNodeOptions): Promise<string | null> {
-  try {
-    const session = await zooKeeper.session();
-    const { data } = await session.get(nodes.orderKey);
-    return Buffer.from(data).toString('utf8');
-  } catch (error) {
-    if (isCode(error, 'no-node')) return null;
-    throw error;
-  }
+function missing(nodes: FrameworkNodes): StartError {
+  return new StartError(
+    'order-key-missing',
+    `the order key ${nodes.orderKey} is not in ZooKeeper, but the cluster is there`,
+    { hint: 'Its members take orders that this key signs alone. Name a copy of it with --order-key-file.' },
+  );
 }
 
-/** What the node holds in the end, whoever has made it. */
-async function makeNode(options: OrderKeyNodeOptions, copy: string | null): Promise<string> {
-  const { zooKeeper, nodes, mayCreate, isProtected, log } = options;
-  if (copy === null && !mayCreate) {
-    throw new StartError(
-      'order-key-missing',
-      `the order key ${nodes.orderKey} is not in ZooKeeper, but the cluster is there`,
-      { hint: 'Its members take orders that this key signs alone. Name a copy of it with --order-key-file.' },
-    );
-  }
-  const pem = copy ?? createOrderKey().pem;
-  parseOrderKey(pem);
-  const acl = isProtected ? CREATOR_ACL : OPEN_ACL;
-  const session = await zooKeeper.session();
-  await ensureNode(session, nodes.base, { base: nodes.base, acl });
-  try {
-    await session.create(nodes.orderKey, Buffer.from(pem, 'utf8'), { acl });
-  } catch (error) {
-    if (!isCode(error, 'node-exists')) throw error;
-    return (await readNode(options)) ?? pem;
-  }
-  log.info('order key stored in zookeeper', {
-    node: nodes.orderKey,
-    from: copy === null ? 'new' : 'this machine',
-  });
-  return pem;
-}
-
-/** `null` where there is none, or none that can be read: the node counts. */
+/** `null` where there is none, or none that can be read: it serves a rare case. */
 async function readCopy(file: string): Promise<string | null> {
   try {
-    return await readFile(file, 'utf8');
+    const pem = await readFile(file, 'utf8');
+    parseOrderKey(pem);
+    return pem;
   } catch {
     return null;
   }
 }
 
-/** It serves a rare case: that it could not be written keeps nobody from starting. */
-async function keepCopy({ copyFile, log }: OrderKeyNodeOptions, pem: string): Promise<void> {
+/** That it could not be written keeps nobody from starting. */
+async function keepCopy(file: string, pem: string, log: Logger): Promise<void> {
   try {
-    await mkdir(path.dirname(path.resolve(copyFile)), { recursive: true, mode: 0o700 });
-    await replaceFile(copyFile, Buffer.from(pem, 'utf8'));
+    if ((await readCopy(file)) === pem) return;
+    await mkdir(path.dirname(path.resolve(file)), { recursive: true, mode: 0o700 });
+    await replaceFile(file, Buffer.from(pem, 'utf8'));
   } catch (error) {
-    log.warn('no copy of the order key could be kept', { file: copyFile, error });
+    log.warn('no copy of the order key could be kept', { file, error });
   }
 }

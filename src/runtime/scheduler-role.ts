@@ -131,17 +131,31 @@ async function serve(
     const active = createActiveScheduler({
       config,
       state,
-      board: null,
+      board: state.board,
       wrapPorts: parts.wrapPorts,
       ports: worldOf(parts, { transport, clock }),
     });
     front.canAct({ config, artifact: member.served, scheduler: active.current });
-    if (leadership === null) await active.act(signal);
-    else await actInTerms({ ...active, leadership, clock, log, onTerm: front.leads }, signal);
+    const end =
+      leadership === null
+        ? await active.act({ over: signal, holds: () => !signal.aborted })
+        : await actInTerms({ ...active, leadership, clock, log, onTerm: front.leads }, signal);
+    if (end === 'uninstalled') {
+      front.staysAlone();
+      await state.forget().catch((error: unknown) => log.warn('the state is not all gone', { error }));
+      await stayAnswering(log, signal);
+    }
   } finally {
     await closeQuietly(server, log);
     await transport.close();
   }
+}
+
+/** DC/OS asks for the plan until it is complete, then ends us; whoever were started again would begin anew. */
+async function stayAnswering(log: Logger, signal: AbortSignal): Promise<void> {
+  log.info('uninstalled; the api goes on answering until the scheduler is stopped');
+  if (signal.aborted) return;
+  await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
 }
 
 function worldOf(

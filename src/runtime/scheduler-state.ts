@@ -1,6 +1,7 @@
 import { assert } from '../base/assert.ts';
 import type { Leadership, Logger, StateStore } from '../base/ports.ts';
 import { isZooKeeperUrl, parseZooKeeperUrl, type ZooKeeperUrl } from '../base/zookeeper-url.ts';
+import type { EndpointBoard } from '../framework/endpoint-notice.ts';
 import { createFixedMasterSource, type MasterSource } from '../mesos/master-source.ts';
 import { createZooKeeperMasters } from '../mesos/zookeeper-masters.ts';
 import { foldedName } from '../protocol/identifiers.ts';
@@ -9,6 +10,7 @@ import type { OrderKey } from '../protocol/signature.ts';
 import { orderKeyFileIn } from '../protocol/zookeeper-rules.ts';
 import { createZooKeeper } from '../zookeeper/client.ts';
 import { createElection } from '../zookeeper/election.ts';
+import { createEndpointsNode } from '../zookeeper/endpoints-node.ts';
 import { frameworkNodes } from '../zookeeper/nodes.ts';
 import type { DigestCredentials, ZooKeeper } from '../zookeeper/port.ts';
 import { forgetFramework } from '../zookeeper/tree.ts';
@@ -16,7 +18,7 @@ import { createSystemClock } from './clock.ts';
 import { openFileStateStore } from './file-state-store.ts';
 import { createSystemIds } from './ids.ts';
 import { openOrderKey } from './order-key-file.ts';
-import { openOrderKeyNode } from './order-key-node.ts';
+import { createOrderKeyNode } from './order-key-node.ts';
 import { createSystemRandom } from './random.ts';
 import { createSockets } from './sockets.ts';
 import { readZooKeeperCredentials } from './zookeeper-credentials.ts';
@@ -30,12 +32,16 @@ export interface SchedulerState {
    * with files: their lock lets one scheduler start, and that one leads.
    */
   readonly election: ((url: string) => Leadership) | null;
+  /** Where the cluster's endpoints are told beside the API; `null` with files. */
+  readonly board: EndpointBoard | null;
   readonly masters: MasterSource;
   /**
    * The key that signs orders. Made where it is absent and no record is stored, so it is asked for by whoever leads.
    * Rejects with a `StartError` or an `OrderKeyError`.
    */
   orderKey(): Promise<OrderKey>;
+  /** Remembers the key while another leads: it is needed should the state be lost. Rejects as {@link orderKey}. */
+  learnOrderKey(): Promise<void>;
   /**
    * Takes away what `store.clear()` leaves: in ZooKeeper the order key, the election and the framework's own node.
    * Safe to repeat.
@@ -75,6 +81,8 @@ async function stateInFiles({ stateDir, orderKeyFile }: SchedulerOptions): Promi
   return {
     store,
     election: null,
+    board: null,
+    learnOrderKey: () => Promise.resolve(),
     orderKey: async () =>
       await openOrderKey(orderKeyFile ?? orderKeyFileIn(stateDir), {
         mayCreate: (await store.load()) === null,
@@ -96,13 +104,27 @@ async function stateInZooKeeper(
   const ids = createSystemIds();
   const shared = { zooKeeper, nodes, isProtected, ids, log: log.child({ part: 'zookeeper' }) };
   const store = await openZooKeeperStateStore(shared);
+  const keys = createOrderKeyNode({ ...shared, copyFile: orderKeyFileIn(stateDir) });
+  const fromFile = orderKeyFile !== null;
   return {
-    store,
+    store: {
+      ...store,
+      save: async (bytes, expectedVersion) => {
+        // A record without its key would be a cluster that nobody can give orders to.
+        if (expectedVersion === null && !fromFile) await keys.settle();
+        return await store.save(bytes, expectedVersion);
+      },
+    },
     election: (ownUrl) => createElection({ ...shared, clock: createSystemClock(), url: ownUrl }),
+    board: createEndpointsNode(shared),
+    learnOrderKey: async () => {
+      if (!fromFile) await keys.learn();
+    },
     orderKey: async () => {
-      const mayCreate = (await store.load()) === null;
-      if (orderKeyFile !== null) return await openOrderKey(orderKeyFile, { mayCreate });
-      return await openOrderKeyNode({ ...shared, copyFile: orderKeyFileIn(stateDir), mayCreate });
+      const hasRecord = (await store.load()) !== null;
+      return fromFile
+        ? await openOrderKey(orderKeyFile, { mayCreate: !hasRecord })
+        : await keys.open(hasRecord);
     },
     forget: async () => await forgetFramework(await zooKeeper.session(), nodes),
     close: () => Promise.resolve(),

@@ -9,6 +9,8 @@ export interface FrameworkNodes {
   readonly orderKey: string;
   /** Of those that would lead. */
   readonly election: string;
+  /** Where clients and peers find the cluster, for whoever reads ZooKeeper. */
+  readonly endpoints: string;
 }
 
 /**
@@ -24,6 +26,7 @@ export function frameworkNodes(path: string, foldedName: string): FrameworkNodes
     logs: below('logs'),
     orderKey: below('order-key'),
     election: below('election'),
+    endpoints: below('endpoints'),
   };
 }
 

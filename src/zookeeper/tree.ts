@@ -42,7 +42,7 @@ export async function removeTree(session: ZooKeeperSession, path: string): Promi
  * a scheduler that stands by stands in the election again at once. Safe to repeat.
  */
 export async function forgetFramework(session: ZooKeeperSession, nodes: FrameworkNodes): Promise<void> {
-  for (const path of [nodes.orderKey, nodes.election]) await removeTree(session, path);
+  for (const path of [nodes.endpoints, nodes.orderKey, nodes.election]) await removeTree(session, path);
   try {
     await session.remove(nodes.base, null);
   } catch (error) {

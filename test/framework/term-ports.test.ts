@@ -42,7 +42,9 @@ function world() {
     orderKey: createOrderKey().key,
   };
   const over = new AbortController();
-  return { sent, store, over, release: () => release(), ...portsWithin(ports, over.signal) };
+  const clock = { isLate: false };
+  const time = { over: over.signal, holds: () => !clock.isLate };
+  return { sent, store, over, clock, release: () => release(), ...portsWithin(ports, time) };
 }
 
 const call = (headers: Record<string, string> = { 'mesos-stream-id': 'stream' }): HttpRequest => ({
@@ -68,6 +70,14 @@ describe('once the term is over', () => {
     await expect(ports.store.append('audit', 'x')).rejects.toMatchObject({ code: 'unavailable' });
     expect(sent).toEqual([]);
     expect(store.history).toEqual([]);
+  });
+
+  test('nor does it when only the clock says so: a process that was paused has not been told yet', async () => {
+    const { sent, clock, ports } = world();
+    clock.isLate = true;
+    await expect(ports.transport.request(call())).rejects.toMatchObject({ code: 'aborted' });
+    await expect(ports.store.clear()).rejects.toMatchObject({ code: 'unavailable' });
+    expect(sent).toEqual([]);
   });
 
   test('an order that is under way is given up', async () => {

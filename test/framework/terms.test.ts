@@ -15,7 +15,10 @@ function world() {
   const acting = new Set<string>();
   const terms: string[] = [];
 
-  const start = (name: string, options: { overtaken?: boolean; lingerMs?: number } = {}) => {
+  const start = (
+    name: string,
+    options: { overtaken?: boolean; lingerMs?: number; uninstalls?: boolean } = {},
+  ) => {
     const stop = new AbortController();
     let fail: (error: unknown) => void = () => undefined;
     const run: { ended: boolean; error: unknown } = { ended: false, error: null };
@@ -24,7 +27,7 @@ function world() {
         leadership: election.candidate(name),
         clock,
         log: silentLogger,
-        act: async (signal) => {
+        act: async ({ over: signal }) => {
           terms.push(name);
           acting.add(name);
           await new Promise<void>((resolve, reject) => {
@@ -35,7 +38,9 @@ function world() {
             if (options.lingerMs !== undefined) await clock.sleep(options.lingerMs);
             acting.delete(name);
           });
+          return options.uninstalls === true ? 'uninstalled' : 'stopped';
         },
+        standBy: () => Promise.resolve(),
         isOvertaken: () => Promise.resolve(options.overtaken ?? false),
         onTerm: () => undefined,
       },
@@ -102,6 +107,19 @@ describe('several schedulers', () => {
     expect(terms, 'nobody else is there, and it has not stood again').toEqual(['a']);
     await clock.advance(1_000);
     expect(terms).toEqual(['a', 'a']);
+  });
+
+  test('one that has uninstalled the service gives its term up and never leads again', async () => {
+    const { clock, election, terms, start } = world();
+    const a = start('a', { uninstalls: true });
+    start('b');
+    await clock.settle();
+    election.endSession();
+    await clock.settle();
+    expect(a.run).toEqual({ ended: true, error: null });
+    election.endSession();
+    await clock.settle();
+    expect(terms).toEqual(['a', 'b', 'b']);
   });
 
   test('a standby that is told to end ends at once', async () => {
