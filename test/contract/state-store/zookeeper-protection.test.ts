@@ -1,10 +1,10 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Logger } from '../../../src/base/ports.ts';
 import { createSystemIds } from '../../../src/runtime/ids.ts';
-import { openOrderKeyNode } from '../../../src/runtime/order-key-node.ts';
+import { createOrderKeyNode } from '../../../src/runtime/order-key-node.ts';
 import { openZooKeeperStateStore } from '../../../src/runtime/zookeeper-state-store.ts';
 import { createElection } from '../../../src/zookeeper/election.ts';
 import { type FrameworkNodes, frameworkNodes } from '../../../src/zookeeper/nodes.ts';
@@ -53,18 +53,19 @@ describe.skipIf(lacksZooKeeper())('what a framework keeps in a real ZooKeeper', 
       ids: createSystemIds(),
       log,
     });
-  const keyWith = async (
-    credentials: DigestCredentials | null,
-    options: { mayCreate?: boolean; copy?: string; log?: Logger } = {},
-  ) =>
-    await openOrderKeyNode({
+  /** As a leader does that stores the first record. */
+  const keyWith = async (credentials: DigestCredentials | null, log: Logger = silentLogger) => {
+    const keys = createOrderKeyNode({
       zooKeeper: connect(credentials),
       nodes,
       isProtected: credentials !== null,
-      copyFile: join(directory, options.copy ?? 'copy.pem'),
-      mayCreate: options.mayCreate ?? true,
-      log: options.log ?? silentLogger,
+      copyFile: join(directory, 'copy.pem'),
+      log,
     });
+    await keys.open(false);
+    await keys.settle();
+    return await keys.open(true);
+  };
   const warnings = () => {
     const lines: { event: string; fields: unknown }[] = [];
     const log = {
@@ -129,33 +130,13 @@ describe.skipIf(lacksZooKeeper())('what a framework keeps in a real ZooKeeper', 
     expect(lines).toHaveLength(1);
   });
 
-  it('has one order key, whoever makes it first, and a copy on every machine', async () => {
-    const keys = await Promise.all(['a', 'b', 'c'].map(async (copy) => await keyWith(OURS, { copy })));
-    expect(new Set(keys.map(({ publicKey }) => publicKey)).size).toBe(1);
-    const copies = await Promise.all(
-      ['a', 'b', 'c'].map(async (copy) => await readFile(join(directory, copy), 'utf8')),
-    );
-    expect(new Set(copies).size).toBe(1);
-    expect((await keyWith(OURS, { mayCreate: false })).publicKey).toBe(keys[0]?.publicKey);
-  });
-
-  it('gets its order key back from a machine that has a copy, and none anew where members know one', async () => {
-    await expect(keyWith(null, { mayCreate: false })).rejects.toMatchObject({ code: 'order-key-missing' });
-    const key = await keyWith(null);
-    await (await connect(null).session()).remove(nodes.orderKey, null);
-    expect((await keyWith(null, { mayCreate: false })).publicKey).toBe(key.publicKey);
-    expect((await keyWith(null, { mayCreate: false, copy: 'other' })).publicKey).toBe(key.publicKey);
-  });
-
   it('warns of an order key without credentials, and takes nothing for one that is none', async () => {
     const { lines, log } = warnings();
-    await keyWith(null, { log });
+    await keyWith(null, log);
     expect(lines).toMatchObject([{ event: expect.stringContaining('without credentials') as string }]);
+    await rm(join(directory, 'copy.pem'));
     await (await connect(null).session()).set(nodes.orderKey, bytes('garbage'), null);
     await expect(keyWith(null)).rejects.toMatchObject({ code: 'malformed' });
-    await (await connect(null).session()).remove(nodes.orderKey, null);
-    await writeFile(join(directory, 'bad'), 'garbage');
-    await expect(keyWith(null, { copy: 'bad' })).rejects.toMatchObject({ code: 'malformed' });
   });
 
   it('is damaged where a byte of it is another', async () => {
