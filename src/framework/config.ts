@@ -84,7 +84,7 @@ export function frameworkInfoOf(config: FrameworkConfig): FrameworkInfo {
     checkpoint: true,
     capabilities: CAPABILITIES.map((type) => ({ type })),
     ...(config.principal === undefined ? {} : { principal: config.principal }),
-    ...(config.webuiUrl === undefined ? {} : { webui_url: config.webuiUrl }),
+    ...(config.webuiUrl === undefined ? {} : { webui_url: config.webuiUrl.replace(/\/+$/, '') }),
     ...(config.hostname === undefined ? {} : { hostname: config.hostname }),
   };
 }

@@ -51,8 +51,9 @@ export const OPTIONS = {
   frameworkName: option({
     name: 'framework-name',
     kind: textKind(
-      /^(?!.*__)\/?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)*$/,
-      'letters, digits, dots, dashes and single underscores, in folders if wanted, as etcd or /team/etcd',
+      /^(?!.*__)(?!.*([^./]\/?){64})\/?[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?(\/[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)*$/,
+      'letters, digits, dots, dashes and single underscores, in folders if wanted, as etcd or /team/etcd, at most ' +
+        '63 without slashes, which is what DNS makes a label of, or between two dots',
     ),
     initial: 'etcd',
     about: 'Name of the framework. It names the cluster in Mesos and in DNS.',

@@ -222,6 +222,11 @@ function differences(
       sameTask ? 'no new task was launched' : 'a new task was launched',
     );
   }
+  const sameName = now.nameTask?.task === member.nameTask?.task;
+  check(
+    sameName === (step.expect === 'same-task'),
+    sameName ? 'clients are told of it by the old name task' : 'its name task became another',
+  );
   for (const other of before.view.members.filter((one) => one.slot !== step.slot)) {
     const later = memberAt(after.view, other.slot);
     check(
@@ -229,6 +234,10 @@ function differences(
       `${other.slot} was untouched, its member id became ${later.memberId}`,
     );
     check(later.task === other.task, `${other.slot} was untouched, its task became ${later.task}`);
+    check(
+      later.nameTask?.task === other.nameTask?.task,
+      `${other.slot} was untouched, its name task became ${later.nameTask?.task}`,
+    );
   }
   const voters = after.listed.filter((one) => !one.isLearner);
   check(
@@ -279,14 +288,15 @@ async function snapshot(world: LocalCheckWorld, signal: AbortSignal): Promise<Sn
   return { view, listed: await listMembers(world, view, signal) };
 }
 
-/** Waits until every slot is healthy and, where asked for, nothing is in progress or leaving. */
+/** Waits until every slot is healthy and has its name and, where asked for, nothing is in progress or leaving. */
 async function settled(world: LocalCheckWorld, signal: AbortSignal, quiet = true): Promise<Snapshot> {
   let last: Snapshot | null = null;
   await until(world.clock, signal, 'the cluster to be whole', async () => {
     last = await snapshot(world, signal);
     const { view, listed } = last;
     const holders = view.members.filter((member) => member.role === 'voter' && member.healthy);
-    const whole = view.health.state === 'healthy' && view.intent === null && holders.length === view.size;
+    const named = holders.filter((member) => member.nameTask?.mesosState === 'TASK_RUNNING');
+    const whole = view.health.state === 'healthy' && view.intent === null && named.length === view.size;
     const tidy = view.members.length === view.size && listed.length === view.size;
     return whole && (tidy || !quiet);
   });

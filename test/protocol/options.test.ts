@@ -62,8 +62,9 @@ const TABLE: Record<OptionKey, { good: [string, unknown][]; bad: string[]; with?
     good: [
       ['etcd-k8s', 'etcd-k8s'],
       ['/team/etcd', '/team/etcd'],
+      [`/${'a'.repeat(40)}/${'b'.repeat(23)}.c`, `/${'a'.repeat(40)}/${'b'.repeat(23)}.c`],
     ],
-    bad: ['', 'a b', 'a__b', '-', 'a/'],
+    bad: ['', 'a b', 'a__b', '-', 'a/', `/${'a'.repeat(40)}/${'b'.repeat(24)}`],
   },
   size: {
     good: [
