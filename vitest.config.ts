@@ -8,7 +8,7 @@ interface Project {
 }
 
 /** Tests that need more than node: each folder is a project of its own. */
-const APART = ['contract', 'replay', 'sim', 'real-etcd', 'e2e', 'containers'];
+const APART = ['contract', 'replay', 'sim', 'real-etcd', 'e2e', 'production', 'containers'];
 const below = (folder: string): string => `test/${folder}/**/*.test.ts`;
 
 const PROJECTS: Readonly<Record<string, Project>> = {
@@ -18,6 +18,7 @@ const PROJECTS: Readonly<Record<string, Project>> = {
   sim: { include: [below('sim')], timeoutMs: 120_000 },
   etcd: { include: [below('real-etcd')], timeoutMs: 120_000 },
   e2e: { include: [below('e2e')], timeoutMs: 300_000 },
+  mesos: { include: [below('production')], timeoutMs: 300_000 },
   containers: { include: [below('containers')], timeoutMs: 300_000 },
 };
 
