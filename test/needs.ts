@@ -38,3 +38,10 @@ function isExecutable(path: string): boolean {
     return false;
   }
 }
+
+/** Skips the test, and says why, where this process may not do what it needs. */
+export function skipUnless(context: TestContext, isPossible: boolean, what: string): void {
+  if (isPossible) return;
+  console.log(`tests are skipped: not possible here: ${what}`);
+  context.skip(`not possible here: ${what}`);
+}
