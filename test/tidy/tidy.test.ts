@@ -33,7 +33,18 @@ describe('the project', () => {
 
   it('mirrors src in test, besides the folders that test the whole', () => {
     const known = folders.map(({ folder }) => path.basename(folder));
-    const whole = ['containers', 'contract', 'data', 'e2e', 'production', 'real-etcd', 'replay', 'scripts', 'sim', 'tidy'];
+    const whole = [
+      'containers',
+      'contract',
+      'data',
+      'e2e',
+      'production',
+      'real-etcd',
+      'replay',
+      'scripts',
+      'sim',
+      'tidy',
+    ];
     for (const folder of foldersOf('test')) expect([...known, ...whole]).toContain(folder);
   });
 
