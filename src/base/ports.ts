@@ -149,9 +149,9 @@ export interface ProcessExit {
   readonly signal: string | null;
 }
 
-/** `malformed`: what answered does not speak HTTP. */
+/** `untrusted`: the server's certificate does not hold. `malformed`: what answered does not speak HTTP. */
 export class HttpTransportError extends CodedError<
-  'connect-failed' | 'connection-lost' | 'malformed' | 'aborted'
+  'connect-failed' | 'untrusted' | 'connection-lost' | 'malformed' | 'aborted'
 > {}
 /** What keeping the record can end in. `conflict`: somebody else has written since. */
 export class StateStoreError extends CodedError<

@@ -1,6 +1,7 @@
 import { withDeadline } from '../base/deadline.ts';
 import { describeError } from '../base/errors.ts';
 import type { Clock, HttpTransport, Ids, Logger } from '../base/ports.ts';
+import type { MasterHeaders } from '../mesos/credentials.ts';
 import { isFinal, MesosError } from '../mesos/errors.ts';
 import type { MasterSource } from '../mesos/master-source.ts';
 import { createOperatorClient, type OperatorClient } from '../mesos/operator-client.ts';
@@ -33,7 +34,7 @@ export interface FirstStart {
 export interface FirstStartPorts {
   readonly transport: HttpTransport;
   readonly masters: MasterSource;
-  readonly masterHeaders?: () => Promise<Readonly<Record<string, string>>>;
+  readonly masterHeaders?: MasterHeaders;
   readonly clock: Clock;
   readonly ids: Ids;
   readonly members: Members;

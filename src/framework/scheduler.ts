@@ -9,6 +9,7 @@ import {
   StateStoreError,
 } from '../base/ports.ts';
 import type { ConnectionEvent, MesosConnection } from '../mesos/connection.ts';
+import type { MasterHeaders } from '../mesos/credentials.ts';
 import type { MasterSource } from '../mesos/master-source.ts';
 import { createSchedulerConnection } from '../mesos/scheduler-connection.ts';
 import type { Call } from '../mesos/wire.ts';
@@ -86,7 +87,7 @@ export interface SchedulerPorts {
   readonly transport: HttpTransport;
   readonly masters: MasterSource;
   /** Headers that authenticate us to the master. Default none. */
-  readonly masterHeaders?: () => Promise<Readonly<Record<string, string>>>;
+  readonly masterHeaders?: MasterHeaders;
   readonly clock: Clock;
   readonly random: Random;
   readonly ids: Ids;

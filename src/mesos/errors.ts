@@ -7,6 +7,7 @@ import { CodedError } from '../base/errors.ts';
 export class MesosError extends CodedError<
   | 'bad-master-address'
   | 'no-master'
+  | 'untrusted-master'
   | 'connection-lost'
   | 'heartbeat-missed'
   | 'redirect-loop'
@@ -16,6 +17,8 @@ export class MesosError extends CodedError<
   | 'not-mesos'
   | 'not-subscribed'
   | 'bad-call'
+  | 'login-failed'
+  | 'refused-login'
   | 'refused-unauthenticated'
   | 'refused-forbidden'
   | 'refused-subscription'
@@ -27,6 +30,7 @@ export class MesosError extends CodedError<
 
 /** Codes after which a subscription is not tried again. */
 const FINAL_CODES: ReadonlySet<string> = new Set<MesosError['code']>([
+  'refused-login',
   'refused-unauthenticated',
   'refused-forbidden',
   'refused-subscription',

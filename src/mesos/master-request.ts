@@ -1,6 +1,7 @@
 import { type BodyText, readBody } from '../base/body.ts';
 import { DeadlineError, orAborted, startDeadline, withDeadline } from '../base/deadline.ts';
 import { type Clock, type HttpResponse, type HttpTransport, HttpTransportError } from '../base/ports.ts';
+import type { MasterHeaders } from './credentials.ts';
 import { MesosError } from './errors.ts';
 import { isRedirect, redirectedBase } from './redirect.ts';
 
@@ -18,7 +19,7 @@ export interface MasterLink {
   readonly transport: HttpTransport;
   readonly clock: Clock;
   /** Headers that authenticate us, asked for before every request. Default none. */
-  readonly headers?: (() => Promise<Readonly<Record<string, string>>>) | undefined;
+  readonly headers?: MasterHeaders | undefined;
 }
 
 export interface MasterRequest {
@@ -53,7 +54,7 @@ export async function requestMaster(
   const redirectsMax = request.redirectsMax ?? REDIRECTS_MAX;
   let base = request.base;
   for (let redirects = 0; redirects <= redirectsMax; redirects += 1) {
-    const answer = await requestOnce(link, { ...request, base }, signal);
+    const answer = await requestAuthenticated(link, { ...request, base }, signal);
     if (!isRedirect(answer.status) || redirectsMax === 0) return answer;
     answer.close();
     const next = redirectedBase(base, request.path, answer.headers['location']);
@@ -118,33 +119,53 @@ export function mesosErrorOf(error: unknown, base: string, signal: AbortSignal):
   }
   if (!(error instanceof HttpTransportError)) return error;
   const message = error.message.includes(base) ? error.message : `${base}: ${error.message}`;
+  if (error.code === 'untrusted') {
+    return new MesosError('untrusted-master', `${message}; --master-ca-file names the CA that signed it`, {
+      cause: error,
+      hint: 'Give the CA’s certificate with --master-ca-file, and name the masters as their certificates do.',
+    });
+  }
   return new MesosError(TRANSPORT_CODES[error.code], message, { cause: error });
 }
 
-const TRANSPORT_CODES: Readonly<Record<HttpTransportError['code'], MesosError['code']>> = {
+const TRANSPORT_CODES: Readonly<
+  Record<Exclude<HttpTransportError['code'], 'untrusted'>, MesosError['code']>
+> = {
   'connect-failed': 'no-master',
   'connection-lost': 'connection-lost',
   malformed: 'not-mesos',
   aborted: 'aborted',
 };
 
-async function requestOnce(
+/** Asks again, once, where the master refuses credentials that can be renewed. */
+async function requestAuthenticated(
   link: MasterLink,
   request: MasterRequest,
   signal: AbortSignal,
 ): Promise<MasterAnswer> {
+  const { answer, credentials } = await requestOnce(link, request, signal);
+  if (answer.status !== 401 || link.headers?.renew?.(credentials) !== true) return answer;
+  answer.close();
+  return (await requestOnce(link, request, signal)).answer;
+}
+
+async function requestOnce(
+  link: MasterLink,
+  request: MasterRequest,
+  signal: AbortSignal,
+): Promise<{ readonly answer: MasterAnswer; readonly credentials: Readonly<Record<string, string>> }> {
   const deadline = startDeadline(link.clock, HEAD_DEADLINE_MS, signal);
   try {
-    const headers = await orAborted(deadline.signal, headersOf(link, request));
+    const credentials = await orAborted(deadline.signal, link.headers?.() ?? Promise.resolve({}));
     const response = await link.transport.request({
       method: request.method,
       url: request.base + request.path,
-      headers,
+      headers: { ...headersOf(request), ...credentials },
       body: request.body === undefined ? undefined : JSON.stringify(request.body),
       signal: deadline.signal,
     });
     deadline.lift();
-    return { ...response, base: request.base, close: deadline.cancel };
+    return { answer: { ...response, base: request.base, close: deadline.cancel }, credentials };
   } catch (error) {
     deadline.cancel();
     if (deadline.passed) {
@@ -154,11 +175,10 @@ async function requestOnce(
   }
 }
 
-async function headersOf(link: MasterLink, request: MasterRequest): Promise<Record<string, string>> {
+function headersOf(request: MasterRequest): Readonly<Record<string, string>> {
   return {
     accept: 'application/json',
     ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
     ...request.headers,
-    ...(await link.headers?.()),
   };
 }

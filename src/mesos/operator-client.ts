@@ -2,6 +2,7 @@ import { startDeadline } from '../base/deadline.ts';
 import { describeError } from '../base/errors.ts';
 import type { Clock, HttpTransport } from '../base/ports.ts';
 import { candidateMasters, noneOf } from './candidates.ts';
+import type { MasterHeaders } from './credentials.ts';
 import { MesosError } from './errors.ts';
 import {
   type MasterLink,
@@ -54,7 +55,7 @@ export interface OperatorClientOptions {
   readonly clock: Clock;
   readonly masters: MasterSource;
   /** Headers that authenticate us, asked for before every request. Default none. */
-  readonly headers?: () => Promise<Readonly<Record<string, string>>>;
+  readonly headers?: MasterHeaders;
 }
 
 export function createOperatorClient(options: OperatorClientOptions): OperatorClient {

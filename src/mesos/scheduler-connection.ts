@@ -3,6 +3,7 @@ import type { Clock, HttpTransport, Logger, Random } from '../base/ports.ts';
 import { RETRY_MS_FIRST, retryMsAfter } from './backoff.ts';
 import { candidateMasters, noneOf } from './candidates.ts';
 import type { ConnectionEvent, MesosConnection } from './connection.ts';
+import type { MasterHeaders } from './credentials.ts';
 import { isFinal, MesosError } from './errors.ts';
 import { type MasterLink, REFUSAL_BYTES_MAX, readText, requestMaster } from './master-request.ts';
 import type { MasterSource } from './master-source.ts';
@@ -35,7 +36,7 @@ export interface SchedulerConnectionOptions {
   /** Roles for which no offers are wanted from the start. Default none. */
   readonly suppressedRoles?: () => readonly string[];
   /** Headers that authenticate us, asked for before every request. Default none. */
-  readonly headers?: () => Promise<Readonly<Record<string, string>>>;
+  readonly headers?: MasterHeaders;
   /** When the very first try fails: try again (`retry`, the default) or reject with its error (`fatal`). */
   readonly firstAttempt?: 'retry' | 'fatal';
   readonly onEvent: (event: ConnectionEvent) => void;
@@ -54,6 +55,8 @@ export function createSchedulerConnection(options: SchedulerConnectionOptions): 
     frameworkId: options.frameworkId,
     subscription: null,
     leader: null,
+    wasAccepted: false,
+    refusedSinceMs: null,
     tornDown: false,
     lifetime: AbortSignal.abort(),
   };
@@ -67,7 +70,8 @@ export function createSchedulerConnection(options: SchedulerConnectionOptions): 
         if (signal.aborted) return;
         failures = (end.heldMs ?? 0) >= STEADY_MS ? 1 : failures + 1;
         const inVain = tries === 1 && end.heldMs === null && options.firstAttempt === 'fatal';
-        if (inVain || isFinal(end.error)) throw end.error;
+        noteRefusal(state, end, clock.monotonicMs());
+        if (inVain || isOver(end.error, state, clock.monotonicMs())) throw end.error;
         const retryMs = retryMsAfter(failures, options.random);
         log.warn('disconnected', { code: end.error.code, reason: end.error.message, retryMs });
         options.onEvent({ kind: 'disconnected', error: end.error, retryMs });
@@ -94,9 +98,37 @@ interface State {
   subscription: Subscription | null;
   /** Base URL of the master that took the latest subscription, tried first the next time. */
   leader: string | null;
+  /** Our credentials were good for a master of this cluster once. */
+  wasAccepted: boolean;
+  /** Since when they are refused, by try after try; `null`: they are not. Monotonic milliseconds. */
+  refusedSinceMs: number | null;
   /** The framework is gone by our own call. */
   tornDown: boolean;
   lifetime: AbortSignal;
+}
+
+/**
+ * Milliseconds for which credentials that were accepted before may be refused: a master that was just elected may
+ * not have been given them yet, and an identity service may be away. Then a person is needed.
+ */
+export const REFUSED_MS_MAX = 600_000;
+
+const isRefusal = ({ code }: MesosError): boolean =>
+  code === 'refused-unauthenticated' || code === 'refused-login';
+
+function noteRefusal(state: State, end: SessionEnd, nowMs: number): void {
+  if (end.heldMs !== null) {
+    state.wasAccepted = true;
+    state.refusedSinceMs = null;
+  }
+  if (isRefusal(end.error)) state.refusedSinceMs ??= nowMs;
+}
+
+/** Whether trying again is of no use. */
+function isOver(error: MesosError, state: State, nowMs: number): boolean {
+  if (!isFinal(error)) return false;
+  if (!isRefusal(error) || !state.wasAccepted) return true;
+  return nowMs - (state.refusedSinceMs ?? nowMs) >= REFUSED_MS_MAX;
 }
 
 interface Subscription {

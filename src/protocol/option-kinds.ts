@@ -16,6 +16,8 @@ export interface OptionKind<T> {
   parse(text: string): ParsedValue<T>;
   /** The text of a value in a file that is neither text nor number; without it lists of texts are joined by commas. */
   fromJson?(value: unknown): string | null;
+  /** Whether the text is itself what must not be shown or given on a command line. Default: never. */
+  isSecret?(text: string): boolean;
   /** A spelling that {@link parse} reads back. */
   format(value: T): string;
 }
@@ -35,6 +37,15 @@ export const pathKind: OptionKind<string> = {
   name: 'path',
   accepts: 'a path, absolute or relative to the working directory',
   parse: (text) => (text.trim() === '' || text.includes('\0') ? null : { value: text }),
+  format: (value) => value,
+};
+
+/** A path, or what would be found there: JSON. */
+export const credentialKind: OptionKind<string> = {
+  name: 'path',
+  accepts: pathKind.accepts,
+  parse: (text) => pathKind.parse(text),
+  isSecret: (text) => text.trimStart().startsWith('{'),
   format: (value) => value,
 };
 

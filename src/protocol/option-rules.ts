@@ -27,6 +27,7 @@ export function completeOptions(given: GivenOptions): CompletedOptions {
       ...sizeRules(options),
       ...portRules(options),
       ...timeRules(options),
+      ...credentialRules(options),
       ...artifactRules(options),
       ...zooKeeperRules(options),
       ...uninstallRules(options),
@@ -42,7 +43,8 @@ function withDefaults(given: GivenOptions): SchedulerOptions {
     ...(given as SchedulerOptions),
     masterUrls: given.masterUrls ?? [],
     role: roleOf(given, folded),
-    principal: given.principal ?? `${folded}-principal`,
+    // That of a service account is in its credentials.
+    principal: given.principal ?? (given.serviceAccount === null ? `${folded}-principal` : null),
     stateDir,
     orderKeyFile: given.orderKeyFile ?? (given.zkState === null ? orderKeyFileIn(stateDir) : null),
     walDiskType: given.walDiskType ?? given.diskType ?? 'root',
@@ -77,6 +79,17 @@ function etcdRules(options: SchedulerOptions): readonly OptionProblem[] {
     );
   }
   return problems;
+}
+
+function credentialRules({ secretFile, serviceAccount }: SchedulerOptions): readonly OptionProblem[] {
+  if (secretFile === null || serviceAccount === null) return [];
+  return [
+    contradiction(
+      '--secret-file',
+      '--secret-file and --service-account-file are both given: the scheduler authenticates in one way',
+      'Give the one that the masters ask for.',
+    ),
+  ];
 }
 
 function timeRules(options: SchedulerOptions): readonly OptionProblem[] {

@@ -103,13 +103,18 @@ function pick(optionKey: OptionKey, layers: readonly (readonly Entry[])[], sink:
       sink.problems.push({
         code: 'conflict',
         where: first.where,
-        message: `${first.where} is "${first.text}" but ${other.where} is "${other.text}", and both mean --${optionSpec(optionKey).name}`,
+        message: `${shown(first)} but ${shown(other)}, and both mean --${optionSpec(optionKey).name}`,
         hint: `Give --${optionSpec(optionKey).name} once.`,
       });
     }
     return first.value;
   }
   return optionSpec(optionKey).initial;
+}
+
+/** What a source says, for people, without what must not be shown. */
+function shown({ option, where, text }: Entry): string {
+  return optionSpec(option).kind.isSecret?.(text) === true ? `${where} is a secret` : `${where} is "${text}"`;
 }
 
 function readFlags(argv: readonly string[], sink: Sink): readonly Entry[] {
@@ -269,6 +274,10 @@ function readNamed(
     sink.problems.push(withoutValue(where, spec.kind.accepts));
     return null;
   }
+  if (source === 'flag' && spec.kind.isSecret?.(given) === true) {
+    sink.problems.push(secretInFlag(where));
+    return null;
+  }
   const parsed = spec.kind.parse(rewrite(given, alias, where, sink));
   if (parsed === null || 'problem' in parsed) {
     sink.problems.push(badValue(option, where, given, parsed?.problem ?? null));
@@ -356,6 +365,16 @@ function withoutValue(where: string, accepts: string): OptionProblem {
     where,
     message: `${where} has no value; it must be ${accepts}`,
     hint: `Write ${where} <value>.`,
+  };
+}
+
+/** Anybody on the machine can read a command line. */
+function secretInFlag(where: string): OptionProblem {
+  return {
+    code: 'bad-value',
+    where,
+    message: `${where} holds a secret itself; it must be the path of a file that does`,
+    hint: 'Write it to a file that the scheduler alone can read, and name that.',
   };
 }
 

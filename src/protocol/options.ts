@@ -1,6 +1,7 @@
 import { CLUSTER_SIZES } from './identifiers.ts';
 import {
   choiceKind,
+  credentialKind,
   decimalKind,
   durationKind,
   integerKind,
@@ -116,7 +117,7 @@ export const OPTIONS = {
     name: 'principal',
     kind: textKind(WORD, 'a word without white space'),
     initial: null,
-    otherwise: '<framework-name>-principal',
+    otherwise: 'the service account where one is given, else <framework-name>-principal',
     about: 'Mesos principal of the framework and of its reservations.',
     changes: 'never',
     aliases: [
@@ -133,6 +134,27 @@ export const OPTIONS = {
     about: 'File that holds the principal’s secret, for masters that ask for HTTP Basic authentication.',
     changes: 'restart',
     aliases: [flag('mesos-authentication-secret-file')],
+  }),
+  serviceAccount: option({
+    name: 'service-account-file',
+    kind: credentialKind,
+    initial: null,
+    otherwise: 'no service account is used',
+    about:
+      'File with the credentials of a DC/OS service account, as its secret holds them: the scheduler logs in with ' +
+      'its key, and the account is its principal. The variable of DC/OS may hold the JSON itself.',
+    changes: 'restart',
+    aliases: [variable('DCOS_SERVICE_ACCOUNT_CREDENTIAL')],
+  }),
+  masterCaFile: option({
+    name: 'master-ca-file',
+    kind: pathKind,
+    initial: null,
+    otherwise: 'those that the system trusts',
+    about:
+      'Certificates in PEM of the CAs that signed those of https masters and of the login; they are trusted ' +
+      'beside the system’s, and for nothing else.',
+    changes: 'restart',
   }),
   user: option({
     name: 'user',
@@ -545,7 +567,10 @@ type MayBeAbsent =
   | 'preReservedRole'
   | 'groupRole'
   | 'walDiskMb'
+  | 'principal'
   | 'secretFile'
+  | 'serviceAccount'
+  | 'masterCaFile'
   | 'zkState'
   | 'zkAuthFile'
   | 'orderKeyFile'

@@ -4,6 +4,7 @@ import { EtcdBinaryError } from '../etcd/versions.ts';
 import { SchedulerError } from '../framework/config.ts';
 import { LocalMesosError } from '../local/local-error.ts';
 import { MesosError } from '../mesos/errors.ts';
+import { ServiceAccountError } from '../mesos/service-account.ts';
 import { OptionsError } from '../protocol/option-sources.ts';
 import { RecordError } from '../protocol/record.ts';
 import { OrderKeyError } from '../protocol/signature.ts';
@@ -36,6 +37,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof StartError) return START_CODES[error.code];
   if (error instanceof SchedulerError) return SCHEDULER_CODES[error.code];
   if (error instanceof MesosError) return mesosCode(error);
+  if (error instanceof ServiceAccountError) return EXIT.badOptions;
   if (error instanceof StateStoreError || error instanceof RecordError) return EXIT.state;
   if (error instanceof OrderKeyError) return EXIT.state;
   if (error instanceof EtcdBinaryError) return EXIT.etcd;
@@ -64,6 +66,7 @@ const LOCAL_CODES: Readonly<Record<LocalMesosError['code'], ExitCode>> = {
 const START_CODES: Readonly<Record<StartError['code'], ExitCode>> = {
   'config-unreadable': EXIT.badOptions,
   'secret-unreadable': EXIT.badOptions,
+  'ca-unusable': EXIT.badOptions,
   'state-unusable': EXIT.state,
   'order-key-missing': EXIT.state,
   'port-in-use': EXIT.cannotListen,
@@ -86,6 +89,7 @@ function mesosCode(error: MesosError): ExitCode {
   switch (error.code) {
     case 'bad-master-address':
       return EXIT.badOptions;
+    case 'refused-login':
     case 'refused-unauthenticated':
     case 'refused-forbidden':
     case 'refused-subscription':

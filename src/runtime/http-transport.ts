@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { getCACertificates } from 'node:tls';
 import { Agent, type Dispatcher, errors, request as send } from 'undici';
 import { describeError } from '../base/errors.ts';
 import type { HttpRequest, HttpResponse, HttpTransport } from '../base/ports.ts';
@@ -20,16 +21,24 @@ export interface ClosableHttpTransport extends HttpTransport {
   close(): Promise<void>;
 }
 
+export interface HttpTransportOptions {
+  /** Certificates of CAs, PEM, that are trusted beside those of the system. Default none. */
+  readonly ca?: string | null;
+}
+
+const trusting = (ca: string | null): { readonly ca?: string[] } =>
+  ca === null ? {} : { ca: [...getCACertificates('default'), ca] };
+
 /**
  * HTTP/1.1 over a pool of connections of its own. Nothing is retried and no time limit but the one on connecting
  * is set here: how long a head or a body may take is the caller's to say, by the request's signal.
  */
-export function createHttpTransport(): ClosableHttpTransport {
+export function createHttpTransport(options: HttpTransportOptions = {}): ClosableHttpTransport {
   const agent = new Agent({
     allowH2: false,
     bodyTimeout: 0,
     headersTimeout: 0,
-    connect: { timeout: CONNECT_TIMEOUT_MS },
+    connect: { timeout: CONNECT_TIMEOUT_MS, ...trusting(options.ca ?? null) },
     connections: CONNECTIONS_MAX,
     keepAliveTimeout: KEEP_ALIVE_MS,
     pipelining: 1,
@@ -110,6 +119,9 @@ function transportErrorOf(request: Sent, error: unknown, afterHead = false): Htt
   if (error instanceof errors.HTTPParserError || error instanceof errors.HeadersOverflowError) {
     return new HttpTransportError('malformed', `${what}: the answer is not HTTP (${why})`, options);
   }
+  if (isUntrusted(error)) {
+    return new HttpTransportError('untrusted', `${what}: its certificate is not trusted (${why})`, options);
+  }
   if (afterHead || !isConnectFailure(error)) {
     return new HttpTransportError('connection-lost', `${what}: the connection was lost (${why})`, options);
   }
@@ -122,18 +134,20 @@ function reasonOf(error: unknown): string {
   return describeError(error);
 }
 
-/** Several addresses of one name fail together, as an AggregateError; a certificate is refused by its own codes. */
+/** The codes of OpenSSL and of node for a certificate that does not hold: not for that name, not now, not signed. */
+function isUntrusted(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return (
+    code === 'ERR_TLS_CERT_ALTNAME_INVALID' ||
+    /^(CERT_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/.test(code) ||
+    code === 'INVALID_CA'
+  );
+}
+
+/** Several addresses of one name fail together, as an AggregateError. */
 function isConnectFailure(error: unknown): boolean {
   if (error instanceof AggregateError) return error.errors.every(isConnectFailure);
   if (!(error instanceof Error)) return false;
   const code = 'code' in error ? String(error.code) : '';
-  return (
-    CONNECT_CODES.has(code) ||
-    code.startsWith('ERR_TLS') ||
-    code.startsWith('ERR_SSL') ||
-    code.startsWith('CERT_') ||
-    code.endsWith('_CERT') ||
-    code.endsWith('_CERTIFICATE') ||
-    code.endsWith('_SIGNATURE')
-  );
+  return CONNECT_CODES.has(code) || code.startsWith('ERR_TLS') || code.startsWith('ERR_SSL');
 }

@@ -60,6 +60,7 @@ function membersErrorOf(request: HttpRequest, error: unknown): MembersError {
 
 const CODES: Readonly<Record<HttpTransportError['code'], MembersError['code']>> = {
   'connect-failed': 'unreachable',
+  untrusted: 'unreachable',
   'connection-lost': 'unreachable',
   malformed: 'malformed',
   aborted: 'aborted',

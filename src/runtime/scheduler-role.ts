@@ -18,10 +18,12 @@ import { createSystemClock } from './clock.ts';
 import { createHttpTransport } from './http-transport.ts';
 import { createSystemIds } from './ids.ts';
 import { createLogger } from './logger.ts';
+import { type MasterAccess, openMasterAccess } from './master-access.ts';
 import { etcdOf, type MemberArtifact, memberArtifactOf } from './member-artifact.ts';
 import { createMembersHttp } from './members-http.ts';
 import { createSystemRandom } from './random.ts';
 import { openSchedulerState, type SchedulerState } from './scheduler-state.ts';
+import { readSecret } from './secret-file.ts';
 import { StartError } from './start-error.ts';
 
 /** What a scheduler is started with. */
@@ -32,9 +34,6 @@ export interface SchedulerInputs {
   /** Stands between the scheduler and the world: a trial's way to watch, or to end, it at a call. Default: none. */
   readonly wrapPorts?: (ports: SchedulerPorts) => SchedulerPorts;
 }
-
-/** Bytes of a token or secret file. */
-const SECRET_BYTES_MAX = 16 * 1024;
 
 /**
  * The role `etcd-mesos scheduler`: runs until SIGTERM or SIGINT, which end it and leave the members running.
@@ -54,7 +53,8 @@ export async function runScheduler(inputs: SchedulerInputs): Promise<void> {
   for (const warning of warnings) log.warn('option', { warning });
 
   try {
-    await runWith(options, { log, wrapPorts: inputs.wrapPorts ?? ((ports) => ports) }, stop.signal);
+    const wrapPorts = inputs.wrapPorts ?? ((ports) => ports);
+    await runWith(options, { log, wrapPorts, sandbox: inputs.environment['MESOS_SANDBOX'] }, stop.signal);
   } catch (error) {
     if (!isStop(error, stop.signal)) {
       log.error('scheduler ends', { error });
@@ -72,7 +72,7 @@ function isStop(error: unknown, signal: AbortSignal): boolean {
 
 async function runWith(
   options: SchedulerOptions,
-  { log, wrapPorts }: Pick<Parts, 'log' | 'wrapPorts'>,
+  { log, wrapPorts, sandbox }: Pick<Parts, 'log' | 'wrapPorts'> & { readonly sandbox: string | undefined },
   signal: AbortSignal,
 ): Promise<void> {
   const etcd = await etcdOf(options);
@@ -83,10 +83,10 @@ async function runWith(
   }
   const token =
     options.apiTokenFile === null ? null : await readSecret('--api-token-file', options.apiTokenFile);
-  const secret = options.secretFile === null ? null : await readSecret('--secret-file', options.secretFile);
+  const access = await openMasterAccess(options, sandbox);
   const state = await openSchedulerState(options, log);
   try {
-    await serve({ options, log, wrapPorts, token, secret, state }, etcd, signal);
+    await serve({ options, log, wrapPorts, token, access, state }, etcd, signal);
   } finally {
     await state.close();
   }
@@ -97,7 +97,7 @@ interface Parts {
   readonly log: Logger;
   readonly wrapPorts: NonNullable<SchedulerInputs['wrapPorts']>;
   readonly token: string | null;
-  readonly secret: string | null;
+  readonly access: MasterAccess;
   readonly state: SchedulerState;
 }
 
@@ -110,6 +110,8 @@ async function serve(
   const { options, log, state } = parts;
   const clock = createSystemClock();
   const transport = createHttpTransport();
+  // Who signs the masters' certificates has no say in who is a member.
+  const toMasters = createHttpTransport({ ca: parts.access.ca });
   const front = createApiFront({
     isElected: state.election !== null,
     relay: transport.relay,
@@ -126,14 +128,15 @@ async function serve(
     const leadership = state.election?.(baseUrl) ?? null;
     front.listens(baseUrl, leadership);
     const member = await memberArtifactOf(options, etcd, baseUrl);
-    const config = configOf(options, member, { host, webuiUrl: options.webuiUrl ?? baseUrl });
+    const { principal } = parts.access;
+    const config = configOf(options, member, { host, webuiUrl: options.webuiUrl ?? baseUrl, principal });
     if (signal.aborted) return;
     const active = createActiveScheduler({
       config,
       state,
       board: state.board,
       wrapPorts: parts.wrapPorts,
-      ports: worldOf(parts, { transport, clock }),
+      ports: worldOf(parts, { transport, toMasters, clock }),
     });
     front.canAct({ config, artifact: member.served, scheduler: active.current });
     const end =
@@ -147,7 +150,7 @@ async function serve(
     }
   } finally {
     await closeQuietly(server, log);
-    await transport.close();
+    await Promise.all([transport.close(), toMasters.close()]);
   }
 }
 
@@ -159,13 +162,15 @@ async function stayAnswering(log: Logger, signal: AbortSignal): Promise<void> {
 }
 
 function worldOf(
-  { options, log, secret, state }: Parts,
-  { transport, clock }: { readonly transport: HttpTransport; readonly clock: Clock },
+  { log, access, state }: Parts,
+  world: { readonly transport: HttpTransport; readonly toMasters: HttpTransport; readonly clock: Clock },
 ): ActiveSchedulerOptions['ports'] {
+  const { transport, toMasters, clock } = world;
+  const masterHeaders = access.headers({ transport: toMasters, clock });
   return {
-    transport,
+    transport: toMasters,
     masters: state.masters,
-    ...(secret === null ? {} : { masterHeaders: basicAuthentication(options.principal, secret) }),
+    ...(masterHeaders === undefined ? {} : { masterHeaders }),
     clock,
     random: createSystemRandom(),
     ids: createSystemIds(),
@@ -193,35 +198,10 @@ async function readConfig(name: string): Promise<unknown> {
   }
 }
 
-async function readSecret(option: string, file: string): Promise<string> {
-  let text: string;
-  try {
-    text = (await readFile(file, 'utf8')).trim();
-  } catch (cause) {
-    throw new StartError(
-      'secret-unreadable',
-      `the file of ${option} cannot be read: ${describeError(cause)}`,
-      {
-        cause,
-        hint: 'It must be readable for the scheduler, and for nobody else.',
-      },
-    );
-  }
-  if (text !== '' && text.length <= SECRET_BYTES_MAX && !/\s/.test(text)) return text;
-  throw new StartError('secret-unreadable', `the file of ${option}, ${file}, does not hold one word`, {
-    hint: 'It must hold the secret alone, without white space in it.',
-  });
-}
-
-function basicAuthentication(principal: string, secret: string): () => Promise<Record<string, string>> {
-  const credentials = Buffer.from(`${principal}:${secret}`, 'utf8').toString('base64');
-  return () => Promise.resolve({ authorization: `Basic ${credentials}` });
-}
-
 function configOf(
   options: SchedulerOptions,
   member: MemberArtifact,
-  where: { readonly host: string; readonly webuiUrl: string },
+  where: { readonly host: string; readonly webuiUrl: string; readonly principal: string },
 ): SchedulerConfig {
   const { heartbeatIntervalMs, electionTimeoutMs, quotaBytes, snapshotCount } = options;
   return {
@@ -230,7 +210,7 @@ function configOf(
       user: options.user ?? userInfo().username,
       role: options.role,
       preReservedRole: options.preReservedRole,
-      principal: options.principal,
+      principal: where.principal,
       failoverTimeoutMs: options.failoverTimeoutMs,
       hostname: where.host,
       webuiUrl: where.webuiUrl,

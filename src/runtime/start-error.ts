@@ -6,6 +6,8 @@ export class StartError extends CodedError<
   | 'config-unreadable'
   /** A token or secret file. */
   | 'secret-unreadable'
+  /** The certificates that --master-ca-file names. */
+  | 'ca-unusable'
   /** The state directory or the order key cannot be used. */
   | 'state-unusable'
   /** The members know a key that is not there any more. */

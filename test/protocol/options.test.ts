@@ -83,6 +83,8 @@ const TABLE: Record<OptionKey, { good: [string, unknown][]; bad: string[]; with?
     bad: ['*', '.', '..', '-x', '/x', 'x/', 'a//b', 'a b', ''],
   },
   principal: { good: [['p', 'p']], bad: ['', 'a b'] },
+  serviceAccount: { good: [['secrets/sa.json', 'secrets/sa.json']], bad: ['', ' '] },
+  masterCaFile: { good: [['/etc/ca.crt', '/etc/ca.crt']], bad: [''] },
   secretFile: { good: [['/run/secret', '/run/secret']], bad: ['', ' '] },
   user: { good: [['nobody', 'nobody']], bad: ['', 'a b', '1user', 'x'.repeat(40)] },
   failoverTimeoutMs: {
@@ -666,6 +668,24 @@ describe('rules between options', () => {
     expect(problemsOf(() => resolve([...MASTER, '--placement', 'rack:NEAR'])).at(0)?.message).toContain(
       '--placement is "rack:NEAR"; constraint "rack:NEAR": "NEAR" is not an operator; there are UNIQUE, MAX_PER',
     );
+  });
+
+  test('a service account’s JSON is taken from the variable of DC/OS, and never shown', () => {
+    const json = '{"uid":"etcd","private_key":"very secret"}';
+    const given = { DCOS_SERVICE_ACCOUNT_CREDENTIAL: json };
+    expect(resolve(MASTER, given).options).toMatchObject({ serviceAccount: json, principal: null });
+    const conflict = { ...given, ETCD_MESOS_SERVICE_ACCOUNT_FILE: '/run/sa.json' };
+    const flag = [...MASTER, '--service-account-file', json];
+    const both = [...MASTER, '--secret-file', '/run/secret'];
+    for (const [argv, environment, message] of [
+      [MASTER, conflict, 'DCOS_SERVICE_ACCOUNT_CREDENTIAL is a secret but'],
+      [flag, {}, '--service-account-file holds a secret itself; it must be the path'],
+      [both, given, '--secret-file and --service-account-file are both given'],
+    ] as const) {
+      const text = JSON.stringify(problemsOf(() => resolve(argv, environment)));
+      expect(text).toContain(message);
+      expect(text).not.toContain('very secret');
+    }
   });
 
   test('what is allowed but dangerous is warned of', () => {
