@@ -2,12 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { HttpTransportError } from '../../src/base/ports.ts';
 import { RETRY_MS_FIRST, RETRY_MS_MAX } from '../../src/mesos/backoff.ts';
 import type { ConnectionEvent, MesosConnection } from '../../src/mesos/connection.ts';
+import type { MasterHeaders } from '../../src/mesos/credentials.ts';
 import { MesosError } from '../../src/mesos/errors.ts';
 import { HEAD_DEADLINE_MS, REDIRECTS_MAX } from '../../src/mesos/master-request.ts';
 import { createFixedMasterSource, type MasterSource } from '../../src/mesos/master-source.ts';
 import {
   CALL_DEADLINE_MS,
   createSchedulerConnection,
+  REFUSED_MS_MAX,
   type SchedulerConnectionOptions,
   STEADY_MS,
 } from '../../src/mesos/scheduler-connection.ts';
@@ -783,4 +785,86 @@ describe('a server that is no Mesos master', () => {
       await world.stop();
     },
   );
+});
+
+describe('credentials', () => {
+  const TOKENS = ['old', 'new', 'newer'];
+
+  /** Headers of a token that is renewed at most once. */
+  function renewable(): { headers: MasterHeaders; asked: () => readonly string[] } {
+    const asked: string[] = [];
+    let at = 0;
+    const headers = (): Promise<Record<string, string>> => {
+      asked.push(TOKENS[at] ?? '');
+      return Promise.resolve({ authorization: `token=${TOKENS[at]}` });
+    };
+    const renew = (refused: Readonly<Record<string, string>>): boolean => {
+      if (refused['authorization'] !== 'token=old') return false;
+      at = 1;
+      return true;
+    };
+    return { headers: Object.assign(headers, { renew }), asked: () => asked };
+  }
+
+  it('that are refused are renewed, and the same is asked once more', async () => {
+    const master = createMaster();
+    const { headers, asked } = renewable();
+    const world = start(
+      (network) =>
+        network.serve(M1, (request) =>
+          request.headers['authorization'] === 'token=new' ? master.handler(request) : { status: 401 },
+        ),
+      { headers },
+    );
+    await world.clock.settle();
+    expect(world.kinds()).toEqual(['subscribed']);
+    expect(asked()).toEqual(['old', 'new']);
+    await world.stop();
+  });
+
+  it('that are refused though they are new end it at the first subscription', async () => {
+    const { headers, asked } = renewable();
+    const world = start((network) => network.serve(M1, () => ({ status: 401 })), { headers });
+    await world.clock.settle();
+    expect(world.end()).toMatchObject({ error: { code: 'refused-unauthenticated' } });
+    expect(asked()).toEqual(['old', 'new']);
+  });
+
+  it('that were good before are tried again for ten minutes, and then a person is needed', async () => {
+    const master = createMaster();
+    let isRefusing = false;
+    const world = start((network) =>
+      network.serve(M1, (request) => (isRefusing ? { status: 401, body: 'who?' } : master.handler(request))),
+    );
+    await world.clock.settle();
+    isRefusing = true;
+    master.streams[0]?.end();
+    await world.clock.advance(REFUSED_MS_MAX / 2);
+    expect(world.end()).toBeNull();
+    expect(lastError(world)).toMatchObject({ code: 'refused-unauthenticated' });
+    isRefusing = false;
+    await world.clock.advance(RETRY_MS_MAX);
+    expect(world.kinds().at(-1)).toBe('subscribed');
+    isRefusing = true;
+    master.streams[1]?.end();
+    await world.clock.advance(REFUSED_MS_MAX - RETRY_MS_MAX);
+    expect(world.end()).toBeNull();
+    await world.clock.advance(3 * RETRY_MS_MAX);
+    expect(world.end()).toMatchObject({ error: { code: 'refused-unauthenticated' } });
+  });
+
+  it('that cannot be had for the moment are asked for again, as a master is', async () => {
+    const master = createMaster();
+    let isAway = true;
+    const world = start((network) => network.serve(M1, master.handler), {
+      headers: () =>
+        isAway ? Promise.reject(new MesosError('login-failed', 'no login')) : Promise.resolve({}),
+    });
+    await world.clock.advance(60_000);
+    expect([world.end(), lastError(world).code]).toEqual([null, 'login-failed']);
+    isAway = false;
+    await world.clock.advance(RETRY_MS_MAX);
+    expect(world.kinds().at(-1)).toBe('subscribed');
+    await world.stop();
+  });
 });
