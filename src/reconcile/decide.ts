@@ -1,4 +1,5 @@
 import type { ClusterRecord } from '../protocol/record.ts';
+import { adopt } from './adopting.ts';
 import type { Action, Decision, Want } from './decision.ts';
 import { foldEvidence } from './evidence.ts';
 import { form } from './formation.ts';
@@ -32,7 +33,7 @@ export function decide(spec: Spec, record: ClusterRecord, seen: Observation): De
   const forming = pass.record.epoch.phase !== 'formed';
   // An old copy of the record may speak of a cluster to come where one runs: then nothing is begun.
   const overtaken = forming && unknownMembers(pass).length > 0;
-  if (forming && !overtaken) form(pass);
+  if (forming && !overtaken) bringAbout(pass);
   const membership = membershipOf(pass);
   if (!forming) mend(pass, membership);
   if (!overtaken) upkeep(pass, membership);
@@ -63,6 +64,11 @@ function decisionOf(
     givenUp,
     wakeMs: pass.wakeMs,
   };
+}
+
+function bringAbout(pass: Pass): void {
+  if (pass.record.epoch.phase === 'adopting') adopt(pass);
+  else form(pass);
 }
 
 /**

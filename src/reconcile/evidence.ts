@@ -93,7 +93,9 @@ function isAhead(next: LogPosition, previous: LogPosition, lag: bigint): boolean
 /** Is the seat lost to its member for good? Only on evidence, or when patience with absence has run out. */
 function foldLoss(pass: Pass, seat: DraftSeat): void {
   if (seat.lost !== null && seat.lost.cause !== 'unreachable') return;
-  const found = gone(pass, seat) ?? dataProblem(pass, seat) ?? outOfPatience(pass, seat);
+  // While it is not known what a place holds, only its end is a loss.
+  const isKnown = pass.record.epoch.phase !== 'adopting';
+  const found = gone(pass, seat) ?? (isKnown ? (dataProblem(pass, seat) ?? outOfPatience(pass, seat)) : null);
   if (found !== null) seat.lost = found;
 }
 

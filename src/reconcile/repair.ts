@@ -25,6 +25,7 @@ import { objectionToPromotion, objectionToRemoval } from './quorum.ts';
  */
 export function repair(pass: Pass, membership: Membership): void {
   prepareSuccessors(pass, membership);
+  countAbsence(pass, membership);
   settleIntent(pass, membership);
   if (pass.record.intent === null) pass.record.intent = nextIntent(pass, membership);
   if (pass.record.intent !== null) advance(pass, membership, pass.record.intent);
@@ -37,10 +38,38 @@ function prepareSuccessors(pass: Pass, membership: Membership): void {
     const status = freshStatus(pass, seat);
     if (status === null || seat.lost !== null || seat.taskEnd !== null || seat.data?.started === true)
       continue;
-    if (memberOf(membership, seat) === undefined && !isPrepared(pass, seat)) {
+    const member = memberOf(membership, seat);
+    if (member === undefined && !isPrepared(pass, seat)) {
       askToPrepare(pass, seat, 'a member to come');
+    } else if (member !== undefined && status.phase === 'idle' && status.identity === null) {
+      // A record that was made from what was found could not know that something was there.
+      const { number: epoch, attempt } = pass.record.epoch;
+      seat.data = { epoch, attempt, started: true, memberId: member.id, floor: null };
+      seat.lost = { cause: 'data', message: 'the cluster lists it, and its volume is blank' };
     }
   }
+}
+
+/**
+ * Members that an adopted cluster lists and that have no place of ours: the place was gone before the record was
+ * made. They get the patience that an agent out of sight gets.
+ */
+function placeless(pass: Pass, membership: Membership): EtcdMember[] {
+  if (pass.record.epoch.source.kind !== 'adopted') return [];
+  const slots = slotsOf(pass.record.size);
+  return membership.members.filter(
+    (member) =>
+      !member.isLearner &&
+      slots.includes(member.name) &&
+      !membership.set.healthy.has(member.id) &&
+      !pass.record.seats.some((seat) => memberOf(membership, seat)?.id === member.id),
+  );
+}
+
+function countAbsence(pass: Pass, membership: Membership): void {
+  const { epoch } = pass.record;
+  if (placeless(pass, membership).length > 0) epoch.waitedMs += pass.seen.elapsedMs;
+  else if (epoch.waitedMs > 0) epoch.waitedMs = 0;
 }
 
 function isPrepared(pass: Pass, seat: DraftSeat): boolean {
@@ -161,6 +190,15 @@ function nextIntent(pass: Pass, membership: Membership): Draft<Intent> | null {
       add,
     });
   }
+  const away = pass.record.epoch.waitedMs < pass.spec.unreachableTimeoutMs ? [] : placeless(pass, membership);
+  for (const member of lost.length > 0 ? [] : away) {
+    const successor = successorOf(pass, membership, member.name);
+    if (successor === undefined) continue;
+    const add =
+      away.length > 1 ? null : { seat: successor.id, peerUrl: peerUrlOf(successor), memberId: null };
+    const reason = 'its place was not found again';
+    return open(member.name, reason, { remove: { memberId: member.id, seat: null }, add });
+  }
   if (lost.length > 0 || membership.set.voters.size >= pass.record.size) return null;
   for (const slot of slotsOf(pass.record.size)) {
     if (seatsOf(pass, slot).some((seat) => memberOf(membership, seat) !== undefined)) continue;
@@ -192,6 +230,15 @@ function isUnexplained(pass: Pass, membership: Membership, member: EtcdMember): 
   if (member.isLearner) return true;
   const mine = pass.record.seats.some((seat) => memberOf(membership, seat)?.id === member.id);
   if (mine) return false;
+  if (member.name !== '' && placeless(pass, membership).includes(member)) {
+    block(
+      pass,
+      'member-without-place',
+      member.name,
+      `member ${member.id} is listed and has no place of ours`,
+    );
+    return false;
+  }
   if (member.name !== '') {
     block(
       pass,

@@ -19,7 +19,9 @@ import {
 
 /** Gives every slot a place, every place a task, every task its etcd; and lets go of what is leaving. */
 export function upkeep(pass: Pass, membership: Membership | null): void {
-  for (const slot of slotsOf(pass.record.size)) wantPlace(pass, slot);
+  // A new place for what may only not have been found yet would be taken for the slot's member.
+  const isKnown = pass.record.epoch.phase !== 'adopting';
+  for (const slot of isKnown ? slotsOf(pass.record.size) : []) wantPlace(pass, slot);
   for (const seat of pass.record.seats) {
     if (seat.lost !== null && !isNeededAgain(pass, membership, seat)) continue;
     if (seat.taskEnd !== null) wantRelaunch(pass, seat);
@@ -102,6 +104,11 @@ function wantEtcd(pass: Pass, membership: Membership | null, seat: DraftSeat): v
 function mayServe(pass: Pass, membership: Membership | null, seat: DraftSeat): boolean {
   const { intent } = pass.record;
   if (membership !== null) return memberOf(membership, seat) !== undefined;
+  if (isAmbiguous(pass, seat)) {
+    const message = 'two places of the slot hold data, and no quorum says which one is the member';
+    block(pass, 'adoption-ambiguous', seat.slot, message);
+    return false;
+  }
   // Without a quorum nobody can tell; but nobody can have removed it either, unless that was our own doing.
   if (intent?.committed !== true || intent.remove?.seat !== seat.id) return true;
   // Then the others are started first, and none of them may know of the removal; raft keeps even one that was
@@ -115,6 +122,16 @@ function mayServe(pass: Pass, membership: Membership | null, seat: DraftSeat): b
     witnesses.length > 0 &&
     witnesses.every(lists)
   );
+}
+
+/**
+ * A record that was made from what was found does not know which of two places of a slot its member has left. One
+ * that the member list does not show must not be started (S4), so the others are, and tell.
+ */
+function isAmbiguous(pass: Pass, seat: DraftSeat): boolean {
+  const { epoch, intent } = pass.record;
+  if (epoch.source.kind !== 'adopted' || intent?.slot === seat.slot) return false;
+  return seatsOf(pass, seat.slot).some((other) => other.id !== seat.id && other.data !== null);
 }
 
 function resume(pass: Pass, seat: DraftSeat): void {
