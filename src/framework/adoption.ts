@@ -19,6 +19,7 @@ import { tokenOf } from '../reconcile/formation.ts';
 import { type SchedulerConfig, SchedulerError } from './config.ts';
 import { type Ownership, ownerOf, readLabels, readLayout } from './labels.ts';
 import { rounded } from './resources.ts';
+import { walVolumeId } from './seat-resources.ts';
 import { evidenceOf } from './task-evidence.ts';
 
 /** Making a record out of what is found in Mesos and what the supervisors say. Pure. */
@@ -146,25 +147,48 @@ export function adoptableSeats(
   if (clusters.length > 1) {
     throw refuse(`reservations and tasks of ${clusters.length} clusters: ${clusters.join(', ')}`);
   }
-  const hidden = findings.seats.filter((found) => found.host === '');
-  if (hidden.length > 0) {
-    const slots = hidden.map((found) => `${found.owner.slot} on agent ${found.agentId}`).join(', ');
-    throw refuse(`tasks on agents that the master does not see at present: ${slots}`);
-  }
-  const incomplete = findings.seats.filter((found) => portsOf(found) === null);
+  const visible = findings.seats.filter(isVisible);
+  const incomplete = visible.filter((found) => portsOf(found) === null);
   if (incomplete.length > 0) {
     throw refuse(
       `reservations without three ports: ${incomplete.map((found) => found.owner.seat).join(', ')}`,
     );
   }
-  return findings.seats.map((found) => bareSeat(found, as));
+  return visible.map((found) => bareSeat(found, as));
+}
+
+/** Where it is, and what it has, is known. */
+function isVisible(found: FoundSeat): boolean {
+  return found.host !== '';
+}
+
+/**
+ * What runs on an agent that the master does not see cannot be asked. It can be done without only where the others
+ * speak for a quorum: then it is a member of theirs that is away, and is dealt with as such.
+ */
+function refuseHidden(findings: Findings, statuses: Statuses): void {
+  const hidden = findings.seats.filter((found) => !isVisible(found));
+  const isLed = [...statuses.values()].some((status) => status.probe?.confirmedMembers != null);
+  if (hidden.length === 0 || isLed) return;
+  const slots = hidden.map((found) => `${found.owner.slot} on agent ${found.agentId}`).join(', ');
+  throw refuse(`tasks on agents that the master does not see at present: ${slots}`);
+}
+
+/** The seat of a place, before anything is known of its data; `null` where its ports are not all there. */
+export function seatOf(
+  found: FoundSeat,
+  as: { readonly pinned: Seat['pinned']; readonly wallMs: number },
+): Seat | null {
+  return portsOf(found) === null ? null : bareSeat(found, as);
 }
 
 function bareSeat(found: FoundSeat, as: { pinned: Seat['pinned']; wallMs: number }): Seat {
   const { owner, resources } = found;
   const nameShare = layoutOf(resources)?.nameShare ?? null;
   const task = found.live ?? found.ended;
-  const volume = resources.find((resource) => resource.disk?.persistence !== undefined);
+  const volume = resources.find((resource) => volumeIdOf(resource) !== undefined && !isWal(resource, owner));
+  const wal = resources.find((resource) => isWal(resource, owner));
+  const walMb = wal?.scalar?.value ?? 0;
   return {
     id: owner.seat,
     slot: owner.slot,
@@ -177,15 +201,15 @@ function bareSeat(found: FoundSeat, as: { pinned: Seat['pinned']; wallMs: number
     attributes: {},
     host: found.host,
     ports: portsOf(found) ?? { peer: 0, client: 0, supervisor: 0 },
-    volumeId: volume?.disk?.persistence?.id ?? owner.seat,
+    volumeId: (volume === undefined ? undefined : volumeIdOf(volume)) ?? owner.seat,
     storage: 'persistent',
-    wal: null,
+    wal: wal === undefined ? null : { volumeId: walVolumeId(owner.seat), diskMb: walMb },
     nameShare,
     nameTask: found.name === null ? null : { task: found.name.task_id.value, launchedAtMs: as.wallMs },
     resources: {
       cpus: less(sum(resources, 'cpus'), nameShare?.cpus),
       memMb: less(sum(resources, 'mem'), nameShare?.memMb),
-      diskMb: sum(resources, 'disk'),
+      diskMb: less(sum(resources, 'disk'), walMb),
     },
     // A seat whose last task nobody remembers gets the name of one that never was: the master denies it.
     task: task?.task_id.value ?? taskIdOf(owner.slot, `forgotten-${owner.seat}`),
@@ -198,6 +222,14 @@ function bareSeat(found: FoundSeat, as: { pinned: Seat['pinned']; wallMs: number
     absentMs: 0,
     lost: null,
   };
+}
+
+function volumeIdOf(resource: Resource): string | undefined {
+  return resource.disk?.persistence?.id;
+}
+
+function isWal(resource: Resource, owner: Ownership): boolean {
+  return volumeIdOf(resource) === walVolumeId(owner.seat);
 }
 
 /**
@@ -242,6 +274,7 @@ export function adoptRecord(input: {
   readonly freshId: string;
 }): ClusterRecord {
   const { config, findings, seats, statuses, wallMs } = input;
+  refuseHidden(findings, statuses);
   const identities = seats.flatMap((seat) => statuses.get(seat.id)?.identity ?? []);
   const started = identities.filter((identity) => identity.started);
   const cluster = findings.seats[0]?.owner.cluster ?? '';
@@ -256,14 +289,23 @@ export function adoptRecord(input: {
     uninstall: null,
   };
   if (started.length === 0) {
-    const silent = seats.filter((seat) => !statuses.has(seat.id));
-    if (silent.length > 0) {
-      const where = silent.map((seat) => `${seat.slot} on ${seat.hostname}`).join(', ');
-      throw refuse(`places whose supervisors do not answer, so that nobody tells what they hold: ${where}`);
+    const isRead = (seat: Seat): boolean => statuses.has(seat.id);
+    if (!seats.every(isRead)) {
+      return { ...common, epoch: adoptingEpoch(findings.seats, wallMs), seats: [...seats], leaving: [] };
     }
     return { ...common, ...unborn(seats, identities, { cluster, wallMs, freshId: input.freshId }) };
   }
   return { ...common, ...formed(seats, statuses, started, wallMs) };
+}
+
+/** Nobody tells yet what the places hold: their volumes will, once supervisors run on them. */
+export function adoptingEpoch(found: readonly FoundSeat[], wallMs: number): ClusterRecord['epoch'] {
+  const number = Math.max(1, ...found.map(({ owner }) => owner.epoch));
+  return {
+    ...newEpoch({ number, attempt: 1, token: 'not-read-yet', openedAtMs: wallMs }),
+    source: { kind: 'adopted' },
+    phase: 'adopting',
+  };
 }
 
 type Identity = NonNullable<MemberStatus['identity']>;

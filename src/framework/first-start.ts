@@ -25,8 +25,6 @@ import { type SchedulerConfig, SchedulerError } from './config.ts';
 /** No record is stored. Is this the first start of this cluster, or was its record lost? */
 export interface FirstStart {
   readonly record: ClusterRecord;
-  /** The master has shown that nothing of ours is there; else the offers still have to. */
-  readonly confirmed: boolean;
   /** For people. */
   readonly text: string;
 }
@@ -64,31 +62,71 @@ export async function firstStart(input: FirstStartInput, signal: AbortSignal): P
   const fresh = (frameworkId: string | null): ClusterRecord =>
     freshRecord({ config, frameworkId, cluster: ports.ids.uuid(), wallMs: ports.clock.wallMs() });
   if (config.bootstrap === 'new') {
-    return { record: fresh(null), confirmed: true, text: 'a new cluster begins, as --bootstrap=new asks' };
+    return { record: fresh(null), text: 'a new cluster begins, as --bootstrap=new asks' };
   }
   const findings = await lookAtMaster(input, signal);
   if (findings === null) {
-    if (config.bootstrap === 'adopt') {
-      throw new SchedulerError('nothing-to-adopt', 'the master does not let us see what there is to adopt', {
-        hint: 'Give the principal leave to read frameworks, agents and tasks.',
-      });
-    }
-    const text = 'a new cluster begins, unless offers show otherwise: the master does not let us look';
-    return { record: fresh(null), confirmed: false, text };
+    const text = 'the master does not let us look for what is there: offers may show it';
+    return { record: fresh(null), text };
   }
   refuseRival(findings, config);
   if (findings.seats.length === 0) {
     if (config.bootstrap === 'adopt') throw nothingToAdopt(config);
     const frameworkId = frameworkIdOf(findings);
-    return {
-      record: fresh(frameworkId),
-      confirmed: true,
-      text: 'a new cluster begins: nothing of it exists yet',
-    };
+    return { record: fresh(frameworkId), text: 'a new cluster begins: nothing of it is found' };
   }
   const record = await adopt(input, findings, signal);
-  const text = `adopted ${record.seats.length} places of cluster ${record.cluster}, epoch ${record.epoch.number}`;
-  return { record, confirmed: true, text };
+  const verb = record.epoch.phase === 'adopting' ? 'found' : 'adopted';
+  const text = `${verb} ${record.seats.length} places of cluster ${record.cluster}, epoch ${record.epoch.number}`;
+  return { record, text };
+}
+
+/**
+ * Whether the master shows us our own framework. It leaves out of its answers, without a word, what we have no leave
+ * to see; where that is so, that nothing was found says nothing. Asks until it is answered; rejects when `signal`
+ * aborts, and with a final `MesosError`.
+ */
+export async function seesItself(
+  { ports, log }: FirstStartInput,
+  frameworkId: string,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const client = operatorOf(ports);
+  for (;;) {
+    try {
+      const { frameworks } = await client.getFrameworks(signal);
+      return frameworks.some(({ framework_info: info }) => info.id?.value === frameworkId);
+    } catch (error) {
+      if (error instanceof MesosError && REFUSALS.has(error.code)) return false;
+      if (!(error instanceof MesosError) || isFinal(error) || signal.aborted) throw error;
+      log.warn('no master answers yet', { error: describeError(error) });
+    }
+    await ports.clock.sleep(MASTER_RETRY_MS, signal);
+  }
+}
+
+/** The error of a start that nobody can confirm to be the first. */
+export function blindError({ bootstrap, framework }: SchedulerConfig): SchedulerError {
+  const code = bootstrap === 'adopt' ? 'nothing-to-adopt' : 'not-a-first-start';
+  return new SchedulerError(
+    code,
+    `no record is stored, and the master does not show us what runs under the name '${framework.name}', ` +
+      'not even our own framework',
+    {
+      hint:
+        'Give the principal leave to view frameworks, tasks and roles; or, if it is certain that no cluster of ' +
+        'this name exists, start once with --bootstrap=new.',
+    },
+  );
+}
+
+function operatorOf(ports: FirstStartPorts): OperatorClient {
+  return createOperatorClient({
+    transport: ports.transport,
+    clock: ports.clock,
+    masters: ports.masters,
+    ...(ports.masterHeaders === undefined ? {} : { headers: ports.masterHeaders }),
+  });
 }
 
 /** The record of a cluster that does not exist yet. */
@@ -113,12 +151,7 @@ function freshRecord(of: {
 async function lookAtMaster(input: FirstStartInput, signal: AbortSignal): Promise<Findings | null> {
   const { config, ports, log } = input;
   const { clock } = ports;
-  const client = createOperatorClient({
-    transport: ports.transport,
-    clock,
-    masters: ports.masters,
-    ...(ports.masterHeaders === undefined ? {} : { headers: ports.masterHeaders }),
-  });
+  const client = operatorOf(ports);
   const startMs = clock.monotonicMs();
   let answeredAtMs: number | null = null;
   for (;;) {

@@ -26,7 +26,7 @@ import { withTraits } from './agent-traits.ts';
 import { ackCall, killCall, launchedBy } from './calls.ts';
 import { createChronicle } from './chronicle.ts';
 import { createCommandDesk } from './command-desk.ts';
-import { type BootstrapMode, frameworkInfoOf, type SchedulerConfig, SchedulerError } from './config.ts';
+import { frameworkInfoOf, type SchedulerConfig, SchedulerError } from './config.ts';
 import { firstStart } from './first-start.ts';
 import { createMemberWatch } from './member-watch.ts';
 import {
@@ -42,6 +42,7 @@ import {
 } from './mesos-view.ts';
 import { observe } from './observe.ts';
 import { type InterestState, NO_INTEREST, nextInterest } from './offer-interest.ts';
+import { withOfferedPlaces } from './offered-places.ts';
 import { type Accept, type Capacity, type Match, matchOffers, straysOf, withCapacity } from './offers.ts';
 import { createOrderDesk, describeOrder, type OrderResult } from './orders.ts';
 import { type AgentOffer, agentOffersOf, offeredTraits, type PlacementInput } from './placement.ts';
@@ -52,6 +53,7 @@ import type { SchedulerSnapshot } from './snapshot.ts';
 import type { StoryEvent } from './story.ts';
 import { surroundingsOf, type ValueSightings, withSightings } from './surroundings.ts';
 import { type AskingState, NOT_ASKED, nextAsking } from './task-reconciliation.ts';
+import { createTrust } from './trust.ts';
 import { createWake } from './wake.ts';
 import { keptOffers, wantedKeys } from './wanted-offers.ts';
 
@@ -103,8 +105,8 @@ const STORE_RETRY_MS = 1_000;
 const FORGOTTEN_LOOK_MS = 20;
 /** A task that is to die is told so again after this long. */
 const KILL_AGAIN_MS = 5_000;
-/** Where only offers can tell whether this is a first start, they are looked at for this long. */
-const LOOK_FOR_STRANGERS_MS = 3_000;
+/** Offers that are made at the subscription have come by then. */
+const FIRST_OFFERS_MS = 3_000;
 /** An agent on which no task came up is the last choice for this long. */
 const SHUN_MS = 1_800_000;
 /** Launches, and other things, of which the newest are remembered. */
@@ -138,7 +140,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   let sightings: ValueSightings = new Map();
   let observedAtMs: number | null = null;
   /** Nothing is placed before it is certain that no other cluster's reservations are under our name. */
-  let trusted = true;
+  const trust = createTrust({ config, ports, log }, wake.mark);
+  let lifetime: AbortSignal = AbortSignal.abort();
   /** Mesos has taken our word, or somebody else's, that the framework is given up. */
   let tornDown = false;
   let uninstalled = false;
@@ -233,9 +236,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const next = nextInterest(interest, {
       nowMs: clock.monotonicMs(),
       subscription: view.subscriptions,
-      wanted: wantedKeys(match, seen, trusted),
+      wanted: wantedKeys(match, seen, trust.isGiven),
       unused: match.unused.filter((id) => view.offers.has(id)),
-      kept: trusted ? keptOffers(seen, match.record, offers) : new Set(match.unused),
+      kept: trust.isGiven ? keptOffers(seen, match.record, offers) : new Set(match.unused),
       random: ports.random.next(),
     });
     interest = next.state;
@@ -261,7 +264,15 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const { acks } = view;
     const offers = agentOffersOf(view.offers.values(), role, config.placement.attributes);
     const settled = settleReleases(releases, {
-      record: withTraits(withFrameworkId(told.record, view), offers.map(offeredTraits)),
+      record: withOfferedPlaces(
+        {
+          record: withTraits(withFrameworkId(told.record, view), offers.map(offeredTraits)),
+          offers,
+          pinned: pinnedOf(config),
+          wallMs,
+        },
+        trust.isGiven,
+      ),
       view,
       offers,
       nowMs: startMs,
@@ -279,7 +290,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const decision = decide(config.spec, settled.record, seen);
     const trustMs = lookForStrangers(offers, settled.record);
     const match = matchOffers({
-      wants: view.subscribed && trusted ? decision.wants : [],
+      wants: view.subscribed && trust.isGiven ? decision.wants : [],
       record: decision.record,
       offers,
       config,
@@ -313,7 +324,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       problems: desk.problems(),
       tookMs: clock.monotonicMs() - startMs,
     });
-    if (decision.givenUp && startMs - view.subscribedAtMs >= LOOK_FOR_STRANGERS_MS) await tearDown();
+    if (decision.givenUp && startMs - view.subscribedAtMs >= FIRST_OFFERS_MS) await tearDown();
     if (kept === 'saved') wake.mark();
     return Math.min(...wakes);
   };
@@ -359,12 +370,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const lookForStrangers = (offers: readonly AgentOffer[], record: ClusterRecord): number => {
     const { foreign } = straysOf(offers, record);
     chronicle.strangers(foreign);
-    if (trusted || !view.subscribed) return Number.POSITIVE_INFINITY;
-    const [stranger] = foreign;
-    if (stranger !== undefined) throw strangerError(config.framework.name, stranger.cluster, stranger.slot);
-    const leftMs = view.subscribedAtMs + LOOK_FOR_STRANGERS_MS - clock.monotonicMs();
-    trusted = leftMs <= 0;
-    return trusted ? Number.POSITIVE_INFINITY : leftMs;
+    return trust.look({ view, record, foreign, signal: lifetime });
   };
 
   const loop = async (signal: AbortSignal): Promise<void> => {
@@ -408,12 +414,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       // Without a record an uninstall is over, and nothing is registered to find out more.
       if (config.uninstall !== null) return 'uninstalled';
       const first = await firstStart({ config, ports, log }, signal);
-      trusted = first.confirmed || config.bootstrap === IGNORES_STRANGERS;
       await keeper.keep(first.record);
+      trust.begin(first.record);
       chronicle.tell({ slot: null, text: first.text, reason: 'no cluster record is stored' });
       return 'ready';
     }
     if (stored.framework.name !== config.framework.name) throw wrongRecord(stored, config);
+    trust.begin(stored);
     await keeper.keep({
       ...withUninstall(stored, config, clock.wallMs()),
       generation: stored.generation + 1,
@@ -478,6 +485,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     async run(signal) {
       const ended = new AbortController();
       const inner = AbortSignal.any([signal, ended.signal]);
+      lifetime = inner;
       chronicle.begin(() => ({ view, interest, saves: keeper.saves, orders: desk.counts() }));
       if ((await takeOver(signal)) === 'uninstalled') return await finish(signal);
       chronicle.adopt(keeper.current);
@@ -510,14 +518,16 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   };
 }
 
+function pinnedOf({ spec }: SchedulerConfig): Seat['pinned'] {
+  return { artifact: spec.artifact, etcd: spec.etcd };
+}
+
 /** An uninstall that the scheduler is started for is as good as one that an operator asks for. */
 function withUninstall(record: ClusterRecord, config: SchedulerConfig, wallMs: number): ClusterRecord {
   if (config.uninstall === null) return record;
   const { destroyData } = config.uninstall;
   return applyCommand(record, { kind: 'uninstall', by: 'environment', destroyData }, wallMs).record;
 }
-
-const IGNORES_STRANGERS: BootstrapMode = 'new';
 
 type Shunned = PlacementInput['shunned'];
 
@@ -541,18 +551,6 @@ function wrongRecord(stored: ClusterRecord, config: SchedulerConfig): SchedulerE
     'wrong-record',
     `the stored record is that of framework '${stored.framework.name}', not '${config.framework.name}'`,
     { hint: 'Give every framework a state directory of its own; a framework cannot be renamed.' },
-  );
-}
-
-function strangerError(name: string, cluster: string, slot: string): SchedulerError {
-  return new SchedulerError(
-    'not-a-first-start',
-    `no record is stored, but agents hold reservations of framework '${name}' for cluster ${cluster} (${slot})`,
-    {
-      hint:
-        'Start with the state of that cluster; or with --bootstrap=new to begin another and leave these ' +
-        'reservations alone.',
-    },
   );
 }
 

@@ -15,7 +15,8 @@ export function wantedKeys(match: Match, seen: Observation, trusted: boolean): R
     const over = seen.mesos.tasks.get(seat.task)?.kind === 'over';
     return `leaving:${seat.id}:${over}`;
   });
-  return new Set([...wants, ...leaving, ...(trusted ? [] : ['look-around'])]);
+  const looksAround = !trusted || match.record.epoch.phase === 'adopting';
+  return new Set([...wants, ...leaving, ...(looksAround ? ['look-around'] : [])]);
 }
 
 /** Offers that hold the place of a member: it will want it back as soon as it may be launched again. */

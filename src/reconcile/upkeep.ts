@@ -63,7 +63,11 @@ function wantRelaunch(pass: Pass, seat: DraftSeat): void {
     return;
   }
   const reason = `its task is over: ${end.state}${end.message === '' ? '' : `, ${end.message}`}`;
-  pass.wants.push({ kind: 'relaunch', seat: seat.id, task: taskIdOf(seat.slot, pass.seen.freshId), reason });
+  // A slot may have two places, and a task id names one task.
+  const at = seatsOf(pass, seat.slot).indexOf(seat);
+  const { freshId } = pass.seen;
+  const task = taskIdOf(seat.slot, at === 0 ? freshId : `${freshId}-${at}`);
+  pass.wants.push({ kind: 'relaunch', seat: seat.id, task, reason });
   if (!pass.seen.mesos.offered.has(seat.id)) {
     block(
       pass,
@@ -115,7 +119,10 @@ function mayServe(pass: Pass, membership: Membership | null, seat: DraftSeat): b
   // committed unseen, and the member is told of it and ends.
   const others = pass.record.seats.filter((other) => other.id !== seat.id && other.data?.started === true);
   const lists = ({ probe }: Witness) =>
-    probe.leaderId === null && probe.localMembers.some((member) => member.id === seat.data?.memberId);
+    probe.leaderId === null &&
+    // One that does not even list itself has learnt nothing yet: it had no part in a removal.
+    (probe.localMembers.some((member) => member.id === seat.data?.memberId) ||
+      probe.localMembers.every((member) => member.id !== probe.memberId));
   const witnesses = witnessesOf(pass).filter((witness) => witness.seat.id !== seat.id);
   return (
     others.every((other) => (freshStatus(pass, other)?.phase ?? 'running') === 'running') &&

@@ -33,13 +33,20 @@ export function createFakeMaster(): FakeMaster {
   const refused = new Map<string, number>();
   const answers = new Map<string, unknown>();
   let stream: ByteStream | null = null;
+  let subscribed: string | null = null;
   const say = (event: SchedulerEvent): void => {
     const json = JSON.stringify(event);
     stream?.push(`${Buffer.byteLength(json)}\n${json}`);
   };
+  /** A master shows a framework itself. */
+  const known = (type: string): unknown => {
+    if (type !== 'GET_FRAMEWORKS' || subscribed === null) return undefined;
+    const framework_info = { user: 'nobody', name: 'etcd', id: { value: subscribed }, roles: [] };
+    return { frameworks: [{ framework_info, active: true, connected: true }] };
+  };
   const transport = createMemoryTransport(({ url, body }) => {
     const call = JSON.parse(body ?? '{}') as Call | { type: 'SUBSCRIBE'; framework_id?: { value: string } };
-    if (url.endsWith('/api/v1')) return answerOperator(call.type, answers.get(call.type));
+    if (url.endsWith('/api/v1')) return answerOperator(call.type, answers.get(call.type) ?? known(call.type));
     if (call.type !== 'SUBSCRIBE') {
       calls.push(call);
       const status = refused.get(call.type) ?? 202;
@@ -47,14 +54,15 @@ export function createFakeMaster(): FakeMaster {
     }
     const refusal = refused.get('SUBSCRIBE') ?? 200;
     if (refusal !== 200) return { status: refusal, body: 'refused' };
-    const known = call.framework_id?.value ?? null;
-    subscriptions.push(known);
+    const id = call.framework_id?.value ?? null;
+    subscriptions.push(id);
     stream = createByteStream();
-    if (known !== null && removed.has(known)) {
+    if (id !== null && removed.has(id)) {
       say({ type: 'ERROR', error: { message: 'Framework has been removed' } });
       stream.end();
     } else {
-      const value = known ?? `framework-${subscriptions.length}`;
+      const value = id ?? `framework-${subscriptions.length}`;
+      subscribed = value;
       say({ type: 'SUBSCRIBED', subscribed: { framework_id: { value } } });
     }
     return {

@@ -173,7 +173,6 @@ describe('a first start', () => {
     found(nothing);
     const { result } = await run();
     expect(result).toMatchObject({
-      confirmed: true,
       record: {
         generation: 1,
         framework: { name: 'etcd', id: null },
@@ -212,7 +211,7 @@ describe('a first start', () => {
     const waiting = run();
     await clock.advance(10_000);
     master.answer('GET_AGENTS', {});
-    expect((await waiting).result?.confirmed).toBe(true);
+    expect((await waiting).result?.record.seats).toEqual([]);
 
     const later = world();
     later.found({ ...nothing, agents: { recovered_agents: [{ id: { value: 'S1' }, hostname: 'agent-1' }] } });
@@ -222,8 +221,8 @@ describe('a first start', () => {
   it.each([401, 403])('relies on offers where the operator API answers %i', async (refusal) => {
     const { master, run } = world();
     master.answer('GET_FRAMEWORKS', refusal);
-    expect((await run()).result).toMatchObject({ confirmed: false, record: { seats: [] } });
-    expect((await run({ bootstrap: 'adopt' })).error).toMatchObject({ code: 'nothing-to-adopt' });
+    expect((await run()).result).toMatchObject({ record: { seats: [] } });
+    expect((await run({ bootstrap: 'adopt' })).result).toMatchObject({ record: { seats: [] } });
   });
 
   it('is not made up when it should adopt', async () => {
@@ -398,6 +397,31 @@ describe('a cluster whose record was lost', () => {
     expect(result?.record.seats.every((one) => one.data === null)).toBe(true);
   });
 
+  it('is read from its volumes first, where nothing of it runs', async () => {
+    const { found, run } = world();
+    found({ tasks: {} });
+    const { result } = await run();
+    expect(result?.record).toMatchObject({
+      cluster: 'cluster-1',
+      epoch: { phase: 'adopting', source: { kind: 'adopted' }, clusterId: null },
+      leaving: [],
+    });
+    expect(result?.record.seats.map(({ id, data, volumeId }) => [id, data, volumeId])).toEqual(
+      seats.map(({ id, volumeId }) => [id, null, volumeId]),
+    );
+  });
+
+  it('is adopted without a member that the master does not see, where the others are a quorum', async () => {
+    const { found, run, serve } = world();
+    const lost = { ...(seats[2] as Seat), agentId: 'S9' };
+    const tasks = [...seats.slice(0, 2).map((one) => task(one)), task(lost, 'TASK_UNREACHABLE')];
+    found({ agents: { agents: agents(seats.slice(0, 2)) }, tasks: { tasks } });
+    serve(seats.slice(0, 2));
+    const { result } = await run();
+    expect(result?.record.epoch).toMatchObject({ phase: 'formed', clusterId: 'c1' });
+    expect(result?.record.seats.map(({ slot }) => slot)).toEqual(['etcd-0', 'etcd-1']);
+  });
+
   it.each<[string, (of: ReturnType<typeof world>) => void, RegExp]>([
     [
       'reservations of two clusters',
@@ -406,11 +430,6 @@ describe('a cluster whose record was lost', () => {
         found({ agents: { agents: [...agents([first], 'cluster-2'), ...agents(rest)] }, tasks: {} });
       },
       /2 clusters: cluster-2, cluster-1/,
-    ],
-    [
-      'volumes that nobody speaks for',
-      ({ found }) => found({ tasks: {} }),
-      /supervisors do not answer.*etcd-0 on agent-1/,
     ],
     [
       'members of two etcd clusters',
@@ -468,7 +487,7 @@ describe('a cluster whose record was lost', () => {
             unreachable_tasks: seats.slice(0, 1).map((one) => task(one, 'TASK_UNREACHABLE')),
           },
         });
-        serve(seats.slice(1));
+        serve(seats.slice(1), { probe: probe({ confirmedMembers: null }) });
       },
       /does not see at present: etcd-0 on agent S1/,
     ],

@@ -96,6 +96,31 @@ const update = (task: string, changes: Partial<TaskStatus>) =>
   }) as const;
 const HELD = { epoch: 1, attempt: 1, started: true, memberId: 'a1', floor: null };
 const FORMED: ClusterRecord['epoch'] = { ...record().epoch, phase: 'formed', clusterId: 'c1' };
+/** What `seat()` has reserved, beside plenty. */
+const offerOfSeat = (id: string, cluster = 'cluster-1') => {
+  const owner = ownershipOf(seat(), { framework: 'etcd', cluster, epoch: 1 });
+  const mine = [{ type: 'DYNAMIC', role: ROLE, labels: reservationLabels(owner, seat()) }] as const;
+  const common = { allocation_info: { role: ROLE }, reservations: mine } as const;
+  const { cpus, memMb, diskMb } = CONFIG.resources;
+  return offer({
+    id,
+    more: [
+      { name: 'cpus', type: 'SCALAR', scalar: { value: cpus }, ...common },
+      { name: 'mem', type: 'SCALAR', scalar: { value: memMb }, ...common },
+      { name: 'ports', type: 'RANGES', ranges: { range: [{ begin: 31_000, end: 31_002 }] }, ...common },
+      {
+        name: 'disk',
+        type: 'SCALAR',
+        scalar: { value: diskMb },
+        disk: {
+          persistence: { id: 'etcd-0-seat' },
+          volume: { mode: 'RW', container_path: 'etcd-volume' },
+        },
+        ...common,
+      },
+    ],
+  });
+};
 const isSubscribed = (scheduler: Scheduler) => () => scheduler.snapshot().mesos.subscribed;
 
 describe('a first start', () => {
@@ -137,35 +162,79 @@ describe('a first start', () => {
     });
   });
 
-  it('looks at offers first where the operator API is closed, and places then', async () => {
+  it.each([
+    ['closed', 403],
+    ['silent about our own framework', { frameworks: [] }],
+  ])(
+    'stops where the operator API is %s and offers show nothing: a cluster may run unseen',
+    async (_, answer) => {
+      const { clock, master, start } = world();
+      master.answer('GET_FRAMEWORKS', answer);
+      const { scheduler, run } = start();
+      await clock.runUntil(isSubscribed(scheduler), 1_000);
+      master.say(offersEvent(offers(3)));
+      await clock.advance(2_500);
+      expect(run.ended).toBe(false);
+      await clock.advance(1_000);
+      expect(run.error).toMatchObject({
+        code: 'not-a-first-start',
+        message: expect.stringContaining('not even our own framework') as string,
+      });
+      expect(operationsOf(master)).toEqual([]);
+    },
+  );
+
+  it('begins there on the operator’s word', async () => {
     const { clock, master, start } = world();
+    master.answer('GET_FRAMEWORKS', 403);
+    const { scheduler } = start({ bootstrap: 'new' });
+    await clock.runUntil(isSubscribed(scheduler), 1_000);
+    master.say(offersEvent(offers(3)));
+    await clock.runUntil(() => launchesOf(master).length === 3, 1_000);
+  });
+
+  it('is still in doubt for the scheduler that follows one that ended while it was', async () => {
+    const { clock, master, start } = world(await storeOf(record()));
+    master.answer('GET_FRAMEWORKS', 403);
+    const { scheduler, run } = start();
+    await clock.runUntil(isSubscribed(scheduler), 1_000);
+    master.say(offersEvent(offers(3)));
+    await clock.advance(4_000);
+    expect(run.error).toMatchObject({ code: 'not-a-first-start' });
+    expect(operationsOf(master)).toEqual([]);
+  });
+
+  it('reads the volumes of the cluster that offers show, where nothing else can tell', async () => {
+    const { clock, master, store, start } = world();
     master.answer('GET_FRAMEWORKS', 403);
     const { scheduler } = start();
     await clock.runUntil(isSubscribed(scheduler), 1_000);
-    master.say(offersEvent(offers(3)));
-    await clock.advance(2_500);
-    expect(operationsOf(master)).toEqual([]);
-    await clock.advance(1_000);
-    expect(launchesOf(master)).toHaveLength(3);
+    master.say(offersEvent([offerOfSeat('O1'), ...offers(3).slice(1)]));
+    await clock.runUntil(() => stored(store).seats.length === 1, 1_000);
+    expect(stored(store)).toMatchObject({
+      cluster: 'cluster-1',
+      epoch: { phase: 'adopting' },
+      seats: [{ id: 'etcd-0-seat', slot: 'etcd-0', volumeId: 'etcd-0-seat', data: null }],
+    });
+    const { task } = stored(store).seats[0] as { task: string };
+    master.say(update(task, { state: 'TASK_UNKNOWN', source: 'SOURCE_MASTER' }));
+    await clock.advance(100);
+    master.say(offersEvent([offerOfSeat('O4')]));
+    await clock.runUntil(() => launchesOf(master).length === 1, 5_000);
+    expect(operationsOf(master).map(({ type }) => type)).toEqual(['LAUNCH']);
+    expect(scheduler.snapshot().blocked).toContainEqual(expect.objectContaining({ code: 'adopting' }));
   });
 
-  it('stops where offers show the reservations of another cluster under its name', async () => {
+  it('stops where offers show the reservations of two other clusters under its name', async () => {
     const { clock, master, start } = world();
     master.answer('GET_FRAMEWORKS', 403);
     const { scheduler, run } = start();
     await clock.runUntil(isSubscribed(scheduler), 1_000);
-    const labels = reservationLabels(
-      ownershipOf(seat(), { framework: 'etcd', cluster: 'another-cluster', epoch: 1 }),
-      seat(),
+    master.say(
+      offersEvent([offerOfSeat('O1'), { ...offerOfSeat('O2', 'another'), agent_id: { value: 'S2' } }]),
     );
-    const reservations = [{ type: 'DYNAMIC', role: CONFIG.framework.role, labels }] as const;
-    const theirs = { name: 'cpus', type: 'SCALAR', scalar: { value: 1 }, reservations } as const;
-    master.say(offersEvent([offer({ more: [theirs] })]));
     await clock.runUntil(() => run.ended, 1_000);
-    expect(run.error).toMatchObject({
-      code: 'not-a-first-start',
-      message: expect.stringContaining('another-cluster') as string,
-    });
+    expect(run.error).toMatchObject({ code: 'not-a-first-start' });
     expect(operationsOf(master)).toEqual([]);
   });
 
@@ -251,31 +320,6 @@ describe('taking over', () => {
 
 describe('a framework that Mesos has removed', () => {
   const born = () => record({ seats: [seat({ data: HELD })], epoch: FORMED });
-  const offerOfSeat = (id: string) => {
-    const owner = ownershipOf(seat(), { framework: 'etcd', cluster: 'cluster-1', epoch: 1 });
-    const mine = [{ type: 'DYNAMIC', role: ROLE, labels: reservationLabels(owner, seat()) }] as const;
-    const common = { allocation_info: { role: ROLE }, reservations: mine } as const;
-    const { cpus, memMb, diskMb } = CONFIG.resources;
-    return offer({
-      id,
-      more: [
-        { name: 'cpus', type: 'SCALAR', scalar: { value: cpus }, ...common },
-        { name: 'mem', type: 'SCALAR', scalar: { value: memMb }, ...common },
-        { name: 'ports', type: 'RANGES', ranges: { range: [{ begin: 31_000, end: 31_002 }] }, ...common },
-        {
-          name: 'disk',
-          type: 'SCALAR',
-          scalar: { value: diskMb },
-          disk: {
-            persistence: { id: 'etcd-0-seat' },
-            volume: { mode: 'RW', container_path: 'etcd-volume' },
-          },
-          ...common,
-        },
-      ],
-    });
-  };
-
   it('registers anew, once, and runs its members again on the volumes they left', async () => {
     const { clock, master, store, start } = world(await storeOf(born()));
     const { scheduler, run } = start();

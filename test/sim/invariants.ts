@@ -284,14 +284,18 @@ export function createInvariants(options: InvariantsOptions): Invariants {
   /** An operator has said that all may go: what protects the data and its service ends there. */
   const isGivenUp = () => options.record()?.uninstall?.confirmed === true;
 
+  /** It is our cluster, or one that has told somebody that a write is kept. */
+  const matters = (clusterId: string): boolean =>
+    options.record()?.epoch.clusterId === clusterId ||
+    [...options.acknowledged().values()].some((one) => one.clusterId === clusterId);
+
   const removingVolume = (host: string, path: string) => {
-    const record = options.record();
     for (const process of options.etcd().running) {
       const there = process.host === host && process.commandLine.dataDirectory.startsWith(`${path}/`);
       require(!there, 'S8', () => `the volume of ${nameOf(process)} is removed while it runs on it`);
     }
     const data = options.etcd().dataUnder(host, path)[0];
-    if (data === undefined || record?.epoch.clusterId !== data.clusterId || isGivenUp()) return;
+    if (data === undefined || !matters(data.clusterId) || isGivenUp()) return;
     const state = clusters.get(data.clusterId);
     if (state === undefined) return;
     require(!state.members.has(data.memberId), 'S8', () =>
@@ -317,7 +321,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
   const canLose = (host: string): boolean => {
     const clusterId = options.record()?.epoch.clusterId ?? null;
     const state = clusterId === null ? undefined : clusters.get(clusterId);
-    if (clusterId === null || state === undefined) return true;
+    if (clusterId === null || state === undefined) return options.acknowledged().size === 0;
     const there = new Set(
       [...options.etcd().running].filter((one) => one.host === host).map((one) => one.data.memberId),
     );

@@ -230,6 +230,19 @@ async function inject(
       world.killScheduler('by the scenario', downMs);
       return;
     }
+    case 'record lost': {
+      const how = random.pick(['while all runs', 'while all hosts are down', 'and the framework torn down']);
+      say(`the record is lost ${how}`);
+      world.killScheduler('for good, as it seems', 10_000);
+      if (how === 'and the framework torn down') await world.tearDown();
+      if (how === 'while all hosts are down') for (const seatHost of seats) world.reboot(seatHost);
+      // What was ordered is carried out before nobody knows why it was.
+      await world.run(5_000);
+      await world.wipeRecord();
+      await world.run(random.between(0, 10_000));
+      for (const other of world.hosts) if (!world.isGone(other)) world.startAgent(other);
+      return;
+    }
     case 'framework torn down':
       say('an operator tears the framework down');
       await world.tearDown();
@@ -255,6 +268,7 @@ const HARMLESS: readonly Fault[] = [
   'scheduler killed',
   'scheduler cut off',
   'framework torn down',
+  'record lost',
 ];
 type Fault =
   | 'etcd killed'
@@ -269,4 +283,5 @@ type Fault =
   | 'agent restarted'
   | 'scheduler killed'
   | 'scheduler cut off'
-  | 'framework torn down';
+  | 'framework torn down'
+  | 'record lost';

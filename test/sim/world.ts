@@ -1,7 +1,7 @@
 import { assert } from '../../src/base/assert.ts';
 import { describeError } from '../../src/base/errors.ts';
 import type { Processes, StateStore } from '../../src/base/ports.ts';
-import type { SchedulerConfig } from '../../src/framework/config.ts';
+import { type SchedulerConfig, SchedulerError } from '../../src/framework/config.ts';
 import { ownerOf } from '../../src/framework/labels.ts';
 import { placementRulesOf } from '../../src/framework/placement-rules.ts';
 import { createScheduler, type Scheduler } from '../../src/framework/scheduler.ts';
@@ -84,6 +84,8 @@ export interface World {
   markGone(agentId: string | null): Promise<void>;
   /** An operator removes the framework from Mesos, which ends all its tasks. */
   tearDown(): Promise<void>;
+  /** The record is lost with all that was stored. The scheduler must not run. */
+  wipeRecord(): Promise<void>;
   isGone(host: string): boolean;
   /** Whether a quorum would be left without that host. */
   canLose(host: string): boolean;
@@ -123,6 +125,8 @@ const LOOK_MS = 250;
 const STEPS_AT_ONCE_MAX = 20_000;
 /** A supervisor that runs for this long is known to the scheduler, and so is its etcd. */
 const SETTLED_MS = 5_000;
+/** A scheduler that ends by itself is started again after this long. */
+const RESTART_MS = 5_000;
 const ORDER_KEY = createOrderKey().key;
 
 export function createWorld(options: WorldOptions): World {
@@ -299,7 +303,10 @@ export function createWorld(options: WorldOptions): World {
         else if (mortal.alive && !ended) failures.push(`${actor} ended by itself`);
       },
       (error: unknown) => {
-        if (mortal.alive) failures.push(`${actor} ended: ${describeError(error)}\n${(error as Error).stack}`);
+        // Whoever keeps schedulers running starts the next one, until what is looked for can be seen.
+        if (isNoFirstStart(error)) killScheduler('since it cannot adopt what it sees', RESTART_MS);
+        else if (mortal.alive)
+          failures.push(`${actor} ended: ${describeError(error)}\n${(error as Error).stack}`);
       },
     );
   };
@@ -497,6 +504,11 @@ export function createWorld(options: WorldOptions): World {
       for (const member of members) condemned.add(member.launch.task);
       await mesos.operator({ type: 'TEARDOWN', teardown: { framework_id: { value } } });
     },
+    wipeRecord: async () => {
+      assert(scheduler === null, 'a scheduler runs');
+      await bareStore.clear();
+      record = null;
+    },
     isGone: (host) => gone.has(host),
     canLose: invariants.canLose,
     run: async (durationMs) => {
@@ -525,6 +537,10 @@ export function createWorld(options: WorldOptions): World {
       scheduler?.stop.abort();
     },
   };
+}
+
+function isNoFirstStart(error: unknown): boolean {
+  return error instanceof SchedulerError && error.code === 'not-a-first-start';
 }
 
 interface RunningScheduler {
