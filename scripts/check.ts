@@ -54,6 +54,7 @@ const STAGES: readonly Stage[] = [
   tests('sim', 5),
   tests('etcd', 5),
   tests('e2e', 10),
+  tests('mesos', 10),
 ];
 
 process.exitCode = await main();

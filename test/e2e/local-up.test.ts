@@ -151,7 +151,7 @@ describe('etcd-mesos local up', () => {
     const api = `http://127.0.0.1:${apiPort()}`;
     await waitFor('the reason', trial, async () => {
       const { stdout } = await runCli(['status', '--scheduler', api]);
-      return /memory: 65536 MB needed, at most 1024 MB on agent-\d, 64512 MB missing/.test(stdout);
+      return /memory: 65568 MB needed, at most 1024 MB on agent-\d, 64544 MB missing/.test(stdout);
     });
     expect(await end(trial.child)).toBe(0);
     expect(processesIn(directory)).toEqual([]);

@@ -159,6 +159,21 @@ describe('a name task', () => {
     expect(world.story).toContain(`release ${seat.id}`);
   });
 
+  it('is given up with the service, before its place is', () => {
+    const world = named();
+    const names = world.record.seats.map((seat) => seat.nameTask?.task);
+    world.record = {
+      ...world.record,
+      uninstall: { askedAtMs: 0, by: 'operator', confirmed: true, skipped: [] },
+    };
+    world.until(() => world.last?.givenUp === true);
+    expect(world.record).toMatchObject({ seats: [], leaving: [] });
+    const at = (line: string) => world.story.indexOf(line);
+    for (const name of names) expect(at(`kill ${name}`)).toBeGreaterThanOrEqual(0);
+    const firstRelease = world.story.findIndex((line) => line.startsWith('release '));
+    expect(Math.max(...names.map((name) => at(`kill ${name}`)))).toBeLessThan(firstRelease);
+  });
+
   it('that the record does not know is killed, though a member is ill; it never passes for a member', () => {
     const world = named();
     world.member('etcd-2').up = false;
