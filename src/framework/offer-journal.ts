@@ -54,16 +54,16 @@ export function createOfferJournal(): OfferJournal {
 
   return {
     note(judged, atMs) {
-      for (const one of judged) {
+      for (const [at, one] of judged.entries()) {
         const key = `${one.slot} ${one.judgement.offer.offerIds.join(' ')}`;
         // An offer that is held and judged again is one offer.
         if (!entries.has(key)) count(one, atMs);
         entries.delete(key);
-        entries.set(key, { atMs, judged: one });
-        for (const oldest of entries.keys()) {
-          if (entries.size <= OFFER_EXPLANATIONS_MAX) break;
-          entries.delete(oldest);
-        }
+        if (judged.length - at <= OFFER_EXPLANATIONS_MAX) entries.set(key, { atMs, judged: one });
+      }
+      for (const oldest of entries.keys()) {
+        if (entries.size <= OFFER_EXPLANATIONS_MAX) break;
+        entries.delete(oldest);
       }
     },
     explanations: (nowMs) =>

@@ -63,7 +63,7 @@ export interface PlacementJudge {
   /** One requirement for each constraint that asks nothing of other agents. */
   direct(traits: AgentTraits): readonly OfferRequirement[];
   /** One for each GROUP_BY without a count: the values that there are must be known, from the record and offers. */
-  spread(traits: AgentTraits, seen: SeenValues): readonly OfferRequirement[];
+  spread(seen: SeenValues): (traits: AgentTraits) => readonly OfferRequirement[];
   /** Members that share a host, and those in the same groups: fewer is better. */
   crowding(traits: AgentTraits): { readonly host: number; readonly groups: number };
 }
@@ -72,18 +72,20 @@ export function placementJudge(rules: PlacementRules, standing: readonly Standin
   const spreading = rules.constraints.filter(isOpenGroup);
   const direct = rules.constraints
     .filter((one) => !isOpenGroup(one))
-    .map((one) => checkOf(one, tallyOf(one.field, standing)));
+    .map((one) => onceAValue(one.field, checkOf(one, tallyOf(one.field, standing))));
   const groups = rules.constraints
     .filter(({ operator }) => operator === 'GROUP_BY')
     .map(({ field }) => tallyOf(field, standing));
   const hosts = tallyOf('hostname', standing);
   return {
     direct: (traits) => direct.map((check) => check(traits)),
-    spread: (traits, seen) =>
-      spreading.map((one) => {
+    spread: (seen) => {
+      const checks = spreading.map((one) => {
         const values = seen.get(one.field) ?? new Set();
-        return openGroupCheck(one, tallyOf(one.field, standing), values)(traits);
-      }),
+        return onceAValue(one.field, openGroupCheck(one, tallyOf(one.field, standing), values));
+      });
+      return (traits) => checks.map((check) => check(traits));
+    },
     crowding: (traits) => ({
       host: slotsAt(hosts, traits).length,
       groups: groups.reduce((sum, tally) => sum + slotsAt(tally, traits).length, 0),
@@ -120,6 +122,17 @@ function slotsAt(tally: Tally, traits: AgentTraits): readonly string[] {
 }
 
 type Check = (traits: AgentTraits) => OfferRequirement;
+
+/** Ten thousand agents have few racks: what is said of one is made once. */
+function onceAValue(field: string, check: Check): Check {
+  const made = new Map<string | null, OfferRequirement>();
+  return (traits) => {
+    const value = fieldValue(traits, field);
+    const known = made.get(value) ?? check(traits);
+    made.set(value, known);
+    return known;
+  };
+}
 
 /** What a constraint says of the value that an agent has. */
 interface Verdict {

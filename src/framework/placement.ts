@@ -119,21 +119,20 @@ function standingOf({ record, slot }: PlacementInput): readonly Seat[] {
 }
 
 function judgeAll(input: PlacementInput, judge: PlacementJudge): readonly Judgement[] {
+  const access = accessCheck(input);
   const judged = input.offers.map((offer) => {
-    const requirements = [
-      ...requirementsOf(offer, input),
-      ...accessOf(offer, input),
-      ...judge.direct(traitsOf(offer)),
-    ];
+    const requirements = requirementsOf(offer, input).concat(access(offer), judge.direct(traitsOf(offer)));
     return { offer, requirements, fits: isMet(requirements) };
   });
+  if (!input.rules.constraints.some(isOpenGroup)) return judged;
   const seen = seenWith(
     judged.filter(({ fits }) => fits).map(({ offer }) => traitsOf(offer)),
     input,
   );
+  const spread = judge.spread(seen);
   return judged.map(({ offer, requirements, fits }) => {
-    const spread = judge.spread(traitsOf(offer), seen);
-    return { offer, requirements: [...requirements, ...spread], fits: fits && isMet(spread) };
+    const groups = spread(traitsOf(offer));
+    return { offer, requirements: requirements.concat(groups), fits: fits && isMet(groups) };
   });
 }
 
@@ -147,30 +146,33 @@ function seenWith(fitting: readonly AgentTraits[], { rules, around }: PlacementI
   );
 }
 
-/** Whether a member of ours has any business on that agent. */
-function accessOf(offer: AgentOffer, input: PlacementInput): readonly OfferRequirement[] {
-  const { masterRegion } = input.around;
-  // An agent that tells of no region is in the master's.
-  const isNear = masterRegion === null || offer.region === null || offer.region === masterRegion;
-  const flees = input.record.seats.some(
-    (seat) => seat.slot === input.slot && seat.lost?.cause === 'maintenance',
-  );
-  return [
-    ...(input.rules.namesRegion
-      ? []
-      : [
-          ruleRequirement('region', {
-            ok: isNear,
-            needed: `region ${masterRegion}, which is the master's, as no constraint names @region`,
-            offered: offer.region ?? 'without region',
-          }),
-        ]),
+/** Whether a member of ours has any business on an agent. */
+function accessCheck({
+  record,
+  slot,
+  rules,
+  around,
+}: PlacementInput): (offer: AgentOffer) => OfferRequirement[] {
+  const { masterRegion } = around;
+  const flees = record.seats.some((seat) => seat.slot === slot && seat.lost?.cause === 'maintenance');
+  const machine = [false, true].map((goesAway) =>
     ruleRequirement('maintenance', {
-      ok: !(flees && offer.maintenance),
+      ok: !(flees && goesAway),
       needed: 'a machine that stays',
-      offered: offer.maintenance ? 'one that goes into maintenance' : 'one',
+      offered: goesAway ? 'one that goes into maintenance' : 'one',
     }),
-  ];
+  );
+  return (offer) => {
+    const maintenance = machine[Number(offer.maintenance)] as OfferRequirement;
+    if (rules.namesRegion || masterRegion === null) return [maintenance];
+    const region = ruleRequirement('region', {
+      // An agent that tells of no region is in the master's.
+      ok: offer.region === null || offer.region === masterRegion,
+      needed: `region ${masterRegion}, which is the master's, as no constraint names @region,`,
+      offered: offer.region ?? 'without region',
+    });
+    return [region, maintenance];
+  };
 }
 
 /** Smaller is better; offers are sorted by host, so equal ones are taken in a stable order. */

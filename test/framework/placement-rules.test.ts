@@ -39,7 +39,7 @@ function allows(
     others.map((one, at) => member(at, one)),
   );
   const values = new Map(constraints.map(({ field }) => [field, new Set(seen)]));
-  return [...judge.direct(traits), ...judge.spread(traits, values)]
+  return [...judge.direct(traits), ...judge.spread(values)(traits)]
     .filter(({ requirement }) =>
       constraints.some(({ field, operator }) => requirement.startsWith(`${field} ${operator}`)),
     )
@@ -206,7 +206,7 @@ it('agrees with a simple oracle on any constraint, agent and members (property)'
           rules,
           others.map((other, at) => member(at, other)),
         );
-        const judged = [...judge.direct(traits), ...judge.spread(traits, new Map())];
+        const judged = [...judge.direct(traits), ...judge.spread(new Map())(traits)];
         expect(judged.map(({ ok }) => ok)).toEqual([oracle(one, traits, others)]);
       },
     ),
