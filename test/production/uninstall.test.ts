@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -175,10 +175,13 @@ test('by the command, given to a standby, with the state in ZooKeeper and an age
   const zk = await startZooKeeper();
   zooKeeper = zk;
   const mesos = await startMesos();
+  const token = join(directory, 'token');
+  writeFileSync(token, 'a-secret-token\n');
   const state = [
     `--zk-framework-persist=zk://${zk.address}/services`,
     '--zk-session-timeout=4s',
     '--unreachable-timeout=10s',
+    `--api-token-file=${token}`,
   ];
   const leader = start(mesos, 'one', ...state);
   const view = await whole(leader);
@@ -197,15 +200,17 @@ test('by the command, given to a standby, with the state in ZooKeeper and an age
     'uninstall',
     '--destroy-data',
     '--no-wait',
-    '--scheduler',
-    standby.apiUrl() ?? '',
+    `--token-file=${token}`,
+    `--scheduler=${standby.apiUrl()}`,
   ]);
-  expect(said).toMatchObject({ code: 0 });
+  expect(said).toMatchObject({ code: 0, stderr: '' });
   const end = await done(leader);
   expect(end.uninstall?.skipped.join()).toContain('out of reach');
   expect(await leftovers(mesos, view, [lost])).toEqual([]);
   expect(await isRegistered(mesos)).toBe(false);
-  expect(await plan(standby)).toBe(200);
+  // It leads now, finds that all is given up, and begins nothing.
+  await until('the standby says so too', GONE_MS_MAX, async () => (await plan(standby)) === 200);
+  expect(await isRegistered(mesos)).toBe(false);
   await Promise.all([leader.stop(), standby.stop()]);
   expect(await nodesIn(zk)).toEqual(['/services', '/zookeeper']);
 });
