@@ -6,7 +6,7 @@ export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Keys whose values never reach a log, at the top of a line's fields or one below. */
-const SECRET_KEYS = ['token', 'authorization', 'password', 'secret', 'privateKey'] as const;
+const SECRET_KEYS = ['token', 'authorization', 'password', 'secret', 'privateKey', 'private_key'] as const;
 
 /**
  * The {@link Logger} of every role: one JSON object a line with the keys `time` (ISO 8601), `level` (its name)
