@@ -1,23 +1,27 @@
 import { spawn } from 'node:child_process';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { chmod, mkdir, stat } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, stat } from 'node:fs/promises';
 import { basename, dirname, isAbsolute, join, normalize } from 'node:path';
 import { Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
+import { createGunzip } from 'node:zlib';
 import { CodedError } from '../base/errors.ts';
 import type { Clock, HttpTransport } from '../base/ports.ts';
 import type { CommandUri } from '../mesos/wire.ts';
+import type { FetchCache, FetchSource } from './fetch-cache.ts';
 
 /** Bytes that one URI may bring. */
 const FETCH_BYTES_MAX = 2 * 1024 * 1024 * 1024;
 /** Milliseconds for one URI, unpacking included. */
 const FETCH_DEADLINE_MS = 300_000;
 const REDIRECTS_MAX = 5;
-const TAR_ERROR_BYTES_MAX = 4096;
+const ERROR_BYTES_MAX = 4096;
 
-/** What tar unpacks; anything else stays as it came, as with Mesos's fetcher. */
-const ARCHIVE = /\.(tar|tar\.gz|tgz|tar\.bz2|tbz2|tar\.xz|txz)$/;
+/** What is unpacked; anything else stays as it came, as with Mesos's fetcher. */
+const TAR = /\.(tar|tar\.gz|tgz|tar\.bz2|tbz2|tar\.xz|txz)$/;
+const ZIP = /\.zip$/;
+const GZIP = /\.gz$/;
 
 /** Why a URI of a task did not reach its sandbox; said in the sandbox's `stderr`. */
 export class FetchError extends CodedError<
@@ -30,6 +34,10 @@ export interface FetchOptions {
   readonly sandbox: string;
   readonly http: HttpTransport;
   readonly clock: Clock;
+  /** For URIs with `cache: true`; without one they are fetched anew. */
+  readonly cache?: FetchCache;
+  /** For whom it is fetched: the cache is one for each. Default nobody in particular. */
+  readonly user?: string;
   /** Rejects with its reason when it aborts. */
   readonly signal: AbortSignal;
   /** Default {@link FETCH_BYTES_MAX}. */
@@ -40,7 +48,8 @@ export interface FetchOptions {
 
 /**
  * Brings one URI of a task into its sandbox: `http:`, `https:`, `file:` or an absolute path. `executable` makes it
- * runnable, else `extract` (the default) unpacks it when its name is an archive's.
+ * runnable, else `extract` (the default) unpacks it when its name is an archive's. What comes from the cache and is
+ * unpacked leaves no archive in the sandbox.
  * Rejects with a {@link FetchError}.
  */
 export async function fetchUri(options: FetchOptions): Promise<void> {
@@ -57,10 +66,22 @@ export async function fetchUri(options: FetchOptions): Promise<void> {
   try {
     const bytesMax = options.bytesMax ?? FETCH_BYTES_MAX;
     await mkdir(dirname(target), { recursive: true });
-    const source = await openSource(uri.value, options.http, signal);
-    await pipeline(source, limitBytes(uri.value, bytesMax), createWriteStream(target), { signal });
+    const open = () => openSource(uri.value, options.http, signal);
+    const unpacks = uri.executable !== true && uri.extract !== false && isArchive(target);
+    const cached = uri.cache === true ? await options.cache?.acquire(keyOf(options), open, signal) : null;
+    if (cached === null || cached === undefined) {
+      const { stream } = await open();
+      await pipeline(stream, limitBytes(uri.value, bytesMax), createWriteStream(target), { signal });
+      if (unpacks) await unpack(target, target, sandbox, signal);
+    } else {
+      try {
+        if (unpacks) await unpack(cached.path, target, sandbox, signal);
+        else await copyFile(cached.path, target);
+      } finally {
+        cached.release();
+      }
+    }
     if (uri.executable === true) await chmod(target, 0o755);
-    else if (uri.extract !== false && ARCHIVE.test(target)) await unpack(target, sandbox, signal);
   } catch (error) {
     if (signal.aborted) throw signal.reason;
     if (error instanceof FetchError) throw error;
@@ -69,6 +90,8 @@ export async function fetchUri(options: FetchOptions): Promise<void> {
     done.abort();
   }
 }
+
+const keyOf = ({ uri, user = '' }: FetchOptions) => ({ user, uri: uri.value });
 
 function targetName(uri: CommandUri): string {
   const path = uri.value.replace(/^[a-z]+:\/\/[^/]*/, '').replace(/[?#].*$/, '');
@@ -82,21 +105,28 @@ function targetName(uri: CommandUri): string {
   return clean;
 }
 
-async function openSource(value: string, http: HttpTransport, signal: AbortSignal): Promise<Readable> {
+async function openSource(value: string, http: HttpTransport, signal: AbortSignal): Promise<FetchSource> {
   if (/^https?:\/\//.test(value)) return await openHttp(value, http, signal);
   const path = value.startsWith('file://') ? fileURLToPath(value) : value;
   if (!isAbsolute(path)) {
     throw new FetchError('bad-uri', `'${value}' is no http:, https: or file: URI and no absolute path`);
   }
-  if (!(await stat(path)).isFile()) throw new FetchError('bad-uri', `'${path}' is not a file`);
-  return createReadStream(path);
+  const found = await stat(path);
+  if (!found.isFile()) throw new FetchError('bad-uri', `'${path}' is not a file`);
+  return { stream: createReadStream(path), sizeBytes: found.size };
 }
 
-async function openHttp(value: string, http: HttpTransport, signal: AbortSignal): Promise<Readable> {
+async function openHttp(value: string, http: HttpTransport, signal: AbortSignal): Promise<FetchSource> {
   let url = value;
   for (let redirects = 0; redirects <= REDIRECTS_MAX; redirects += 1) {
     const response = await http.request({ method: 'GET', url, headers: {}, signal });
-    if (response.status === 200) return Readable.from(response.body);
+    if (response.status === 200) {
+      const length = response.headers['content-length'] ?? '';
+      return {
+        stream: Readable.from(response.body),
+        sizeBytes: /^\d{1,15}$/.test(length) ? Number(length) : null,
+      };
+    }
     for await (const _ of response.body) break;
     const location = response.headers['location'];
     if (response.status < 300 || response.status >= 400 || location === undefined) {
@@ -118,21 +148,42 @@ function limitBytes(name: string, bytesMax: number): Transform {
   });
 }
 
-function unpack(archive: string, directory: string, signal: AbortSignal): Promise<void> {
+function isArchive(name: string): boolean {
+  return TAR.test(name) || ZIP.test(name) || GZIP.test(name);
+}
+
+/** @param name where the archive is in the sandbox, or would be: it says of what kind it is. */
+async function unpack(archive: string, name: string, directory: string, signal: AbortSignal): Promise<void> {
+  if (TAR.test(name)) await run('tar', ['-xf', archive, '-C', directory], signal);
+  else if (ZIP.test(name)) await run('unzip', ['-o', '-q', archive, '-d', directory], signal);
+  else await unzipFile(archive, name.replace(GZIP, ''), signal);
+}
+
+async function unzipFile(archive: string, target: string, signal: AbortSignal): Promise<void> {
+  try {
+    await pipeline(createReadStream(archive), createGunzip(), createWriteStream(target), { signal });
+  } catch (cause) {
+    throw new FetchError('unpack-failed', `'${archive}' is no gzip file`, { cause });
+  }
+}
+
+function run(program: string, args: readonly string[], signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
-    const tar = spawn('tar', ['-xf', archive, '-C', directory], {
+    const child = spawn(program, args, {
       stdio: ['ignore', 'ignore', 'pipe'],
       signal,
       killSignal: 'SIGKILL',
     });
     let words = '';
-    tar.stderr.on('data', (chunk: Buffer) => {
-      if (words.length < TAR_ERROR_BYTES_MAX) words += chunk.toString('utf8');
+    child.stderr.on('data', (chunk: Buffer) => {
+      if (words.length < ERROR_BYTES_MAX) words += chunk.toString('utf8');
     });
-    tar.once('error', (cause) => reject(new FetchError('unpack-failed', `tar could not run`, { cause })));
-    tar.once('close', (code) => {
+    child.once('error', (cause) =>
+      reject(new FetchError('unpack-failed', `${program} could not run`, { cause })),
+    );
+    child.once('close', (code) => {
       if (code === 0) resolve();
-      else reject(new FetchError('unpack-failed', `tar of '${archive}' failed: ${words.trim()}`));
+      else reject(new FetchError('unpack-failed', `${program} ${args.join(' ')} failed: ${words.trim()}`));
     });
   });
 }

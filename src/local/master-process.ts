@@ -259,19 +259,21 @@ function assertLoopback(ip: string): void {
   throw new LocalMesosError('not-loopback', message, { hint: 'leave --ip out, or use a real Mesos' });
 }
 
-const AGENT_MESSAGES: readonly string[] = [
-  'register',
-  'reregister',
-  'unregister',
-  'pong',
-  'update',
-  'operation-update',
-] satisfies readonly AgentToMaster['kind'][];
+/** As a table, so that the compiler finds one that was forgotten. */
+const AGENT_MESSAGES: Readonly<Record<AgentToMaster['kind'], true>> = {
+  register: true,
+  reregister: true,
+  unregister: true,
+  pong: true,
+  update: true,
+  'executor-ended': true,
+  'operation-update': true,
+};
 
 /** Whoever speaks the upgrade is an agent of ours, so the kind is enough to tell it from a stray client. */
 function isAgentMessage(value: unknown): value is AgentToMaster {
   const kind = (value as { kind?: unknown } | null)?.kind;
-  return typeof kind === 'string' && AGENT_MESSAGES.includes(kind);
+  return typeof kind === 'string' && Object.hasOwn(AGENT_MESSAGES, kind);
 }
 
 function plainHeaders(request: IncomingMessage): Record<string, string> {

@@ -31,6 +31,7 @@ import {
   type ExecutorOrder,
   type PreparedTask,
 } from './executor.ts';
+import { createFetchCache } from './fetch-cache.ts';
 import { fetchUri } from './fetcher.ts';
 import { createGroupPreparation } from './group-preparation.ts';
 import { createJournalReader, type JournalReader } from './journal.ts';
@@ -126,6 +127,7 @@ export function createProcessContainerRuntime(
   const directoryOf = (containerId: string) => join(options.workDirectory, 'containers', containerId);
   const containers = new Map<string, Container>();
   const closed = new AbortController();
+  const cache = createFetchCache({ directory: join(options.workDirectory, 'fetch-cache') });
   let idle: Promise<Executor> | null = null;
   const groups = createGroupPreparation({
     ...options,
@@ -232,7 +234,10 @@ export function createProcessContainerRuntime(
       throw new ContainerError('too-many-uris', `${uris.length} URIs; at most ${URIS_MAX} are fetched`);
     }
     try {
-      for (const uri of uris) await fetchUri({ uri, sandbox, http: options.http, clock, signal });
+      const { user = '' } = spec.command;
+      for (const uri of uris) {
+        await fetchUri({ uri, user, sandbox, cache, http: options.http, clock, signal });
+      }
     } catch (error) {
       // The update says as little as Mesos's; the reason is where Mesos's fetcher leaves it, in the sandbox.
       appendFileSync(join(sandbox, 'stderr'), `Failed to fetch: ${describeError(error)}\n`);

@@ -89,9 +89,8 @@ const UNSUPPORTED: readonly Unsupported[] = [
       'As under `posix/*`: cpus, memory and disk are accounted for, not enforced; tasks run as the agent’s user',
   },
   {
-    what: 'The fetcher’s cache; `hdfs:`, `s3:` and the like',
-    answer:
-      'URIs are fetched for every task anew; TASK_FAILED, REASON_CONTAINER_LAUNCH_FAILED for other schemes',
+    what: 'URIs of `ftp:`, `hdfs:`, `s3:` and the like',
+    answer: 'TASK_FAILED, REASON_CONTAINER_LAUNCH_FAILED',
   },
   { what: 'TLS, addresses other than loopback', answer: 'Refused when the master or agent is started' },
 ];

@@ -20,6 +20,7 @@ export function startScheduler(masterUrl: string, frameworkId: string | null = n
   const offers = new Map<string, Offer>();
   const updates: (TaskStatus & { readonly atMs: number })[] = [];
   const failures: string[] = [];
+  const executorsEnded: { readonly executorId: string; readonly status: number | undefined }[] = [];
   let id = frameworkId;
   let subscriptions = 0;
   const info: FrameworkInfo = {
@@ -53,7 +54,11 @@ export function startScheduler(masterUrl: string, frameworkId: string | null = n
   function take(event: Exclude<SchedulerEvent, { type: 'SUBSCRIBED' | 'HEARTBEAT' }>): void {
     if (event.type === 'OFFERS') for (const offer of event.offers.offers) offers.set(offer.id.value, offer);
     if (event.type === 'RESCIND') offers.delete(event.rescind.offer_id.value);
-    if (event.type === 'FAILURE') failures.push(event.failure.agent_id?.value ?? '');
+    if (event.type === 'FAILURE') {
+      const { executor_id, agent_id, status } = event.failure;
+      if (executor_id === undefined) failures.push(agent_id?.value ?? '');
+      else executorsEnded.push({ executorId: executor_id.value, status });
+    }
     if (event.type !== 'UPDATE') return;
     // What the local Mesos sends is not newer than we are.
     const status = event.update.status as TaskStatus;
@@ -111,6 +116,7 @@ export function startScheduler(masterUrl: string, frameworkId: string | null = n
   return {
     offers,
     failures,
+    executorsEnded,
     updates,
     subscriptions: () => subscriptions,
     frameworkId: () => id,
