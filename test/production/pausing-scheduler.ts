@@ -1,0 +1,49 @@
+import { openSync, writeSync } from 'node:fs';
+import { runScheduler } from '../../src/runtime/scheduler-role.ts';
+import { watchPorts } from '../e2e/watched-ports.ts';
+
+/*
+ * The real scheduler, which stops itself (SIGSTOP) right before the first of certain actions, when it has decided and
+ * stored all that goes before, and goes on with it when it is woken (SIGCONT):
+ *
+ *     node pausing-scheduler.ts <journal> <points> [OPTIONS OF THE SCHEDULER]
+ *
+ * <points> is a JSON array of kinds, as "order member-remove"; <journal> gets lines as in `JournalEntry`.
+ */
+
+/** `paused`: it has stopped, and whatever follows was done after it was woken. */
+export interface JournalEntry {
+  readonly moment: 'before' | 'after' | 'refused' | 'paused';
+  readonly kinds: readonly string[];
+  readonly why?: string;
+}
+
+const [journalPath = '', pointsText = '[]', ...argv] = process.argv.slice(2);
+const points = new Set(JSON.parse(pointsText) as readonly string[]);
+const journal = openSync(journalPath, 'a');
+
+// Whoever started it holds the other end: it does not outlive its test.
+process.stdin.on('end', () => process.exit(1)).resume();
+
+const note = (entry: JournalEntry): void => {
+  if (entry.kinds.length > 0) writeSync(journal, `${JSON.stringify(entry)}\n`);
+};
+const watcher = {
+  before: (kinds: readonly string[]) => {
+    const reached = kinds.filter((kind) => points.has(kind));
+    if (reached.length > 0) {
+      for (const kind of reached) points.delete(kind);
+      note({ moment: 'paused', kinds });
+      process.kill(process.pid, 'SIGSTOP');
+    }
+    note({ moment: 'before', kinds });
+  },
+  after: (kinds: readonly string[]) => note({ moment: 'after', kinds }),
+  refused: (kinds: readonly string[], why: string) => note({ moment: 'refused', kinds, why }),
+};
+
+try {
+  await runScheduler({ argv, environment: {}, wrapPorts: (ports) => watchPorts(ports, watcher) });
+} finally {
+  process.stdin.destroy();
+}

@@ -1,0 +1,220 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { ClusterRecord } from '../../src/protocol/record.ts';
+import { tasksOfMaster } from '../e2e/etcd-on-mesos.ts';
+import { lacks, lacksZooKeeper } from '../needs.ts';
+import { clock, until } from '../wait.ts';
+import type { OneOfSeveral } from './one-of-several.ts';
+import {
+  SESSION_MS,
+  SETTLE_MS,
+  type SeveralSchedulers,
+  startSeveral,
+  type Whole,
+} from './several-schedulers.ts';
+
+/** The longest that a write may wait while every member runs: nobody but etcd has a part in it. */
+const GAP_MS_MAX = 5_000;
+const OUTAGE_MS = 60_000;
+
+describe.skipIf(lacks('etcd', 'setpriv') || lacksZooKeeper())('a cluster with several schedulers', () => {
+  let world: SeveralSchedulers;
+  let schedulers: readonly OneOfSeveral[] = [];
+
+  beforeEach(async () => {
+    world = await startSeveral();
+  });
+  afterEach(async ({ task }) => await world.close(task.result?.state === 'fail'));
+
+  /** The first leads: the others are started when it does. */
+  async function begin(pausesBefore: readonly string[] = []): Promise<Whole> {
+    const first = world.start('a', pausesBefore);
+    await world.leader([first]);
+    schedulers = [first, world.start('b'), world.start('c')];
+    const born = await world.whole('three members');
+    world.write();
+    await world.written();
+    for (const one of schedulers) {
+      await until(`${one.name} knows who leads`, SETTLE_MS, async () => {
+        return (await one.liveness()).leader === first.url();
+      });
+    }
+    return born;
+  }
+
+  /** The same members on the same places, by etcd's word and by the record's, and every write that was acknowledged. */
+  async function expectUntouched(before: Whole, sinceMs: number): Promise<Whole> {
+    await world.written();
+    const after = await world.whole('three members that serve');
+    expect(after.voters).toEqual(before.voters);
+    expect(placesOf(after.record)).toEqual(placesOf(before.record));
+    expect(world.ledger.longestGapMs(sinceMs), 'the longest wait for a write').toBeLessThan(GAP_MS_MAX);
+    expect(await world.missing(after.record)).toEqual({});
+    return after;
+  }
+
+  test('the leading master is killed: the next one has the same members', async () => {
+    const before = await begin();
+    const sinceMs = clock.monotonicMs();
+    const leading = await world.cluster.awaitLeadingMaster();
+    await world.cluster.terminateMaster(leading, 'SIGKILL');
+    const next = await world.cluster.awaitLeadingMaster();
+    expect(next).not.toBe(leading);
+    const master = world.cluster.masterUrls[next];
+    const [first] = schedulers as [OneOfSeveral];
+    await until('the scheduler is subscribed at the next master', SETTLE_MS, async () => {
+      const { mesos } = await first.view();
+      return mesos.subscribed && mesos.master === master;
+    });
+    const { record } = await expectUntouched(before, sinceMs);
+    expect(record.generation, 'the same scheduler leads').toBe(before.record.generation);
+  });
+
+  test('the scheduler that acts is killed: a standby takes over and changes nothing that is well', async () => {
+    const before = await begin();
+    const sinceMs = clock.monotonicMs();
+    const [first, ...others] = schedulers as [OneOfSeveral, ...OneOfSeveral[]];
+    first.kill('SIGKILL');
+    await first.ended;
+    const next = await world.leader(others);
+    expect(clock.monotonicMs() - sinceMs, 'from its death to the next subscription').toBeLessThan(
+      5 * SESSION_MS,
+    );
+    await until('the others hand on to it', SETTLE_MS, async () => {
+      const views = await Promise.all(others.map(async (one) => await one.view()));
+      return views.every(({ scheduler }) => scheduler.url === next.url());
+    });
+    const { record } = await expectUntouched(before, sinceMs);
+    expect(record.generation).toBe(before.record.generation + 1);
+    const done = next.journal().flatMap(({ moment, kinds }) => (moment === 'after' ? kinds : []));
+    expect(done.filter((kind) => kind.startsWith('order')).every((kind) => kind === 'order fence')).toBe(
+      true,
+    );
+  });
+
+  test('the scheduler that acts is told to end: a standby takes over at once', async () => {
+    const before = await begin();
+    const [first, ...others] = schedulers as [OneOfSeveral, ...OneOfSeveral[]];
+    expect(await first.stop()).toBe(0);
+    const sinceMs = clock.monotonicMs();
+    await world.leader(others);
+    expect(clock.monotonicMs() - sinceMs, 'without waiting for the session').toBeLessThan(SESSION_MS);
+    await expectUntouched(before, sinceMs);
+  });
+
+  test('the scheduler that acts is paused before it removes a member: it wakes and changes nothing', async () => {
+    const before = await begin(['order member-remove']);
+    const [first, ...others] = schedulers as [OneOfSeveral, ...OneOfSeveral[]];
+    await loseHost(before.record, 'etcd-2');
+    await until('it is paused with the order in its hand', SETTLE_MS, () =>
+      first.journal().some(({ moment }) => moment === 'paused'),
+    );
+    const { intent } = await world.record();
+    expect(intent?.remove?.memberId).toBe(before.voters.get('etcd-2'));
+    const next = await world.leader(others);
+    const repaired = await world.whole('another member in its place', ({ seats }) =>
+      seats.every(({ id }) => id !== placeOf(before.record, 'etcd-2').id),
+    );
+    expect(repaired.voters.get('etcd-2')).not.toBe(before.voters.get('etcd-2'));
+    const calm = await next.view();
+    const tasks = await tasksOfMaster(world.cluster, world.transport);
+    const seen = first.journal().length;
+
+    const sinceMs = clock.monotonicMs();
+    first.kill('SIGCONT');
+    await until('it stands by', SETTLE_MS, async () => {
+      const { role, leader } = await first.liveness();
+      return role === 'standby' && leader === next.url();
+    });
+    const since = await until('what became of its order', SETTLE_MS, () => {
+      const entries = first.journal().slice(seen);
+      const isRefused = entries.some(
+        ({ moment, kinds }) => moment === 'refused' && kinds.includes('order member-remove'),
+      );
+      return isRefused ? entries : null;
+    });
+    const begun = since.flatMap(({ moment, kinds }) => (moment === 'before' ? kinds : []));
+    const accepted = since.flatMap(({ moment, kinds }) => (moment === 'after' ? kinds : []));
+    expect(begun, 'it did try').toContain('order member-remove');
+    expect(accepted.filter((kind) => begun.includes(kind))).toEqual([]);
+    await expectUntouched(repaired, sinceMs);
+    expect(await tasksOfMaster(world.cluster, world.transport)).toEqual(tasks);
+    const after = await next.view();
+    expect(after.counters.subscriptions, 'nobody took the framework from the leader').toBe(
+      calm.counters.subscriptions,
+    );
+    expect(after.framework.generation).toBe(calm.framework.generation);
+  });
+
+  test('ZooKeeper is away for a minute: the members serve, nobody acts, and one leads when it is back', async () => {
+    const before = await begin();
+    const sinceMs = clock.monotonicMs();
+    await world.zooKeeper.stop();
+    for (const one of schedulers) {
+      await until(`${one.name} does not act`, SETTLE_MS, async () => {
+        return (await one.liveness()).role === 'standby';
+      });
+      const response = await fetch(`${one.url()}/v1/view`);
+      expect([response.status, response.headers.get('retry-after')]).toEqual([503, '2']);
+    }
+    await clock.sleep(Math.max(0, sinceMs + OUTAGE_MS - clock.monotonicMs()));
+    await world.written();
+    await world.zooKeeper.start();
+    await world.leader(schedulers);
+    const { record } = await expectUntouched(before, sinceMs);
+    expect(record.generation).toBeGreaterThan(before.record.generation);
+    expect(record.cluster).toBe(before.record.cluster);
+  });
+
+  test('ZooKeeper has lost everything: the cluster is adopted, and still takes orders', async () => {
+    const before = await begin();
+    const sinceMs = clock.monotonicMs();
+    await world.zooKeeper.stop();
+    await world.zooKeeper.wipe();
+    await world.zooKeeper.start();
+    await world.leader(schedulers);
+    const adopted = await expectUntouched(before, sinceMs);
+    expect(adopted.record.cluster).toBe(before.record.cluster);
+    expect(adopted.record.framework).toEqual(before.record.framework);
+    expect(adopted.record.epoch.source).toEqual({ kind: 'adopted' });
+    expect(adopted.record.epoch.clusterId).toBe(before.record.epoch.clusterId);
+    expect(adopted.record.generation).toBeGreaterThan(before.record.generation);
+
+    await loseHost(adopted.record, 'etcd-1');
+    const repaired = await world.whole('a member in the place of one that was lost', ({ seats }) =>
+      seats.every(({ id }) => id !== placeOf(adopted.record, 'etcd-1').id),
+    );
+    expect(repaired.voters.get('etcd-0')).toBe(before.voters.get('etcd-0'));
+    expect(await world.missing(repaired.record)).toEqual({});
+  });
+
+  test('the endpoints are in ZooKeeper, as the API has them', async () => {
+    const before = await begin();
+    const [first] = schedulers as [OneOfSeveral];
+    const { endpoints } = await first.view();
+    expect(endpoints.client).toHaveLength(before.record.size);
+    await until('the node says what the API does', SETTLE_MS, async () => {
+      const { data } = await (await world.client.session()).get(world.nodes.endpoints);
+      const told = JSON.parse(Buffer.from(data).toString('utf8')) as unknown;
+      return JSON.stringify(told) === JSON.stringify(endpoints);
+    });
+  });
+
+  async function loseHost(record: ClusterRecord, slot: string): Promise<void> {
+    const { hostname } = placeOf(record, slot);
+    const agent = world.cluster.agents.findIndex((one) => one.hostname === hostname);
+    await world.cluster.killHost(agent);
+    world.cluster.wipe(agent);
+    await world.cluster.markGone(agent);
+  }
+});
+
+function placeOf(record: ClusterRecord, slot: string): ClusterRecord['seats'][number] {
+  const seat = record.seats.find((one) => one.slot === slot && one.lost === null);
+  if (seat === undefined) throw new Error(`${slot} has no place`);
+  return seat;
+}
+
+const placesOf = (record: ClusterRecord) =>
+  record.seats
+    .map(({ slot, id, agentId, task, ports }) => ({ slot, id, agentId, task, ports }))
+    .toSorted((a, b) => a.slot.localeCompare(b.slot));
