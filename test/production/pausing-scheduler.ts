@@ -1,4 +1,5 @@
 import { openSync, writeSync } from 'node:fs';
+import type { SchedulerPorts } from '../../src/framework/scheduler.ts';
 import { runScheduler } from '../../src/runtime/scheduler-role.ts';
 import { watchPorts } from '../e2e/watched-ports.ts';
 
@@ -18,6 +19,7 @@ export interface JournalEntry {
   readonly why?: string;
 }
 
+const ORDER_MS_MAX = 20_000;
 const [journalPath = '', pointsText = '[]', ...argv] = process.argv.slice(2);
 const points = new Set(JSON.parse(pointsText) as readonly string[]);
 const journal = openSync(journalPath, 'a');
@@ -43,7 +45,16 @@ const watcher = {
 };
 
 try {
-  await runScheduler({ argv, environment: {}, wrapPorts: (ports) => watchPorts(ports, watcher) });
+  const wrapPorts = (ports: SchedulerPorts) => watchPorts(withOrdersOnTheirWay(ports), watcher);
+  await runScheduler({ argv, environment: {}, wrapPorts });
 } finally {
   process.stdin.destroy();
+}
+
+/** An order that was begun reaches its supervisor: the worst case, as if it had left before the scheduler was paused. */
+function withOrdersOnTheirWay(ports: SchedulerPorts): SchedulerPorts {
+  const { members } = ports;
+  const order: typeof members.order = async (url, signed) =>
+    await members.order(url, signed, AbortSignal.timeout(ORDER_MS_MAX));
+  return { ...ports, members: { status: (...asked) => members.status(...asked), order } };
 }
