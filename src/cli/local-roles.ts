@@ -38,6 +38,12 @@ interface MasterFlags {
   readonly zk?: ZooKeeperUrl;
   readonly zkSessionTimeout: number;
   readonly registryDir?: string;
+  readonly credentials?: string;
+  readonly tokens?: string;
+  readonly authenticateHttpFrameworks?: true;
+  readonly authenticateHttpReadonly?: true;
+  readonly authenticateHttpReadwrite?: true;
+  readonly acls?: string;
   readonly logLevel: 'info';
 }
 
@@ -58,11 +64,22 @@ function registerMaster(command: Command): void {
       10_000,
     )
     .option('--registry-dir <path>', 'with --zk: a directory that all masters share')
+    .option('--credentials <path>', 'principals and secrets, as in mesos-master')
+    .option('--tokens <path>', 'tokens that are good, each with its principal, a line for each')
+    .option('--authenticate-http-frameworks', 'schedulers must say who they are')
+    .option('--authenticate-http-readonly', 'so must who reads /state, /slaves, /tasks')
+    .option('--authenticate-http-readwrite', 'so must who uses the operator API')
+    .option('--acls <path>', 'who may do what, as in mesos-master')
     .addOption(logLevel())
     .action(async (flags: MasterFlags) => {
       if ((flags.zk === undefined) !== (flags.registryDir === undefined)) {
         command.error('error: --zk and --registry-dir go together');
       }
+      const realms = [
+        ...(flags.authenticateHttpFrameworks === true ? (['scheduler'] as const) : []),
+        ...(flags.authenticateHttpReadonly === true ? (['readonly'] as const) : []),
+        ...(flags.authenticateHttpReadwrite === true ? (['readwrite'] as const) : []),
+      ];
       const { runLocalMaster } = await import('../runtime/local.ts');
       await runLocalMaster({
         ip: flags.ip,
@@ -78,6 +95,12 @@ function registerMaster(command: Command): void {
                 sessionTimeoutMs: flags.zkSessionTimeout,
                 registryDirectory: flags.registryDir,
               },
+        access: {
+          credentialsFile: flags.credentials ?? null,
+          tokensFile: flags.tokens ?? null,
+          realms,
+          aclsFile: flags.acls ?? null,
+        },
         logLevel: flags.logLevel,
       });
     });

@@ -28,6 +28,7 @@ export function recoverFramework(master: Master, info: FrameworkInfo): void {
 export function takeTasks(master: Master, agent: Agent, named: readonly AgentTask[]): readonly AgentTask[] {
   const isNamed = new Set(named.map(({ frameworkId, task }) => `${frameworkId} ${task.task_id.value}`));
   for (const task of named) takeTask(master, agent, task);
+  forgetUnreachable(master, agent);
   return tasksOn(master, agent.id)
     .filter(
       (task) => !isTerminal(task.state) && !isNamed.has(`${task.frameworkId} ${task.info.task_id.value}`),
@@ -40,6 +41,15 @@ export function takeTasks(master: Master, agent: Agent, named: readonly AgentTas
       status: null,
       state: 'TASK_STAGING',
     }));
+}
+
+/** What of its tasks an agent that is back does not name, nobody knows any more. */
+function forgetUnreachable(master: Master, agent: Agent): void {
+  for (const { unreachableTasks } of master.frameworks.values()) {
+    for (const [taskId, task] of unreachableTasks) {
+      if (task.agentId === agent.id) unreachableTasks.delete(taskId);
+    }
+  }
 }
 
 function takeTask(master: Master, agent: Agent, named: AgentTask): void {

@@ -7,7 +7,8 @@ import { parentContainer } from './container-runtime.ts';
 import { EXECUTOR_JOURNAL } from './executor.ts';
 import { createJournalReader } from './journal.ts';
 import { LocalMesosError } from './local-error.ts';
-import { createLocalMasters } from './local-masters.ts';
+import { createLocalMasters, type LocalAccess } from './local-masters.ts';
+import { createLocalOperator, type DrainOptions, type MaintenancePlan } from './local-operator.ts';
 import {
   awaitEnd,
   awaitStart,
@@ -54,6 +55,8 @@ export interface LocalClusterOptions {
   readonly zookeeper?: string;
   /** Default 10 s, as in Mesos: so long a master that was killed is still held for the leader. */
   readonly zookeeperSessionMs?: number;
+  /** Who may ask the masters for what. Default: everybody may do everything and need not say who they are. */
+  readonly access?: LocalAccess;
   /** Default 1000. */
   readonly agentPingTimeoutMs?: number;
   /** Default 3. */
@@ -114,8 +117,26 @@ export interface LocalCluster {
   rebuildAgent(index: number): Promise<void>;
   /** Ends the agent for good, as an operator does by SIGUSR1: it unregisters and its tasks are killed. */
   shutDownAgent(index: number): Promise<void>;
+  /**
+   * The host goes down and comes back with its disks: agent and tasks die, the agent starts on its directory, has
+   * the id that it had (as Mesos's has since 1.4) and tells of its tasks as failed.
+   */
+  rebootHost(index: number): Promise<void>;
   /** The operator's word that this agent will never come back. */
   markGone(index: number): Promise<void>;
+  /** `DRAIN_AGENT`: its tasks are killed, and nothing of it is offered until it is reactivated. */
+  drainAgent(index: number, drain?: DrainOptions): Promise<void>;
+  /** Nothing of it is offered any more; what runs there runs on. */
+  deactivateAgent(index: number): Promise<void>;
+  reactivateAgent(index: number): Promise<void>;
+  /** In place of whatever was scheduled before; no agents: nothing is. Frameworks there get inverse offers. */
+  scheduleMaintenance(indexes: readonly number[], plan: MaintenancePlan): Promise<void>;
+  /**
+   * Scheduled maintenance begins: the agent ends, its tasks are lost. Until it is over no agent can be started there;
+   * the one that is started then has another id, and the reservations and volumes.
+   */
+  startMaintenance(index: number): Promise<void>;
+  stopMaintenance(index: number): Promise<void>;
   /** The index of the master that leads; `null` while none does. */
   leadingMaster(): Promise<number | null>;
   /** {@link leadingMaster}, once there is one. */
@@ -165,6 +186,7 @@ export async function startLocalCluster(
     { ...options, directory, ...mastersOptions(options) },
     { ...world, variables },
   );
+  const operator = createLocalOperator(masters.ask, clock);
   const hosts: Host[] = [];
   const reaper = startReaper();
 
@@ -247,8 +269,11 @@ export async function startLocalCluster(
   async function isActive(agentId: string): Promise<boolean> {
     const answer = await masters.ask('GET', '/slaves', null).catch(() => null);
     if (answer?.status !== 200) return false;
-    const { slaves } = JSON.parse(answer.body) as { slaves: readonly { id: string; active: boolean }[] };
-    return slaves.some(({ id, active }) => id === agentId && active);
+    const { slaves } = JSON.parse(answer.body) as {
+      slaves: readonly { id: string; active: boolean; deactivated: boolean }[];
+    };
+    // One that is to be offered to nobody is not active either.
+    return slaves.some(({ id, active, deactivated }) => id === agentId && (active || deactivated));
   }
 
   async function killHost(host: Host): Promise<void> {
@@ -279,14 +304,13 @@ export async function startLocalCluster(
     throw new LocalMesosError('bad-agent', `there is no agent ${index}; there are 0 to ${hosts.length - 1}`);
   }
 
-  async function markGone(index: number): Promise<void> {
-    const { agent } = hostAt(index);
-    const agentId = newestAgentId(hostAt(index));
-    const call = { type: 'MARK_AGENT_GONE', mark_agent_gone: { agent_id: { value: agentId } } };
-    const answer = await masters.ask('POST', '/api/v1', call);
-    if (answer.status >= 200 && answer.status < 300) return;
-    const message = `agent ${agent.hostname} (${agentId}) could not be marked gone: ${answer.status} ${answer.body}`;
-    throw new LocalMesosError('operator-call-failed', message);
+  function agentIdAt(index: number): string | null {
+    return newestAgentId(hostAt(index));
+  }
+
+  function machineAt(index: number): { hostname: string; ip: string } {
+    const { hostname, ip } = hostAt(index).agent;
+    return { hostname, ip };
   }
 
   const cluster: LocalCluster = {
@@ -297,7 +321,7 @@ export async function startLocalCluster(
     get agents() {
       return hosts.map(({ agent }) => agent);
     },
-    agentId: (index) => newestAgentId(hostAt(index)),
+    agentId: agentIdAt,
     stopAgent: (index) => signalRole(hostAt(index).process, 'SIGSTOP'),
     resumeAgent: (index) => signalRole(hostAt(index).process, 'SIGCONT'),
     terminateAgent: (index, signal) => terminate(clock, hostAt(index).process, signal),
@@ -326,7 +350,20 @@ export async function startLocalCluster(
       signalRole(hostAt(index).process, 'SIGUSR1');
       await awaitEnd(clock, hostAt(index).process);
     },
-    markGone,
+    rebootHost: async (index) => {
+      await killHost(hostAt(index));
+      await startAgent(hostAt(index));
+    },
+    markGone: (index) => operator.markGone(agentIdAt(index)),
+    drainAgent: (index, drain = {}) => operator.drain(agentIdAt(index), drain),
+    deactivateAgent: (index) => operator.deactivate(agentIdAt(index)),
+    reactivateAgent: (index) => operator.reactivate(agentIdAt(index)),
+    scheduleMaintenance: (indexes, plan) => operator.schedule(indexes.map(machineAt), plan),
+    startMaintenance: async (index) => {
+      await operator.startMaintenance(machineAt(index));
+      await awaitEnd(clock, hostAt(index).process);
+    },
+    stopMaintenance: (index) => operator.stopMaintenance(machineAt(index)),
     leadingMaster: masters.leading,
     awaitLeadingMaster: masters.awaitLeader,
     terminateMaster: (index = 0, signal = 'SIGTERM') => masters.terminate(index, signal),

@@ -1,6 +1,8 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readBody } from '../base/body.ts';
 import type { HttpTransport } from '../base/ports.ts';
+import type { Realm } from './authentication.ts';
 import { LocalMesosError } from './local-error.ts';
 import { awaitStart, type RoleWorld, signalRole, startRole, terminate } from './local-process.ts';
 import { findFreePort, isPortFree } from './port-range.ts';
@@ -30,6 +32,20 @@ export interface LocalMastersOptions {
   readonly agentPingTimeoutMs?: number;
   readonly agentPingTimeoutsMax?: number;
   readonly allocationIntervalMs?: number;
+  /** Default: everybody may do everything and need not say who they are. */
+  readonly access?: LocalAccess;
+}
+
+/** Who may ask the masters for what. */
+export interface LocalAccess {
+  /** Secrets by principal; the first is that of the cluster's own operator. */
+  readonly credentials: Readonly<Record<string, string>>;
+  /** A file with a good token and its principal on each line; read for every request. */
+  readonly tokensFile?: string;
+  /** Where who asks must say who they are. Default everywhere. */
+  readonly realms?: readonly Realm[];
+  /** As the JSON of `mesos-master --acls`. */
+  readonly acls?: object;
 }
 
 export interface LocalMastersWorld extends RoleWorld {
@@ -85,6 +101,8 @@ export async function createLocalMasters(
     const home = join(options.directory, zookeeper === undefined ? 'master' : `master-${index}`);
     masters.push({ url: `http://127.0.0.1:${port}`, port, home, identity: null, wanted: false });
   }
+  const accessArguments = writeAccess(options);
+  const authorization = authorizationOf(options.access);
   /** By the newest look. */
   let leader = 0;
 
@@ -104,7 +122,7 @@ export async function createLocalMasters(
 
   function spawn(master: MasterProcess): ProcessIdentity {
     const identity = startRole(world, {
-      args: masterArguments(master.port, options),
+      args: [...masterArguments(master.port, options), ...accessArguments],
       home: master.home,
       variables: world.variables,
       onEnd: () => void startAgain(master, identity),
@@ -167,7 +185,7 @@ export async function createLocalMasters(
     const answered = new AbortController();
     void clock.sleep(limitMs, answered.signal).then(() => deadline.abort());
     try {
-      const headers: Record<string, string> = { accept: 'application/json' };
+      const headers: Record<string, string> = { accept: 'application/json', ...authorization };
       if (body !== null) headers['content-type'] = 'application/json';
       const response = await world.http.request({
         method,
@@ -239,6 +257,39 @@ function masterArguments(port: number, options: LocalMastersOptions): string[] {
     args.push('--zk-session-timeout', `${options.zookeeperSessionMs}ms`);
   }
   return args;
+}
+
+/** What `etcd-mesos local master` is told of who may do what; secrets go by files. */
+function writeAccess({ directory, access }: LocalMastersOptions): readonly string[] {
+  if (access === undefined) return [];
+  const write = (name: string, content: object): string => {
+    const path = join(directory, name);
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(path, JSON.stringify(content), { mode: 0o600 });
+    return path;
+  };
+  const credentials = Object.entries(access.credentials).map(([principal, secret]) => ({
+    principal,
+    secret,
+  }));
+  const args = ['--credentials', write('credentials.json', { credentials })];
+  if (access.tokensFile !== undefined) args.push('--tokens', access.tokensFile);
+  if (access.acls !== undefined) args.push('--acls', write('acls.json', access.acls));
+  for (const realm of access.realms ?? REALMS) args.push(REALM_OPTIONS[realm]);
+  return args;
+}
+
+const REALM_OPTIONS: Readonly<Record<Realm, string>> = {
+  scheduler: '--authenticate-http-frameworks',
+  readonly: '--authenticate-http-readonly',
+  readwrite: '--authenticate-http-readwrite',
+};
+const REALMS = Object.keys(REALM_OPTIONS) as readonly Realm[];
+
+function authorizationOf(access: LocalAccess | undefined): Readonly<Record<string, string>> {
+  const [operator] = Object.entries(access?.credentials ?? {});
+  if (operator === undefined) return {};
+  return { authorization: `Basic ${Buffer.from(operator.join(':')).toString('base64')}` };
 }
 
 function assertMasters(count: number, zookeeper: string | undefined): void {

@@ -115,7 +115,7 @@ function reregisterAgent(master: Master, link: string, message: Message<'reregis
   sendToAgent(master, agent, { kind: 'reregistered', agentId, pingTimeoutMs: timeoutMs, unknownTasks });
   for (const kill of agent.killsPending.values()) sendToAgent(master, agent, kill);
   agent.killsPending.clear();
-  if (known === undefined) tellToDrain(master, agent);
+  tellToDrain(master, agent);
   if (wasUnreachable) tellOfReturn(master, agent);
   ping(master, agent);
   if (known === undefined) allocateSoon(master, agentId);

@@ -2,8 +2,10 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { isIPv4 } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Clock, Ids, Logger } from '../base/ports.ts';
+import type { Authorizer } from './acls.ts';
 import { LINK_PATH, LINK_PROTOCOL } from './agent-link.ts';
 import { createAlarm } from './alarm.ts';
+import type { MasterAuthentication } from './authentication.ts';
 import { createJsonLineReader, toJsonLine } from './json-lines.ts';
 import type { MasterElection } from './leadership.ts';
 import { LocalMesosError } from './local-error.ts';
@@ -25,6 +27,10 @@ export interface MasterProcessOptions {
   readonly agentPingTimeoutMs?: number;
   readonly agentPingTimeoutsMax?: number;
   readonly agentReregisterTimeoutMs?: number;
+  /** Default: nobody has to say who they are. */
+  readonly authentication?: MasterAuthentication;
+  /** Default: everybody may do everything. */
+  readonly authorize?: Authorizer;
   /** One of several masters, which stands by until it is elected. Default: it is alone and leads. */
   readonly candidacy?: MasterCandidacy;
   readonly clock: Clock;

@@ -64,7 +64,7 @@ const UNSUPPORTED: readonly Unsupported[] = [
     answer: NOT_IMPLEMENTED,
   },
   {
-    what: 'HTTP endpoints other than `/api/v1`, `/api/v1/scheduler`, `/state`, `/slaves`, `/tasks`, `/version` and `/health`',
+    what: 'HTTP endpoints other than `/api/v1`, `/api/v1/scheduler`, `/state`, `/slaves`, `/tasks`, `/redirect`, `/version` and `/health`',
     answer: '404',
   },
   { what: 'protobuf in place of JSON', answer: NOT_IMPLEMENTED },

@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Logger } from '../base/ports.ts';
 import type { ZooKeeperUrl } from '../base/zookeeper-url.ts';
+import { authenticatorFrom, readAcls } from '../local/access-files.ts';
+import { createAuthorizer } from '../local/acls.ts';
 import { startAgent } from '../local/agent-process.ts';
 import {
   type AgentMachineSize,
@@ -9,6 +11,7 @@ import {
   localDomain,
   textAttribute,
 } from '../local/agent-resources.ts';
+import type { Realm } from '../local/authentication.ts';
 import { createFixedLeader } from '../local/leadership.ts';
 import {
   type LocalCluster,
@@ -35,7 +38,19 @@ export interface LocalMasterOptions {
   readonly agentPingTimeoutsMax: number;
   /** One of several masters; `null`: the only one. */
   readonly several: LocalMasterPlace | null;
+  readonly access: LocalMasterAccess;
   readonly logLevel: LogLevel;
+}
+
+/** Who may ask the master for what; each file may be missing. */
+export interface LocalMasterAccess {
+  /** Principals and their secrets. */
+  readonly credentialsFile: string | null;
+  /** Tokens and their principals. */
+  readonly tokensFile: string | null;
+  /** Where who asks must say who they are. */
+  readonly realms: readonly Realm[];
+  readonly aclsFile: string | null;
 }
 
 export interface LocalMasterPlace {
@@ -67,6 +82,7 @@ export async function runLocalMaster(options: LocalMasterOptions): Promise<void>
   const { several } = options;
   const master = await startMaster({
     ...options,
+    ...accessOf(options.access),
     ...(several === null ? {} : { candidacy: candidacyOf(several, logger) }),
     clock: createSystemClock(),
     ids: createSystemIds(),
@@ -77,6 +93,17 @@ export async function runLocalMaster(options: LocalMasterOptions): Promise<void>
   const exitCode = await Promise.race([signalled, master.ended.then(() => 1)]);
   await master.close();
   process.exit(exitCode);
+}
+
+function accessOf({ credentialsFile, tokensFile, realms, aclsFile }: LocalMasterAccess) {
+  const authenticate = authenticatorFrom({ credentials: credentialsFile, tokens: tokensFile });
+  return {
+    // Without anybody that it knows, a master that asks is one that nobody may use.
+    ...(realms.length === 0
+      ? {}
+      : { authentication: { authenticate: authenticate ?? (() => null), realms: new Set(realms) } }),
+    ...(aclsFile === null ? {} : { authorize: createAuthorizer(readAcls(aclsFile)) }),
+  };
 }
 
 function candidacyOf(place: LocalMasterPlace, logger: Logger): MasterCandidacy {

@@ -1,4 +1,5 @@
 import type { Ids } from '../../src/base/ports.ts';
+import type { Authorizer } from '../../src/local/acls.ts';
 import {
   type AgentCheckpoint,
   type AgentInput,
@@ -46,6 +47,8 @@ export interface Machines {
 export interface MachinesOptions {
   /** The master is one of several that follow each other. */
   readonly severalMasters?: boolean;
+  /** Who may do what. Default: everybody everything. */
+  readonly authorize?: Authorizer;
 }
 
 export interface TestAgent {
@@ -156,6 +159,7 @@ export function createMachines(
       port: 5050,
       startedAt,
       standsBy,
+      ...(options.authorize === undefined ? {} : { authorize: options.authorize }),
     });
   };
   let master = newMaster();
