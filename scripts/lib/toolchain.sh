@@ -74,6 +74,13 @@ install_system_packages() {
   esac
 }
 
+# What some tests need beside, a hundred megabytes of Java: they are skipped without it, and whoever wants them
+# types this.
+mention_optional_packages() {
+  if command -v java >/dev/null 2>&1 && [ -e /usr/share/java/zookeeper.jar ]; then return 0; fi
+  say 'Tests against a real ZooKeeper are skipped here; they need: apt-get install -y --no-install-recommends zookeeper'
+}
+
 # --- node and npm -----------------------------------------------------------------------------------------------
 
 # An npm that is older than ours leaves native optional packages out under an older node, so both come first.

@@ -131,13 +131,19 @@ async function stateInZooKeeper(
   };
 }
 
-function mastersOf({ masterUrls }: SchedulerOptions, ensembles: Ensembles, log: Logger): MasterSource {
+function mastersOf(
+  { masterUrls, masterCaFile }: SchedulerOptions,
+  ensembles: Ensembles,
+  log: Logger,
+): MasterSource {
   const [first = ''] = masterUrls;
   if (!isZooKeeperUrl(first)) return createFixedMasterSource(masterUrls.join(','));
   const url = parsed(first);
   return createZooKeeperMasters({
     zooKeeper: ensembles.at(url),
     path: url.path,
+    // What masters write does not say; whoever names their CA means https.
+    scheme: masterCaFile === null ? 'http' : 'https',
     clock: createSystemClock(),
     log: log.child({ part: 'masters' }),
   });

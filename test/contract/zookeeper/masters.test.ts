@@ -86,6 +86,8 @@ describe.skipIf(lacksZooKeeper())('masters in a real ZooKeeper', () => {
     const named = { address: { hostname: 'm1.example', ip: '10.0.0.1', port: 5050 } };
     const node = await register(Buffer.from(JSON.stringify(named)));
     expect(await source.next(never())).toEqual(['http://10.0.0.1:5050', 'http://m1.example:5050']);
+    const secure = createZooKeeperMasters({ zooKeeper, path, scheme: 'https', clock, log: silentLogger });
+    expect(await secure.next(never())).toEqual(['https://m1.example:5050', 'https://10.0.0.1:5050']);
     for (const wrong of ['garbage', '{}', '{"address":{"port":5050}}', '{"hostname":"m1"}']) {
       await session.set(node, Buffer.from(wrong), null);
       await expect(source.next(never())).rejects.toMatchObject({ code: 'not-mesos' });
