@@ -38,6 +38,8 @@ export interface Findings {
   /** Agents that have not come back since the master was elected: what they hold is not known yet. */
   readonly agentsAwaited: number;
   readonly seats: readonly FoundSeat[];
+  /** Ended tasks of a framework that is still registered, whose data ended with their sandboxes. For people. */
+  readonly endedSandboxes: readonly string[];
 }
 
 /** A reservation under our label, or a task whose reservation is not to be seen. */
@@ -73,21 +75,16 @@ export function findOurs(facts: MasterFacts, name: string): Findings {
   const tasks = all.filter((one) => !isName(one));
   const names = all.filter((one) => isName(one) && !isOver(one));
   const seats = new Map<string, FoundSeat>();
-  for (const { agent_info: info, pid, total_resources: resources = [] } of facts.agents.agents) {
+  for (const agent of facts.agents.agents) {
+    const { agent_info: info, total_resources: resources = [] } = agent;
     for (const resource of resources) {
       const owner = ownerOf(resource);
       if (owner?.framework !== name) continue;
       const key = `${info.id.value} ${owner.seat}`;
-      const address = pid?.split('@')[1];
       const before = seats.get(key);
       seats.set(key, {
         owner,
-        agentId: info.id.value,
-        agentAddress: address,
-        hostname: info.hostname,
-        host: address?.slice(0, address.lastIndexOf(':')) ?? info.hostname,
-        zone: info.domain?.fault_domain?.zone.name ?? null,
-        region: info.domain?.fault_domain?.region.name ?? null,
+        ...whereabouts(agent),
         resources: [...(before?.resources ?? []), resource],
         live: tasks.find((one) => one.owner.seat === owner.seat && !isOver(one))?.task ?? null,
         ended: tasks.findLast((one) => one.owner.seat === owner.seat && isOver(one))?.task ?? null,
@@ -97,12 +94,46 @@ export function findOurs(facts: MasterFacts, name: string): Findings {
   }
   const seen = new Set([...seats.values()].map((seat) => seat.owner.seat));
   const unseen = tasks.filter((one) => !isOver(one) && !seen.has(one.owner.seat));
+  const bySandbox = unseen.map(({ task, owner }): FoundSeat => {
+    const agent = facts.agents.agents.find(({ agent_info: info }) => info.id.value === task.agent_id.value);
+    const isSandbox = readLayout(task.labels).storage === 'sandbox';
+    if (agent === undefined || !isSandbox) return hiddenSeat(task, owner);
+    const name = names.find((one) => one.owner.seat === owner.seat)?.task ?? null;
+    return { owner, ...whereabouts(agent), resources: task.resources ?? [], live: task, ended: null, name };
+  });
+  const frameworks = facts.frameworks.frameworks
+    .filter(({ framework_info: info }) => info.name === name && info.id !== undefined)
+    .map(({ framework_info: info, connected }) => ({ id: info.id?.value ?? '', connected }));
+  const registered = new Set(frameworks.map(({ id }) => id));
+  const endedSandboxes = tasks.filter(
+    (one) =>
+      isOver(one) &&
+      registered.has(one.task.framework_id.value) &&
+      readLayout(one.task.labels).storage === 'sandbox',
+  );
   return {
-    frameworks: facts.frameworks.frameworks
-      .filter(({ framework_info: info }) => info.name === name && info.id !== undefined)
-      .map(({ framework_info: info, connected }) => ({ id: info.id?.value ?? '', connected })),
+    frameworks,
+    endedSandboxes: endedSandboxes.map(({ task }) => task.task_id.value),
     agentsAwaited: facts.agents.recovered_agents.length,
-    seats: [...seats.values(), ...unseen.map(({ task, owner }) => hiddenSeat(task, owner))],
+    seats: [...seats.values(), ...bySandbox],
+  };
+}
+
+function whereabouts({
+  agent_info: info,
+  pid,
+}: OperatorAgents['agents'][number]): Pick<
+  FoundSeat,
+  'agentId' | 'agentAddress' | 'hostname' | 'host' | 'zone' | 'region'
+> {
+  const address = pid?.split('@')[1];
+  return {
+    agentId: info.id.value,
+    agentAddress: address,
+    hostname: info.hostname,
+    host: address?.slice(0, address.lastIndexOf(':')) ?? info.hostname,
+    zone: info.domain?.fault_domain?.zone.name ?? null,
+    region: info.domain?.fault_domain?.region.name ?? null,
   };
 }
 
@@ -184,7 +215,7 @@ export function seatOf(
 
 function bareSeat(found: FoundSeat, as: { pinned: Seat['pinned']; wallMs: number }): Seat {
   const { owner, resources } = found;
-  const nameShare = layoutOf(resources)?.nameShare ?? null;
+  const { nameShare, storage } = layoutOf(found);
   const task = found.live ?? found.ended;
   const volume = resources.find((resource) => volumeIdOf(resource) !== undefined && !isWal(resource, owner));
   const wal = resources.find((resource) => isWal(resource, owner));
@@ -202,7 +233,7 @@ function bareSeat(found: FoundSeat, as: { pinned: Seat['pinned']; wallMs: number
     host: found.host,
     ports: portsOf(found) ?? { peer: 0, client: 0, supervisor: 0 },
     volumeId: (volume === undefined ? undefined : volumeIdOf(volume)) ?? owner.seat,
-    storage: 'persistent',
+    storage,
     wal: wal === undefined ? null : { volumeId: walVolumeId(owner.seat), diskMb: walMb },
     nameShare,
     nameTask: found.name === null ? null : { task: found.name.task_id.value, launchedAtMs: as.wallMs },
@@ -236,21 +267,23 @@ function isWal(resource: Resource, owner: Ownership): boolean {
  * As the labels tell, if all of them are there. Reservations without that label gave the lowest to peers, the next
  * to clients, the last to the supervisor. `null` where three are not there.
  */
-function portsOf({ resources }: FoundSeat): Seat['ports'] | null {
+function portsOf(found: FoundSeat): Seat['ports'] | null {
+  const { resources } = found;
   const held = resources
     .flatMap((resource) => (resource.name === 'ports' ? (resource.ranges?.range ?? []) : []))
     .flatMap(({ begin, end }) => Array.from({ length: Math.min(8, end - begin + 1) }, (_, at) => begin + at))
     .sort((a, b) => a - b);
-  const told = layoutOf(resources)?.ports ?? null;
+  const told = layoutOf(found).ports;
   if (told !== null) return Object.values(told).every((port) => held.includes(port)) ? told : null;
   const [peer, client, supervisor] = held;
   if (peer === undefined || client === undefined || supervisor === undefined) return null;
   return { peer, client, supervisor };
 }
 
-function layoutOf(resources: readonly Resource[]): ReturnType<typeof readLayout> | null {
+/** What the reservation tells of itself; or the task, where nothing is reserved. */
+function layoutOf({ resources, live }: FoundSeat): ReturnType<typeof readLayout> {
   const labelled = resources.find((resource) => ownerOf(resource) !== null);
-  return labelled === undefined ? null : readLayout(labelled.reservations?.at(-1)?.labels);
+  return readLayout(labelled === undefined ? live?.labels : labelled.reservations?.at(-1)?.labels);
 }
 
 function less(amount: number, share = 0): number {

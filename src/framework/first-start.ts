@@ -72,6 +72,12 @@ export async function firstStart(input: FirstStartInput, signal: AbortSignal): P
   refuseRival(findings, config);
   if (findings.seats.length === 0) {
     if (config.bootstrap === 'adopt') throw nothingToAdopt(config);
+    const { endedSandboxes } = findings;
+    if (endedSandboxes.length > 0) {
+      throw refuse(
+        `only tasks that have ended, and their data with their sandboxes: ${endedSandboxes.join(', ')}`,
+      );
+    }
     const frameworkId = frameworkIdOf(findings);
     return { record: fresh(frameworkId), text: 'a new cluster begins: nothing of it is found' };
   }

@@ -14,6 +14,8 @@ const LABEL = {
   ports: 'etcd_mesos_ports',
   /** What of the reservation is the name task's: `cpus,MB`. */
   nameShare: 'etcd_mesos_name_share',
+  /** `sandbox` on tasks beside whose data nothing is reserved. */
+  storage: 'etcd_mesos_storage',
 } as const;
 
 /** To whom a reservation or a task belongs. */
@@ -33,7 +35,7 @@ export function ownershipOf(
 }
 
 /** How a seat's parts are used, as far as its resources alone do not show it. */
-export type SeatLayout = Pick<Seat, 'ports' | 'nameShare'>;
+export type SeatLayout = Pick<Seat, 'ports' | 'nameShare' | 'storage'>;
 
 export function reservationLabels(of: Ownership, layout: SeatLayout): Labels {
   return { labels: [...common(of), { key: LABEL.resource, value: of.seat }, ...layoutLabels(layout)] };
@@ -43,10 +45,11 @@ export function taskLabels(of: Ownership, layout: SeatLayout): Labels {
   return { labels: [...common(of), { key: LABEL.seat, value: of.seat }, ...layoutLabels(layout)] };
 }
 
-function layoutLabels({ ports, nameShare }: SeatLayout): readonly Label[] {
+function layoutLabels({ ports, nameShare, storage }: SeatLayout): readonly Label[] {
   return [
     { key: LABEL.ports, value: `${ports.peer},${ports.client},${ports.supervisor}` },
     ...(nameShare === null ? [] : [{ key: LABEL.nameShare, value: `${nameShare.cpus},${nameShare.memMb}` }]),
+    ...(storage === 'persistent' ? [] : [{ key: LABEL.storage, value: storage }]),
   ];
 }
 
@@ -54,7 +57,9 @@ function layoutLabels({ ports, nameShare }: SeatLayout): readonly Label[] {
 export function readLayout(labels: Labels | undefined): {
   readonly ports: Seat['ports'] | null;
   readonly nameShare: Seat['nameShare'];
+  readonly storage: Seat['storage'];
 } {
+  const stored = labels?.labels.find((label) => label.key === LABEL.storage)?.value;
   const numbers = (key: string, count: number): readonly number[] | null => {
     const value = labels?.labels.find((label) => label.key === key)?.value;
     const parts = value?.split(',') ?? [];
@@ -69,6 +74,7 @@ export function readLayout(labels: Labels | undefined): {
   return {
     ports: ports === null ? null : { peer, client, supervisor },
     nameShare: share === null ? null : { cpus, memMb },
+    storage: stored === 'sandbox' ? 'sandbox' : 'persistent',
   };
 }
 

@@ -159,9 +159,9 @@ function takePlace(state: Matching, want: Want & { kind: 'place' }, input: Match
       host: agent.host,
       ports: placement.ports,
       volumeId: seatId,
-      storage: 'persistent',
+      storage: config.storage.kind,
       wal: walOf(seatId, config),
-      nameShare: NAME_SHARE,
+      nameShare: config.storage.kind === 'persistent' ? NAME_SHARE : null,
       resources: config.resources,
       task: taskIdOf(want.slot, input.freshId),
       pinned: { artifact: config.spec.artifact, etcd: config.spec.etcd },
@@ -171,19 +171,24 @@ function takePlace(state: Matching, want: Want & { kind: 'place' }, input: Match
   const seat = state.record.seats.at(-1) as Seat;
   const owner = ownerFor(seat, state.record);
   const { principal } = config.framework;
-  const claim = claimOf(placement, { owner, seat, role, principal });
   const operations = operationsOn(state, placement.rest);
-  if (claim.reserve.length > 0) {
-    operations.operations.push({
-      type: 'RESERVE',
-      id: { value: reserveId(seat.id) },
-      reserve: { resources: claim.reserve },
-    });
+  if (seat.storage === 'sandbox') {
+    const resources = placement.pieces.map((piece) => piece.resource);
+    operations.operations.push(launchOperation(seat, owner, resources, input));
+  } else {
+    const claim = claimOf(placement, { owner, seat, role, principal });
+    if (claim.reserve.length > 0) {
+      operations.operations.push({
+        type: 'RESERVE',
+        id: { value: reserveId(seat.id) },
+        reserve: { resources: claim.reserve },
+      });
+    }
+    operations.operations.push(
+      { type: 'CREATE', id: { value: createId(seat.id) }, create: { volumes: claim.create } },
+      launchOperation(seat, owner, claim.task, input),
+    );
   }
-  operations.operations.push(
-    { type: 'CREATE', id: { value: createId(seat.id) }, create: { volumes: claim.create } },
-    launchOperation(seat, owner, claim.task, input),
-  );
   operations.launched.push({
     task: seat.task,
     slot: seat.slot,

@@ -60,6 +60,7 @@ export interface OperatorTask {
   readonly agent_id: Value;
   /** As a {@link TaskState}, or a newer one. */
   readonly state: string;
+  readonly resources?: readonly Resource[];
   readonly labels?: Labels;
   /** Oldest first. */
   readonly statuses?: readonly ReceivedTaskStatus[];
@@ -117,7 +118,7 @@ const task = record({
     agent_id: valueShape,
     state: text,
   },
-  optional: { labels: labelsShape, statuses: listOf(taskStatusShape) },
+  optional: { resources: listOf(resourceShape), labels: labelsShape, statuses: listOf(taskStatusShape) },
 });
 export const tasksShape = record({
   lists: { tasks: task, unreachable_tasks: task, completed_tasks: task, orphan_tasks: task },

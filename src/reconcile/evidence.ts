@@ -103,6 +103,12 @@ function gone(pass: Pass, seat: DraftSeat): DraftSeat['lost'] {
   if (pass.seen.mesos.agentsGone.has(seat.agentId)) {
     return { cause: 'agent-gone', message: `agent ${seat.hostname} (${seat.agentId}) is gone for good` };
   }
+  if (seat.storage === 'sandbox' && seat.taskEnd?.standing === 'ended' && seat.data?.started === true) {
+    return {
+      cause: 'volume-gone',
+      message: `its task on ${seat.hostname} ended, and its data with the sandbox: ${seat.taskEnd.message}`,
+    };
+  }
   const offered = pass.seen.mesos.offered.get(seat.id);
   if (seat.taskEnd !== null && offered !== undefined && !offered.volume) {
     return { cause: 'volume-gone', message: `${seat.hostname} offers the reservation without its volume` };

@@ -51,6 +51,11 @@ function isNeededAgain(pass: Pass, membership: Membership | null, seat: DraftSea
 function wantRelaunch(pass: Pass, seat: DraftSeat): void {
   const end = seat.taskEnd;
   if (end === null) return;
+  if (seat.storage === 'sandbox') {
+    // Nothing of it is left to be launched on: it is replaced once it counts as lost.
+    wakeWithin(pass, 1000);
+    return;
+  }
   const waitMs = relaunchWaitMs(pass, seat);
   if (waitMs > 0) {
     block(
@@ -205,7 +210,9 @@ const DOOR_MS_MAX = 3_000;
 /** Tasks of leaving seats are killed, what they reserved is given back when it is offered. */
 export function letGo(pass: Pass): void {
   const { agentsGone, offered } = pass.seen.mesos;
-  pass.record.leaving = pass.record.leaving.filter(({ seat }) => !agentsGone.has(seat.agentId));
+  pass.record.leaving = pass.record.leaving.filter(
+    ({ seat }) => !agentsGone.has(seat.agentId) && !leavesNothing(pass, seat),
+  );
   for (const { seat, reason } of pass.record.leaving) {
     const evidence = evidenceOf(pass, seat.task);
     if (evidence?.kind === 'alive') {
@@ -216,4 +223,10 @@ export function letGo(pass: Pass): void {
       pass.wants.push({ kind: 'release', seat: seat.id, reason });
     }
   }
+}
+
+/** Beside a sandbox nothing is reserved: with its tasks it is gone. */
+function leavesNothing(pass: Pass, seat: DraftSeat): boolean {
+  if (seat.storage !== 'sandbox') return false;
+  return evidenceOf(pass, seat.task)?.kind === 'over' && isNameOver(pass, seat);
 }

@@ -43,6 +43,16 @@ function reservationOf(one: Seat, cluster: string): readonly Resource[] {
     scalar('cpus', cpus + (one.nameShare?.cpus ?? 0)),
     scalar('mem', memMb + (one.nameShare?.memMb ?? 0)),
     scalar('disk', diskMb, { disk: volume }),
+    ...(one.wal === null
+      ? []
+      : [
+          scalar('disk', one.wal.diskMb, {
+            disk: {
+              persistence: { id: one.wal.volumeId },
+              volume: { mode: 'RW', container_path: 'etcd-wal' },
+            },
+          }),
+        ]),
     {
       name: 'ports',
       type: 'RANGES',
@@ -322,6 +332,52 @@ describe('a cluster whose record was lost', () => {
     expect(adopted.map((one) => one.nameTask?.task)).toEqual(named.map((one) => one.task));
     expect(adopted.map((one) => one.task)).toEqual(seats.map((one) => one.task));
     expect(adopted.map((one) => one.taskEnd?.state)).toEqual(['TASK_FAILED', undefined, undefined]);
+  });
+
+  it('is adopted with the volumes of its logs', async () => {
+    const { found, run, serve } = world();
+    const [first, ...others] = seats;
+    const own = seat({ ...first, wal: { volumeId: 'etcd-0-seat-wal', diskMb: 512 } });
+    const all = [own, ...others];
+    found({ agents: { agents: agents(all) }, tasks: { tasks: all.map((one) => task(one)) } });
+    serve(all);
+    const { wal, resources, volumeId } = (await run()).result?.record.seats[0] ?? {};
+    expect({ wal, resources, volumeId }).toEqual({
+      wal: own.wal,
+      resources: own.resources,
+      volumeId: own.volumeId,
+    });
+  });
+
+  it('is not begun anew where its data has ended with its sandboxes', async () => {
+    const { found, run } = world();
+    const all = seats.map((one) => seat({ ...one, storage: 'sandbox' }));
+    const ended = { completed_tasks: all.map((one) => task(one, 'TASK_FAILED')) };
+    found({ agents: {}, tasks: ended });
+    expect((await run()).error).toMatchObject({
+      code: 'not-a-first-start',
+      message: expect.stringContaining('etcd-0__one, etcd-1__one') as string,
+    });
+    found({ agents: {}, tasks: ended, frameworks: { completed_frameworks: [framework()] } });
+    expect((await run()).result?.record.seats).toEqual([]);
+  });
+
+  it('is adopted from its tasks where the data lies in their sandboxes', async () => {
+    const { found, run, serve } = world();
+    const all = seats.map((one) => seat({ ...one, storage: 'sandbox' }));
+    const bare = agents(all).map((one) => ({ ...one, total_resources: [] }));
+    const resourcesOf = (one: Seat) =>
+      reservationOf(one, 'cluster-1').map(({ reservations: _, disk: __, ...rest }) => rest);
+    found({
+      agents: { agents: bare },
+      tasks: { tasks: all.map((one) => ({ ...task(one), resources: resourcesOf(one) })) },
+    });
+    serve(all);
+    const { record } = (await run()).result ?? {};
+    expect(record?.epoch.phase).toBe('formed');
+    expect(
+      record?.seats.map(({ storage, ports, host, resources }) => ({ storage, ports, host, resources })),
+    ).toEqual(all.map(({ storage, ports, host, resources }) => ({ storage, ports, host, resources })));
   });
 
   it('is adopted with a member that is down, from its reservation alone', async () => {

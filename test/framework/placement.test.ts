@@ -421,6 +421,16 @@ describe('what is asked for in particular', () => {
     ]);
   });
 
+  it('reserves nothing for a sandbox, and launches on what is offered', () => {
+    const storage = { kind: 'sandbox', diskType: 'root', wal: null } as const;
+    const placed = placedWith({ storage }, [offer()]);
+    expect(operationsOf(placed).map(({ type }) => type)).toEqual(['LAUNCH']);
+    const resources = launchedOn(placed);
+    expect(resources.map(({ name }) => name)).toEqual(['cpus', 'mem', 'disk', 'ports']);
+    expect(resources.every((one) => one.reservations === undefined && one.disk === undefined)).toBe(true);
+    expect(placed.record.seats[0]).toMatchObject({ storage: 'sandbox', nameShare: null, wal: null });
+  });
+
   it('goes only where something is reserved for the role above, and refines that first', () => {
     const role = 'slave_public/etcd-role';
     const framework = { ...CONFIG.framework, role, preReservedRole: 'slave_public' };

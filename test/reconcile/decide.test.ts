@@ -324,6 +324,62 @@ describe('L2: agent or data gone', () => {
   });
 });
 
+describe('data in sandboxes', () => {
+  function wholeWithSandboxes(): SmallWorld {
+    const world = new SmallWorld();
+    world.storage = 'sandbox';
+    world.until(() => world.isWhole());
+    world.story.length = 0;
+    return world;
+  }
+
+  it('is lost with its task: the member is replaced at once, and nothing is left to give back', () => {
+    const world = wholeWithSandboxes();
+    world.end('etcd-2', 'ended');
+    world.step();
+    world.until(() => world.isWhole());
+    expect(world.story.map((line) => line.split(' ')[0])).toEqual([
+      'place',
+      'prepare',
+      'member-remove',
+      'member-add',
+      'start',
+      'member-promote',
+    ]);
+    expect(world.record.leaving).toEqual([]);
+  });
+
+  it('may be there while somebody only says that its task is gone', () => {
+    const world = wholeWithSandboxes();
+    world.end('etcd-2', 'asserted', 'TASK_LOST');
+    for (let step = 0; step < 20; step += 1) world.step(1_000);
+    expect(world.record.seats.every((seat) => seat.lost === null)).toBe(true);
+    expect(world.story).toEqual([]);
+    world.until(() => world.isWhole() && world.story.length > 0, 200, 1_000);
+    expect(world.voters()).toHaveLength(3);
+  });
+
+  it('is not made up for where a majority of the tasks has ended', () => {
+    const world = wholeWithSandboxes();
+    for (const slot of ['etcd-1', 'etcd-2']) world.end(slot, 'ended');
+    for (let step = 0; step < 50; step += 1) world.step(1_000);
+    expect(world.story.filter((line) => /^(relaunch|member-|start)/.test(line))).toEqual([]);
+    expect(world.record.epoch).toMatchObject({ number: 1, attempt: 1, phase: 'formed' });
+  });
+
+  it('of a place that is on its way out ends with its task', () => {
+    const world = wholeWithSandboxes();
+    const { task, agentId } = world.seat('etcd-2');
+    world.tasks.set(task, { kind: 'unreachable', state: 'TASK_UNREACHABLE', agentId });
+    world.member('etcd-2').up = false;
+    world.until(() => world.record.leaving.length === 1, 200, 1_000);
+    world.tasks.set(task, { kind: 'alive', state: 'TASK_RUNNING', agentId, healthy: true });
+    world.until(() => world.isWhole());
+    expect(world.story).toContain(`kill ${task}`);
+    expect(world.story.filter((line) => line.startsWith('release'))).toEqual([]);
+  });
+});
+
 describe('an agent out of sight', () => {
   function unreachable(world: SmallWorld, slot: string): void {
     const { task, agentId } = world.seat(slot);

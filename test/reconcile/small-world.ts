@@ -62,6 +62,8 @@ export class SmallWorld {
   leader: string | null = null;
   /** What an etcd that starts says of its peers. */
   servePeers = true;
+  /** Of new seats. */
+  storage: Seat['storage'] = 'persistent';
   /** Offers for new seats come. */
   offersFit = true;
   readonly members = new Map<string, SmallMember>();
@@ -153,7 +155,8 @@ export class SmallWorld {
     this.tasks.set(seat.task, { kind: 'over', end, agentId: seat.agentId });
     const member = this.member(slot);
     member.up = false;
-    if (standing === 'ended') this.offered.set(seat.id, { volume: true, complete: true });
+    if (standing === 'ended' && seat.storage === 'persistent')
+      this.offered.set(seat.id, { volume: true, complete: true });
   }
 
   loseAgent(slot: string): void {
@@ -275,7 +278,7 @@ export class SmallWorld {
         host: `10.0.0.${number}`,
         ports: { peer: 2380, client: 2379, supervisor: 2378 },
         volumeId: `volume-${number}`,
-        storage: 'persistent',
+        storage: this.storage,
         wal: null,
         nameShare: null,
         resources: { cpus: 1, memMb: 512, diskMb: 1024 },
@@ -315,7 +318,8 @@ export class SmallWorld {
       this.tasks.set(action.task, { kind: 'over', end, agentId: action.agentId });
       const leaving = this.record.leaving.find((entry) => entry.seat.task === action.task);
       if (leaving !== undefined) {
-        this.offered.set(leaving.seat.id, { volume: true, complete: true });
+        if (leaving.seat.storage === 'persistent')
+          this.offered.set(leaving.seat.id, { volume: true, complete: true });
         const member = this.members.get(leaving.seat.id);
         if (member !== undefined) member.up = false;
       }

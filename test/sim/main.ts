@@ -12,8 +12,12 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     story: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
+    sandbox: { type: 'boolean', default: false },
   },
 });
+
+/** `--sandbox`: members keep their data in their sandboxes. */
+const STORAGE = values.sandbox ? ({ storage: 'sandbox' } as const) : {};
 
 const print = (line: string) => process.stdout.write(`${line}\n`);
 
@@ -35,6 +39,7 @@ async function main(): Promise<number> {
     const outcome = await runScenario({
       seed: Number(values.seed),
       debug: values.trace,
+      ...STORAGE,
       ...(told ? { onLine: print } : {}),
     });
     if (!told && outcome.failure !== null) for (const line of outcome.story.slice(-60)) print(line);
@@ -46,7 +51,7 @@ async function main(): Promise<number> {
   const crashes = new Set<string>();
   let failed = 0;
   for (let seed = from; seed < from + Number(values.seeds ?? 200); seed += 1) {
-    const outcome = await runScenario({ seed });
+    const outcome = await runScenario({ seed, ...STORAGE });
     if (outcome.failure !== null) failed += 1;
     for (const call of outcome.calls) calls.add(call);
     for (const crash of outcome.crashes) crashes.add(crash);

@@ -24,6 +24,8 @@ export interface Outcome {
 
 export interface ScenarioOptions {
   readonly seed: number;
+  /** Default `persistent`. In sandboxes what ends a task ends its data: such faults count as losses there. */
+  readonly storage?: Storage;
   readonly debug?: boolean;
   readonly onLine?: (line: string) => void;
   /** Breaks something on purpose. */
@@ -45,6 +47,7 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
     size,
     hosts: size + random.integer(1, 3),
     latencyMs: random.pick([0.3, 1, 5]),
+    ...(options.storage === undefined ? {} : { storage: options.storage }),
     debug: options.debug === true,
     ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
     ...(options.canary === undefined ? {} : { canary: options.canary }),
@@ -55,7 +58,8 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
   // Thousands of errors are made in passing; the stack of the one that counts is wanted in a replay only.
   if (options.onLine === undefined) Error.stackTraceLimit = 0;
   try {
-    await live(world, random, chance.stream('clock jumps'), plan);
+    const faults = FAULTS[options.storage ?? 'persistent'];
+    await live(world, { random, jumps: chance.stream('clock jumps'), plan, faults });
   } catch (error) {
     failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
   } finally {
@@ -75,7 +79,14 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
   };
 }
 
-async function live(world: World, random: RandomStream, jumps: RandomStream, plan: string[]): Promise<void> {
+interface Life {
+  readonly random: RandomStream;
+  readonly jumps: RandomStream;
+  readonly plan: string[];
+  readonly faults: Faults;
+}
+
+async function live(world: World, { random, jumps, plan, faults }: Life): Promise<void> {
   const say = (text: string) => {
     plan.push(text);
     world.story.tell('scenario', text);
@@ -87,14 +98,14 @@ async function live(world: World, random: RandomStream, jumps: RandomStream, pla
   world.startWriter();
   await world.run(random.between(0, 20_000));
   const budget = { lost: 0 };
-  const faults = random.integer(1, 4);
-  for (let count = 0; count < faults; count += 1) {
+  const times = random.integer(1, 4);
+  for (let count = 0; count < times; count += 1) {
     if (jumps.chance(0.2)) {
       const jumpMs = jumps.integer(-6 * HOUR_MS, 6 * HOUR_MS);
       say(`the wall clocks jump by ${Math.round(jumpMs / 60_000)} minutes`);
       world.clock.jumpWall(jumpMs);
     }
-    await inject(world, random, budget, say);
+    await inject(world, random, { budget, faults, say });
     await world.run(random.chance(0.4) ? random.between(0, 2_000) : random.between(0, 30_000));
     if (isWhole(world)) budget.lost = 0;
   }
@@ -156,8 +167,7 @@ interface Budget {
 async function inject(
   world: World,
   random: RandomStream,
-  budget: Budget,
-  say: (text: string) => void,
+  { budget, faults, say }: { budget: Budget; faults: Faults; say: (text: string) => void },
 ): Promise<void> {
   const seats = world.seatHosts();
   const host = random.pick(seats.length === 0 ? world.hosts : seats);
@@ -165,9 +175,10 @@ async function inject(
     budget.lost < Math.floor((world.size - 1) / 2) &&
     world.canLose(host) &&
     world.hosts.filter((other) => !world.isGone(other)).length > world.size;
-  const fault = random.pick(mayLose ? [...HARMLESS, ...HARMLESS, ...FINAL, ...FINAL] : HARMLESS);
+  const { harmless, final } = faults;
+  const fault = random.pick(mayLose ? [...harmless, ...harmless, ...final, ...final] : harmless);
   if (random.chance(0.5)) planCrash(world, random, say);
-  if (FINAL.includes(fault)) budget.lost += 1;
+  if (final.includes(fault)) budget.lost += 1;
   switch (fault) {
     case 'etcd killed':
       say(`etcd on ${host} is killed`);
@@ -231,7 +242,7 @@ async function inject(
       return;
     }
     case 'record lost': {
-      const how = random.pick(['while all runs', 'while all hosts are down', 'and the framework torn down']);
+      const how = random.pick(faults.recordLost);
       say(`the record is lost ${how}`);
       world.killScheduler('for good, as it seems', 10_000);
       if (how === 'and the framework torn down') await world.tearDown();
@@ -255,21 +266,48 @@ async function inject(
   }
 }
 
-const FINAL: readonly Fault[] = ['host lost', 'agent rebuilt'];
-const HARMLESS: readonly Fault[] = [
-  'etcd killed',
-  'supervisor killed',
-  'supervisor killed, etcd orphaned',
-  'host rebooted',
-  'agent out of sight',
-  'host cut off',
-  'host cut off shortly',
-  'agent restarted',
-  'scheduler killed',
-  'scheduler cut off',
-  'framework torn down',
-  'record lost',
-];
+type Storage = NonNullable<WorldOptions['storage']>;
+interface Faults {
+  /** After which a voter is lost for good. */
+  readonly final: readonly Fault[];
+  readonly harmless: readonly Fault[];
+  readonly recordLost: readonly string[];
+}
+
+const FAULTS: Readonly<Record<Storage, Faults>> = {
+  persistent: {
+    final: ['host lost', 'agent rebuilt'],
+    harmless: [
+      'etcd killed',
+      'supervisor killed',
+      'supervisor killed, etcd orphaned',
+      'host rebooted',
+      'agent out of sight',
+      'host cut off',
+      'host cut off shortly',
+      'agent restarted',
+      'scheduler killed',
+      'scheduler cut off',
+      'framework torn down',
+      'record lost',
+    ],
+    recordLost: ['while all runs', 'while all hosts are down', 'and the framework torn down'],
+  },
+  sandbox: {
+    final: ['host lost', 'agent rebuilt', 'supervisor killed', 'host rebooted'],
+    harmless: [
+      'etcd killed',
+      'agent out of sight',
+      'host cut off',
+      'host cut off shortly',
+      'agent restarted',
+      'scheduler killed',
+      'scheduler cut off',
+      'record lost',
+    ],
+    recordLost: ['while all runs'],
+  },
+};
 type Fault =
   | 'etcd killed'
   | 'supervisor killed'

@@ -11,10 +11,16 @@ export async function survive(seed: number): Promise<void> {
   expect(outcome.failure, explain(outcome)).toBeNull();
 }
 
-function explain(outcome: Outcome): string {
+/** As {@link survive}, with the members' data in their sandboxes. */
+export async function surviveInSandboxes(seed: number): Promise<void> {
+  const outcome = await runScenario({ seed, storage: 'sandbox' });
+  expect(outcome.failure, explain(outcome, ' --sandbox')).toBeNull();
+}
+
+function explain(outcome: Outcome, flags = ''): string {
   return [
     `seed ${outcome.seed} failed: ${outcome.failure}`,
-    `replay: npm run sim -- --seed ${outcome.seed} --story`,
+    `replay: npm run sim -- --seed ${outcome.seed}${flags} --story`,
     ...outcome.plan,
     ...outcome.story.slice(-80),
   ].join('\n');

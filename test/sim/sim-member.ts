@@ -11,6 +11,7 @@ import { createMortal } from './mortal.ts';
 import type { RandomStream } from './prng.ts';
 import type { TaskProcess } from './sim-containers.ts';
 import type { SimDisk } from './sim-disk.ts';
+import { workDirectoryOf } from './sim-mesos.ts';
 import { createSimOrphans } from './sim-orphans.ts';
 
 /** A member's supervisor as a process of a simulated host. */
@@ -48,6 +49,14 @@ export interface SimMemberOptions {
 
 const ETCD_VERSION = parseEtcdVersion('etcd Version: 3.5.29\nGit SHA: 0000000\n');
 
+/** Of the volume; or, where the data is to lie in the sandbox, of a directory that is made there. */
+function volumePathOf({ host, spec, disk }: SimMemberOptions, launch: Launch): string {
+  if (launch.storage !== 'sandbox') return spec.volumes[0]?.hostPath ?? `${host}/no-volume`;
+  const path = `${workDirectoryOf(host)}/sandboxes/${launch.task}`;
+  disk.create(host, path);
+  return path;
+}
+
 /** Starts the real supervisor on simulated ports, as `run-member` does with real ones. */
 export function startSimMember(options: SimMemberOptions): SimMember {
   const { host, spec, clock, etcd } = options;
@@ -56,7 +65,7 @@ export function startSimMember(options: SimMemberOptions): SimMember {
   const stop = new AbortController();
   const children = new Set<RunningProcess>();
   const { promise: exit, resolve: ended } = Promise.withResolvers<ProcessExit>();
-  const volumePath = spec.volumes[0]?.hostPath ?? `${host}/no-volume`;
+  const volumePath = volumePathOf(options, launch);
   let orphaned = false;
   let listening = false;
   let supervisor: Supervisor | null = null;

@@ -104,6 +104,8 @@ export interface WorldOptions {
   /** How many agents there are. */
   readonly hosts: number;
   readonly latencyMs: number;
+  /** Where members keep their data. Default `persistent`. */
+  readonly storage?: SchedulerConfig['storage']['kind'];
   readonly debug: boolean;
   readonly onLine?: (line: string) => void;
   readonly canary?: Canary;
@@ -280,7 +282,7 @@ export function createWorld(options: WorldOptions): World {
     const stop = new AbortController();
     const membersPort = createSimMembers({ clock, network, members, fromHost: SCHEDULER_HOST });
     const instance = createScheduler({
-      config: { ...configOf(options.size), uninstall },
+      config: { ...configOf(options.size, options.storage ?? 'persistent'), uninstall },
       ports: {
         transport: mortal.port(crash.transport(link.transport)),
         masters: createFixedMasterSource(MASTER_URL),
@@ -594,7 +596,7 @@ function describeAgent(host: string, index: number): AgentDescription {
   };
 }
 
-function configOf(size: number): SchedulerConfig {
+function configOf(size: number, storage: SchedulerConfig['storage']['kind']): SchedulerConfig {
   return {
     framework: {
       name: 'etcd',
@@ -607,7 +609,7 @@ function configOf(size: number): SchedulerConfig {
     masterTimeoutMs: 0,
     resources: { cpus: 1, memMb: 512, diskMb: 2048 },
     placement: placementRulesOf([]),
-    storage: { kind: 'persistent', diskType: 'root', wal: null },
+    storage: { kind: storage, diskType: 'root', wal: null },
     ports: { peer: null, client: null, supervisor: null },
     spec: {
       size,
