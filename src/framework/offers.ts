@@ -234,7 +234,7 @@ function takeName(state: Matching, want: Want & { kind: 'name' }, input: MatchIn
   operations.launched.push({
     task,
     slot: seat.slot,
-    text: `clients are told of it on ${seat.hostname}`,
+    text: `DNS tells clients of it on ${seat.hostname}`,
     reason: want.reason,
   });
   return true;

@@ -60,6 +60,9 @@ function seatStory(before: Seat | undefined, seat: Seat): readonly StoryPart[] {
     const what = seat.taskEnd.standing === 'asserted' ? 'is said to be gone' : 'is over';
     parts.push({ slot: seat.slot, text: `its task ${what}`, reason: join(state, message) });
   }
+  if (seat.nameTask === null && before !== undefined && before.nameTask !== null) {
+    parts.push({ slot: seat.slot, text: 'DNS tells clients of it no more', reason: 'its name task is over' });
+  }
   if (seat.lost !== null && before !== undefined && before.lost === null) {
     parts.push({ slot: seat.slot, text: 'its place is given up', reason: seat.lost.message });
   }

@@ -2,7 +2,7 @@ import { nameTaskIdOf } from '../protocol/identifiers.ts';
 import type { MemberStatus } from '../protocol/member-status.ts';
 import type { Membership } from './membership.ts';
 import { memberOf } from './membership.ts';
-import { type DraftSeat, evidenceOf, freshStatus, type Pass, viewOf, wakeWithin } from './pass.ts';
+import { block, type DraftSeat, evidenceOf, freshStatus, type Pass, viewOf, wakeWithin } from './pass.ts';
 
 /**
  * Name tasks: one beside every voter that serves clients, so that who asks DNS for the client port is told of
@@ -95,9 +95,17 @@ function wantName(pass: Pass, seat: DraftSeat): void {
   if (!isNameOver(pass, seat)) return;
   const waitMs = backoffMs(pass, seat);
   if (waitMs > 0) {
+    block(
+      pass,
+      'name-backs-off',
+      seat.slot,
+      'its name task, by which DNS tells of it, ended soon after launch',
+    );
     wakeWithin(pass, waitMs);
     return;
   }
+  const message = `DNS does not tell clients of it: waits for ${seat.hostname} to offer its name task's share`;
+  block(pass, 'waits-for-name', seat.slot, message);
   const task = nameTaskIdOf(seat.slot, pass.seen.freshId);
   pass.wants.push({ kind: 'name', seat: seat.id, task, reason: 'its member serves' });
 }
