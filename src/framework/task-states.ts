@@ -300,6 +300,7 @@ export const TASK_STATE_ROWS: readonly TaskStateRow[] = [
     'the executor that was to run it had ended',
     NEW_TASK,
   ),
+  row('TASK_DROPPED', A, 'REASON_AGENT_DRAINING', 'never-ran', 'an operator drains its agent', NEW_TASK),
   row('TASK_DROPPED', A, 'REASON_GC_ERROR', 'never-ran', 'the agent could not keep its directory', NEW_TASK),
   row('TASK_DROPPED', A, 'REASON_INVALID_OFFERS', 'never-ran', 'its launch did not fit the agent', NEW_TASK),
   row(
@@ -354,6 +355,14 @@ export const TASK_STATE_ROWS: readonly TaskStateRow[] = [
     'REASON_AGENT_REMOVED_BY_OPERATOR',
     'asserted',
     'an operator has marked its agent gone',
+    'its volume counts as gone: L2 at once',
+  ),
+  row(
+    'TASK_GONE_BY_OPERATOR',
+    E,
+    'REASON_AGENT_DRAINING',
+    'asserted',
+    'an operator drains its agent for good; it may run until it has been killed',
     'its volume counts as gone: L2 at once',
   ),
   row(

@@ -16,6 +16,7 @@ import {
   createMachines,
   describeAgent,
   type Machines,
+  type MachinesOptions,
   scalar,
   type TestAgent,
   type TestScheduler,
@@ -31,8 +32,8 @@ interface Scene {
 }
 
 /** Two agents and a scheduler; what the task `t` is to run on is the first. */
-function scene(): Scene {
-  const machines = createMachines([describeAgent(1), describeAgent(2)]);
+function scene(options: MachinesOptions = {}): Scene {
+  const machines = createMachines([describeAgent(1), describeAgent(2)], options);
   const [agent] = machines.agents as [TestAgent];
   const scheduler = machines.subscribe();
   return { machines, agent, scheduler, agentId: agent.agentId() ?? '', heard: scheduler };
@@ -60,6 +61,11 @@ const partition = ({ machines, agent }: Scene) => {
   agent.paused = true;
   machines.advance(5_000);
 };
+const drain = ({ machines, agentId }: Scene, markGoneAfter = false) =>
+  machines.operator({
+    type: 'DRAIN_AGENT',
+    drain_agent: { agent_id: { value: agentId }, mark_gone: markGoneAfter },
+  });
 const markGone = ({ machines, agentId }: Scene) =>
   machines.operator({ type: 'MARK_AGENT_GONE', mark_agent_gone: { agent_id: { value: agentId } } });
 const exits = (given: Scene, code: number, killed = false) => {
@@ -74,6 +80,15 @@ function endUnheard(given: Scene, code: number, killed: boolean): void {
   given.agent.paused = true;
   given.heard = given.scheduler.failOver();
   reconcile(given.heard);
+}
+
+function launchBrokenGroup(given: Scene): void {
+  const { agent_id } = offerOf(given);
+  const task = { name: 't', task_id: { value: 't' }, agent_id, resources: [scalar('cpus', 1)] };
+  const executor = { executor_id: { value: 'pod' }, resources: [] };
+  given.scheduler.accept(offerOf(given), [
+    { type: 'LAUNCH_GROUP', launch_group: { executor, task_group: { tasks: [task] } } },
+  ]);
 }
 
 /** How to provoke each row on the local Mesos; the scene's `heard` hears it. */
@@ -156,13 +171,33 @@ const DRIVEN: Readonly<Record<string, (given: Scene) => void>> = {
   'TASK_ERROR SOURCE_MASTER REASON_TASK_INVALID': (given) => {
     given.scheduler.launch(offerOf(given), 't', { resources: [scalar('cpus', 99)] });
   },
-  'TASK_ERROR SOURCE_MASTER REASON_TASK_GROUP_INVALID': (given) => {
-    const { agent_id } = offerOf(given);
-    const task = { name: 't', task_id: { value: 't' }, agent_id, resources: [scalar('cpus', 1)] };
-    const executor = { executor_id: { value: 'pod' }, resources: [] };
-    given.scheduler.accept(offerOf(given), [
-      { type: 'LAUNCH_GROUP', launch_group: { executor, task_group: { tasks: [task] } } },
-    ]);
+  'TASK_ERROR SOURCE_MASTER REASON_TASK_GROUP_INVALID': launchBrokenGroup,
+  'TASK_ERROR SOURCE_MASTER REASON_TASK_UNAUTHORIZED': (given) => launch(given),
+  'TASK_ERROR SOURCE_MASTER REASON_TASK_GROUP_UNAUTHORIZED': launchBrokenGroup,
+  'TASK_DROPPED SOURCE_AGENT REASON_AGENT_DRAINING': (given) => {
+    launch(given, 'other');
+    given.agent.runs();
+    given.machines.advance(1_500);
+    const offer = given.scheduler.offers().findLast(({ hostname }) => hostname === 'agent-1');
+    // The agent has been told already, the master's next launch is on its way.
+    const told = { kind: 'drain', maxGraceMs: null, markGone: false } as const;
+    given.agent.tell({ kind: 'message', message: told });
+    if (offer !== undefined) given.scheduler.launch(offer, 't');
+  },
+  'TASK_KILLING SOURCE_EXECUTOR REASON_AGENT_DRAINING': (given) => {
+    run(given);
+    drain(given);
+    given.agent.says({ kind: 'killing', becauseUnhealthy: false });
+  },
+  'TASK_KILLED SOURCE_EXECUTOR REASON_AGENT_DRAINING': (given) => {
+    run(given);
+    drain(given);
+    exits(given, 0, true);
+  },
+  'TASK_GONE_BY_OPERATOR SOURCE_EXECUTOR REASON_AGENT_DRAINING': (given) => {
+    run(given);
+    drain(given, true);
+    given.agent.says({ kind: 'killing', becauseUnhealthy: false });
   },
   'TASK_DROPPED SOURCE_MASTER REASON_INVALID_OFFERS': (given) => {
     const { id } = offerOf(given);
@@ -206,7 +241,7 @@ const DRIVEN: Readonly<Record<string, (given: Scene) => void>> = {
 const REST = 'what is left for a state or reason that Mesos does not send together today';
 const LIMITS = 'the local Mesos enforces no limits';
 const NOT_AGENTS = 'the local agent has no such helper process or time limit of its own';
-const ACLS = 'the local Mesos has no ACLs of this kind';
+const ACLS = 'the local agents have no ACLs';
 const RACE = 'the local master decides and sends at once: there is no such moment';
 
 /** What the local Mesos cannot be brought to send: such a status is put on the wire, for the reason given. */
@@ -214,8 +249,6 @@ const INJECTED: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
     TASK_STATE_ROWS.filter(({ reason }) => reason === 'any').map((row) => [nameOfRow(row), REST]),
   ),
-  'TASK_KILLING SOURCE_EXECUTOR REASON_AGENT_DRAINING': 'driven where DRAIN_AGENT is tested',
-  'TASK_KILLED SOURCE_EXECUTOR REASON_AGENT_DRAINING': 'driven where DRAIN_AGENT is tested',
   'TASK_FAILED SOURCE_AGENT REASON_EXECUTOR_REGISTRATION_TIMEOUT': NOT_AGENTS,
   'TASK_FAILED SOURCE_AGENT REASON_EXECUTOR_REREGISTRATION_TIMEOUT': NOT_AGENTS,
   'TASK_FAILED SOURCE_AGENT REASON_IO_SWITCHBOARD_EXITED': NOT_AGENTS,
@@ -225,8 +258,6 @@ const INJECTED: Readonly<Record<string, string>> = {
   'TASK_FAILED SOURCE_EXECUTOR REASON_MAX_COMPLETION_TIME_REACHED': LIMITS,
   'TASK_KILLED SOURCE_MASTER REASON_TASK_KILLED_DURING_LAUNCH': RACE,
   'TASK_KILLED SOURCE_MASTER REASON_FRAMEWORK_REMOVED': 'the stream ends before it',
-  'TASK_ERROR SOURCE_MASTER REASON_TASK_UNAUTHORIZED': ACLS,
-  'TASK_ERROR SOURCE_MASTER REASON_TASK_GROUP_UNAUTHORIZED': ACLS,
   'TASK_ERROR SOURCE_AGENT REASON_TASK_UNAUTHORIZED': ACLS,
   'TASK_ERROR SOURCE_AGENT REASON_TASK_GROUP_UNAUTHORIZED': ACLS,
   'TASK_DROPPED SOURCE_MASTER REASON_AGENT_DISCONNECTED': RACE,
@@ -276,7 +307,9 @@ describe('every row of the table', () => {
   });
 
   it.each(Object.entries(DRIVEN))('%s: is sent by the local Mesos, and understood', (name, drive) => {
-    const given = scene();
+    const given = scene(
+      name.includes('UNAUTHORIZED') ? { authorize: (action) => action !== 'run_tasks' } : {},
+    );
     drive(given);
     const { events } = given.heard;
     const at = events.findIndex(
