@@ -24,8 +24,8 @@ export function fieldValue(traits: AgentTraits, field: string): string | null {
   }
 }
 
-/** Characters of an attribute's value that count. */
-const VALUE_CHARS_MAX = 1024;
+/** Characters of an attribute’s value that count: every seat of the record keeps some. */
+const VALUE_CHARS_MAX = 256;
 
 /** The named attributes of an agent; of several with one name the first counts, as for Marathon. */
 export function attributesOf(
