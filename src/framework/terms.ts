@@ -29,6 +29,8 @@ export interface TermsOptions {
    * the one that acted last, or nothing at all.
    */
   readonly isOvertaken: () => Promise<boolean>;
+  /** Whether Mesos has ever had this framework: then a master that is away will be back. */
+  readonly isRegistered: () => boolean;
   /** At every change: the term that has begun, or `null` while this process stands by. */
   readonly onTerm: (term: LeadershipTerm | null) => void;
 }
@@ -119,6 +121,9 @@ async function endOf(error: unknown, options: TermsOptions, term: LeadershipTerm
   // Whoever wrote will be seen when the record is read again.
   if (error instanceof SchedulerError && error.code === 'record-conflict') return { kind: 'failed', reason };
   if (error instanceof StateStoreError && error.code === 'unavailable') return { kind: 'failed', reason };
+  if (error instanceof SchedulerError && error.code === 'no-master' && options.isRegistered()) {
+    return { kind: 'failed', reason };
+  }
   // The one that led before may be about to let go.
   if (error instanceof SchedulerError && error.code === 'already-running') {
     return { kind: 'rival', reason, error };

@@ -6,11 +6,12 @@ import { watchRecord } from '../framework/record-watch.ts';
 import { createScheduler, type Scheduler, type SchedulerPorts } from '../framework/scheduler.ts';
 import { portsWithin } from '../framework/term-ports.ts';
 import type { TermsOptions } from '../framework/terms.ts';
-import { parseRecord } from '../protocol/record.ts';
+import { type ClusterRecord, parseRecord } from '../protocol/record.ts';
 import type { SchedulerState } from './scheduler-state.ts';
 
 /** What acts while this process leads: a scheduler of its own for each term. */
-export interface ActiveScheduler extends Pick<TermsOptions, 'act' | 'standBy' | 'isOvertaken'> {
+export interface ActiveScheduler
+  extends Pick<TermsOptions, 'act' | 'standBy' | 'isOvertaken' | 'isRegistered'> {
   /** The scheduler that acts, or that has uninstalled the service; `null` while there is none. */
   current(): Pick<Scheduler, 'snapshot' | 'tell'> | null;
 }
@@ -35,6 +36,12 @@ export function createActiveScheduler(options: ActiveSchedulerOptions): ActiveSc
   let generation = 0;
   /** The newest record asked for an uninstall: once it is gone nothing new begins. */
   let isGivenUp = false;
+  let isRegistered = false;
+  const heardOf = (record: ClusterRecord): void => {
+    generation = record.generation;
+    isGivenUp = record.uninstall !== null;
+    isRegistered ||= record.framework.id !== null;
+  };
 
   const configOfTerm = async (): Promise<SchedulerConfig> => {
     const { config } = options;
@@ -45,8 +52,8 @@ export function createActiveScheduler(options: ActiveSchedulerOptions): ActiveSc
   return {
     current: () => acting,
     standBy: async (signal) => {
-      const onRecord = async (record: { readonly uninstall: unknown }): Promise<void> => {
-        isGivenUp = record.uninstall !== null;
+      const onRecord = async (record: ClusterRecord): Promise<void> => {
+        heardOf(record);
         await state.learnOrderKey();
       };
       await watchRecord({ store, clock, log, onRecord }, signal);
@@ -71,11 +78,11 @@ export function createActiveScheduler(options: ActiveSchedulerOptions): ActiveSc
       } finally {
         await Promise.all([term.settled(), notice?.stop()]);
         const { record } = scheduler.snapshot();
-        generation = record?.generation ?? generation;
-        isGivenUp = isUninstalled || (record?.uninstall ?? null) !== null;
+        if (record !== null) heardOf(record);
         if (!isUninstalled) acting = null;
       }
     },
+    isRegistered: () => isRegistered,
     isOvertaken: async () => {
       try {
         const none = new AbortController().signal;

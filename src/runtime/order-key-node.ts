@@ -1,10 +1,10 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { describeError } from '../base/errors.ts';
-import type { Logger } from '../base/ports.ts';
+import { type Logger, StateStoreError } from '../base/ports.ts';
 import { replaceFile } from '../member/durable-file.ts';
 import { createOrderKey, type OrderKey, parseOrderKey } from '../protocol/signature.ts';
-import { isCode, ZooKeeperError } from '../zookeeper/errors.ts';
+import { isCode, isTransient, ZooKeeperError } from '../zookeeper/errors.ts';
 import type { FrameworkNodes } from '../zookeeper/nodes.ts';
 import { CREATOR_ACL, OPEN_ACL, type ZooKeeper } from '../zookeeper/port.ts';
 import { ensureNode } from '../zookeeper/tree.ts';
@@ -14,7 +14,8 @@ import { StartError } from './start-error.ts';
  * The key that signs orders, in a node of ZooKeeper, so that every scheduler has the same. Each remembers it, and
  * keeps a copy on its machine: either brings it back should ZooKeeper lose all that it held.
  *
- * Each function rejects with a {@link StartError} `order-key-missing` or `state-unusable`, or an `OrderKeyError`.
+ * Each function rejects with a {@link StartError} `order-key-missing` or `state-unusable`, an `OrderKeyError`, or a
+ * `StateStoreError` `unavailable` where trying again may help.
  */
 export interface OrderKeyNode {
   /**
@@ -124,6 +125,10 @@ async function usable<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (error) {
     if (!(error instanceof ZooKeeperError)) throw error;
+    if (isTransient(error)) {
+      const message = `the order key in ZooKeeper cannot be reached: ${describeError(error)}`;
+      throw new StateStoreError('unavailable', message, { cause: error });
+    }
     throw new StartError(
       'state-unusable',
       `the order key in ZooKeeper cannot be used: ${describeError(error)}`,

@@ -187,5 +187,9 @@ function withResource(held: Holding, resource: Resource): Holding {
 }
 
 function operator(cluster: LocalCluster, transport: HttpTransport) {
-  return createOperatorClient({ transport, clock, masters: createFixedMasterSource(cluster.masterUrl) });
+  return createOperatorClient({
+    transport,
+    clock,
+    masters: createFixedMasterSource(cluster.masterUrls.join(',')),
+  });
 }

@@ -17,7 +17,7 @@ function world() {
 
   const start = (
     name: string,
-    options: { overtaken?: boolean; lingerMs?: number; uninstalls?: boolean } = {},
+    options: { overtaken?: boolean; lingerMs?: number; uninstalls?: boolean; registered?: boolean } = {},
   ) => {
     const stop = new AbortController();
     let fail: (error: unknown) => void = () => undefined;
@@ -41,6 +41,7 @@ function world() {
           return options.uninstalls === true ? 'uninstalled' : 'stopped';
         },
         standBy: () => Promise.resolve(),
+        isRegistered: () => options.registered ?? false,
         isOvertaken: () => Promise.resolve(options.overtaken ?? false),
         onTerm: () => undefined,
       },
@@ -180,6 +181,23 @@ describe('a term that goes wrong', () => {
     await clock.settle();
     expect(a.run).toEqual({ ended: true, error: failedOver });
     expect(election.leader, 'the term is given up').toBeNull();
+  });
+
+  test('because no master is there: it ends before the framework was ever registered, and never after', async () => {
+    const { clock, terms, start } = world();
+    const noMaster = new SchedulerError('no-master', 'nobody answers');
+    const known = start('a', { registered: true });
+    await clock.settle();
+    known.fail(noMaster);
+    await clock.advance(1_000);
+    expect(terms).toEqual(['a', 'a']);
+    known.stop();
+    await clock.settle();
+    const unknown = start('b');
+    await clock.settle();
+    unknown.fail(noMaster);
+    await clock.settle();
+    expect(unknown.run).toEqual({ ended: true, error: noMaster });
   });
 
   test('because another is still connected: that one gets a minute to let go', async () => {

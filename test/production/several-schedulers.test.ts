@@ -1,11 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { ClusterRecord } from '../../src/protocol/record.ts';
-import { tasksOfMaster } from '../e2e/etcd-on-mesos.ts';
+import { holdingsOfMaster, taskProcesses, tasksOfMaster } from '../e2e/etcd-on-mesos.ts';
 import { lacks, lacksZooKeeper } from '../needs.ts';
 import { clock, until } from '../wait.ts';
 import type { OneOfSeveral } from './one-of-several.ts';
 import type { JournalEntry } from './pausing-scheduler.ts';
 import {
+  API_TOKEN,
   SESSION_MS,
   SETTLE_MS,
   type SeveralSchedulers,
@@ -201,6 +202,30 @@ describe.skipIf(lacks('etcd', 'setpriv') || lacksZooKeeper())('a cluster with se
       const told = JSON.parse(Buffer.from(data).toString('utf8')) as unknown;
       return JSON.stringify(told) === JSON.stringify(endpoints);
     });
+  });
+
+  test('the service is uninstalled through a standby: nothing of it is left, and nobody begins it anew', async () => {
+    const { record } = await begin();
+    const [, standby] = schedulers as [OneOfSeveral, OneOfSeveral];
+    const response = await fetch(`${standby.url()}/v1/uninstall`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${API_TOKEN}` },
+      body: JSON.stringify({ destroyData: true }),
+    });
+    expect(response.status).toBe(200);
+    for (const one of schedulers) {
+      await until(`${one.name} says that it is done`, SETTLE_MS, async () => {
+        const plan = await fetch(`${one.url()}/v1/plans/deploy`);
+        return plan.status === 200 && (await one.view()).uninstall?.done === true;
+      });
+    }
+    const session = await world.client.session();
+    expect(await session.stat(world.nodes.base)).toBeNull();
+    expect(await tasksOfMaster(world.cluster, world.transport)).toEqual(new Map());
+    expect(taskProcesses(record.cluster)).toEqual(new Map());
+    expect(await holdingsOfMaster(world.cluster, world.transport)).toEqual(new Map());
+    for (const one of schedulers) expect(await one.stop()).toBe(0);
+    expect(await session.stat(world.nodes.base)).toBeNull();
   });
 
   /** By the master's word. Name tasks come and go with what their members serve, so they are left out. */

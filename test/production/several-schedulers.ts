@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createLedger, type Ledger } from '../../src/drills/ledger.ts';
@@ -24,6 +24,9 @@ import { type OneOfSeveral, startOneOfSeveral } from './one-of-several.ts';
  * steady writer beside them. The cluster is seen by its record, by etcd's members and by the masters: no scheduler is
  * asked what is true.
  */
+
+/** What the schedulers ask for of requests that another has handed on. */
+export const API_TOKEN = 'a-token';
 
 const SIZE = 3;
 const AGENTS = 4;
@@ -102,7 +105,10 @@ export async function startSeveral(): Promise<SeveralSchedulers> {
     open: (url) => createKvClient({ url }, clock),
     prefix: 'several/',
   });
+  const tokenFile = join(directory, 'token');
+  writeFileSync(tokenFile, API_TOKEN, { mode: 0o600 });
   const args = [
+    ...['--api-token-file', tokenFile],
     ...['--master', cluster.masterAddress],
     ...['--zk-framework-persist', `zk://${zooKeeper.address}/etcd-mesos`],
     ...['--zk-session-timeout', `${SESSION_MS}ms`, '--cluster-size', String(SIZE), '--artifact', 'checkout'],
