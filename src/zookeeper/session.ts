@@ -146,6 +146,6 @@ async function watchOn<T>(
   const outcome = await readOn(connection, request, (error) => {
     if (isSetBy(error)) changed = connection.watches[kind](request.path);
   }).catch((error: unknown) => error as ZooKeeperError);
-  if (changed === null) throw outcome;
+  if (changed === null) throw outcome as ZooKeeperError;
   return { outcome, changed };
 }

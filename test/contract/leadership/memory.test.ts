@@ -6,7 +6,7 @@ import { createMemoryZooKeeper, type MemoryClient } from '../../sim/memory-zooke
 import { clock } from '../../wait.ts';
 import { leadershipContract } from './contract.ts';
 
-const SESSION_TIMEOUT_MS = 600;
+const SESSION_TIMEOUT_MS = 2_000;
 
 leadershipContract('in a ZooKeeper in memory', () => {
   const server = createMemoryZooKeeper(clock);

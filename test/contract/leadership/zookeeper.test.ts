@@ -10,7 +10,7 @@ import { startZooKeeper, type ZooKeeperServer } from '../../zookeeper-server.ts'
 import { connectTo } from '../zookeeper/real.ts';
 import { leadershipContract } from './contract.ts';
 
-const SESSION_TIMEOUT_MS = 3_000;
+const SESSION_TIMEOUT_MS = 4_000;
 
 describe.skipIf(lacksZooKeeper())('a real ZooKeeper', () => {
   let server: ZooKeeperServer;

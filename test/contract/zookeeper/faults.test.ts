@@ -126,7 +126,7 @@ describe.skipIf(lacksZooKeeper())('a session with a real ZooKeeper', () => {
   });
 
   it('refuses what is too much, and goes on', async () => {
-    const zooKeeper = connect([server.port]);
+    const zooKeeper = connect([server.port], { sessionTimeoutMs: 60_000 });
     const session = await zooKeeper.session();
     const refusal = { code: 'too-much' };
     await expect(session.create('/big', new Uint8Array(2 ** 20))).rejects.toMatchObject(refusal);

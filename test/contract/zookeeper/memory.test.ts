@@ -3,7 +3,7 @@ import { createMemoryZooKeeper, type MemoryClient } from '../../sim/memory-zooke
 import { clock } from '../../wait.ts';
 import { zooKeeperContract } from './contract.ts';
 
-const SESSION_TIMEOUT_MS = 400;
+const SESSION_TIMEOUT_MS = 1_500;
 
 zooKeeperContract('in memory', async () => {
   const server = createMemoryZooKeeper(clock);
