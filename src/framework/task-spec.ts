@@ -5,6 +5,7 @@ import { clientCheckOf } from './client-check.ts';
 import type { Artifact, FrameworkConfig } from './config.ts';
 import { DISCOVERY } from './dns-names.ts';
 import { type Ownership, taskLabels } from './labels.ts';
+import { memorySharesOf } from './task-memory.ts';
 
 /** Where the seat's volume appears in the sandbox. */
 export const VOLUME_PATH = 'etcd-volume';
@@ -70,15 +71,19 @@ export function launchOf(input: TaskSpecInput): Launch {
 
 function commandOf(input: TaskSpecInput): CommandInfo {
   const { artifact, seat } = input;
+  const { supervisorHeapMb, etcdMb } = memorySharesOf(seat.resources.memMb);
   const environment = {
     variables: [
       { name: LAUNCH_VARIABLE, value: JSON.stringify(launchOf(input)) },
       { name: TASK_VARIABLE, value: seat.task },
+      // Read by the Go that newer etcds are built with.
+      { name: 'GOMEMLIMIT', value: `${etcdMb}MiB` },
     ],
   };
+  const heap = `--max-old-space-size=${supervisorHeapMb}`;
   const common = { shell: true, user: input.framework.user, environment };
   if (artifact.kind === 'checkout') {
-    return { ...common, value: `exec ${quote(artifact.node)} ${quote(artifact.entry)} run-member` };
+    return { ...common, value: `exec ${quote(artifact.node)} ${heap} ${quote(artifact.entry)} run-member` };
   }
   return {
     ...common,
@@ -88,7 +93,7 @@ function commandOf(input: TaskSpecInput): CommandInfo {
       `{ echo '${artifact.sha256}  ${ARCHIVE}' | sha256sum -c - >&2 || exit ${EXIT_ARTIFACT}; }`,
       `tar -xf ${ARCHIVE}`,
       `rm -f ${ARCHIVE}`,
-      'exec ./etcd-mesos/bin/node ./etcd-mesos/lib/etcd-mesos.js run-member',
+      `exec ./etcd-mesos/bin/node ${heap} ./etcd-mesos/lib/etcd-mesos.js run-member`,
     ].join(' && '),
   };
 }

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { SchedulerConfig } from '../../src/framework/config.ts';
@@ -13,6 +14,7 @@ import {
 import { agentOffersOf } from '../../src/framework/placement.ts';
 import { poolsOf } from '../../src/framework/resources.ts';
 import { offeredNameShare } from '../../src/framework/seat-resources.ts';
+import { parseEvent } from '../../src/mesos/parse-event.ts';
 import type { Offer, Operation, Resource } from '../../src/mesos/wire.ts';
 import type { ClusterRecord } from '../../src/protocol/record.ts';
 import type { Want } from '../../src/reconcile/decision.ts';
@@ -459,6 +461,40 @@ describe('what is asked for in particular', () => {
       ],
     } as const;
     expect(placedWith({ framework }, [offer({ more: [theirs] })]).accepts).toEqual([]);
+  });
+});
+
+describe('offers as a real master makes them (18)', () => {
+  const trace = readFileSync(
+    new URL('../data/mesos-traces/18-mount-disks-zones-and-prereserved-roles.jsonl', import.meta.url),
+    'utf8',
+  );
+  const lines = trace.trim().split('\n');
+  const event = lines.map((line) => JSON.parse(line) as { event?: { type: string; offers: object } });
+  const [recorded] = event.flatMap((line) => (line.event?.type === 'OFFERS' ? [line.event] : []));
+  const parsed = parseEvent(new TextEncoder().encode(JSON.stringify(recorded)));
+  const list = parsed.type === 'OFFERS' ? parsed.offers.offers : [];
+  const ofRole = (role: string) => list.filter((one) => one.allocation_info?.role === role);
+
+  it('give a MOUNT disk as it is offered, field by field', () => {
+    const [offered] = agentOffersOf(ofRole('etcd'), 'etcd');
+    expect(offered?.mounts).toEqual([
+      {
+        resource: ofRole('etcd')[0]?.resources.find(({ disk }) => disk !== undefined),
+        reservations: [],
+        sizeMb: 5000,
+      },
+    ]);
+    expect(offered?.pools).toMatchObject([{ cpus: 4, mem: 4096, disk: 10_240 }]);
+  });
+
+  it('show what is reserved for a role to those below it, and to no others', () => {
+    const reserved = ofRole('storage');
+    expect(agentOffersOf(reserved, 'storage/etcd')[0]?.pools).toMatchObject([
+      { cpus: 1, reservations: [{ type: 'STATIC', role: 'storage' }] },
+    ]);
+    expect(agentOffersOf(reserved, 'storages')[0]?.pools).toEqual([]);
+    expect(agentOffersOf(reserved, 'etcd')[0]?.pools).toEqual([]);
   });
 });
 

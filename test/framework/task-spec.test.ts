@@ -41,12 +41,14 @@ describe('a task', () => {
   it('carries a launch that supervisors accept, and nothing in it is secret', () => {
     expect(launchSchema.parse(launchOf(input()))).toEqual(launchOf(input()));
     const variables = taskInfoOf(input()).command?.environment?.variables.map(({ name }) => name);
-    expect(variables).toEqual([LAUNCH_VARIABLE, TASK_VARIABLE]);
+    expect(variables).toEqual([LAUNCH_VARIABLE, TASK_VARIABLE, 'GOMEMLIMIT']);
   });
 
   it('quotes what a shell would take apart', () => {
     const artifact = { kind: 'checkout', node: "/o'pt/my node", entry: '/x;y', etcdBinary: 'etcd' } as const;
-    expect(taskInfoOf(input({ artifact })).command?.value).toBe(`exec '/o'\\''pt/my node' '/x;y' run-member`);
+    expect(taskInfoOf(input({ artifact })).command?.value).toBe(
+      `exec '/o'\\''pt/my node' --max-old-space-size=64 '/x;y' run-member`,
+    );
   });
 });
 
@@ -75,7 +77,7 @@ describe('the command of an archive', () => {
 
   it('unpacks and runs what has the checksum', async () => {
     const { stdout } = await run('sh', ['-c', commandFor(await fetched())], { cwd: sandbox });
-    expect(stdout).toBe('./etcd-mesos/lib/etcd-mesos.js run-member\n');
+    expect(stdout).toBe('--max-old-space-size=64 ./etcd-mesos/lib/etcd-mesos.js run-member\n');
   });
 
   it('runs nothing of what has another one', async () => {
