@@ -23,7 +23,7 @@ export interface TermPorts {
 /**
  * Ports through which nothing goes out once the time is over: no call, no order, no write; what is under way is
  * given up. A process that was paused may be past this gate when it wakes: what it sends then is refused by whom it
- * reaches, as `docs/adr/0004-one-scheduler-acts.md` argues.
+ * reaches, as `docs/adr/0005-one-scheduler-acts.md` argues.
  *
  * Before each subscription the record is read: a session of ours that ended without our notice shows there, before
  * the framework is taken from the scheduler that leads by then.
