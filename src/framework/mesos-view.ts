@@ -8,6 +8,14 @@ import type {
 } from '../mesos/wire.ts';
 import type { ClusterRecord, Seat } from '../protocol/record.ts';
 import type { TaskEvidence } from '../reconcile/observation.ts';
+import {
+  type Maintenance,
+  NO_MAINTENANCE,
+  withOffered,
+  withoutQuestion,
+  withoutQuestions,
+  withQuestions,
+} from './maintenance.ts';
 import { evidenceOf, mergeEvidence } from './task-evidence.ts';
 
 /**
@@ -39,6 +47,7 @@ export interface MesosView {
   readonly acks: readonly PendingAck[];
   /** Newest result of every operation of ours, by operation id. */
   readonly operations: ReadonlyMap<string, OperationResult>;
+  readonly maintenance: Maintenance;
   readonly counts: MesosCounts;
 }
 
@@ -94,6 +103,7 @@ export const EMPTY_VIEW: MesosView = {
   markedGone: new Set(),
   acks: [],
   operations: new Map(),
+  maintenance: NO_MAINTENANCE,
   counts: { offersReceived: 0, operationsFailed: 0, taskUpdates: {} },
 };
 
@@ -112,6 +122,7 @@ export function reduceView(view: MesosView, event: ConnectionEvent, now: ViewTim
         // Terminal updates that were not acknowledged come again by themselves.
         acks: [],
         answered: new Set(),
+        maintenance: withoutQuestions(view.maintenance),
       };
     case 'disconnected':
       return {
@@ -154,7 +165,18 @@ type StreamEvent = Exclude<SchedulerEvent, { type: 'SUBSCRIBED' | 'HEARTBEAT' }>
 function reduceEvent(view: MesosView, event: StreamEvent, now: ViewTime): MesosView {
   switch (event.type) {
     case 'OFFERS':
-      return withOffers(view, event.offers.offers);
+      return {
+        ...withOffers(view, event.offers.offers),
+        maintenance: withOffered(view.maintenance, event.offers.offers, now.monotonicMs),
+      };
+    case 'INVERSE_OFFERS': {
+      const { inverse_offers: asked } = event.inverse_offers;
+      return { ...view, maintenance: withQuestions(view.maintenance, asked, now.monotonicMs) };
+    }
+    case 'RESCIND_INVERSE_OFFER': {
+      const { value } = event.rescind_inverse_offer.inverse_offer_id;
+      return { ...view, maintenance: withoutQuestion(view.maintenance, value) };
+    }
     case 'RESCIND':
       return withoutOffers(view, [event.rescind.offer_id.value]);
     case 'UPDATE':
@@ -164,8 +186,6 @@ function reduceEvent(view: MesosView, event: StreamEvent, now: ViewTime): MesosV
     // The connection reports what an ERROR means; FAILURE of an agent alone proves nothing about its disk.
     case 'ERROR':
     case 'FAILURE':
-    case 'INVERSE_OFFERS':
-    case 'RESCIND_INVERSE_OFFER':
     case 'MESSAGE':
     case 'UNKNOWN':
       return view;

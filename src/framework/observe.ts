@@ -1,5 +1,6 @@
 import type { ClusterRecord } from '../protocol/record.ts';
 import { ELAPSED_MS_MAX, type MemberView, type Observation } from '../reconcile/observation.ts';
+import { maintenanceAhead } from './maintenance.ts';
 import { agentsGoneOf, type MesosView, taskEvidenceOf, unansweredTasks } from './mesos-view.ts';
 import { offeredSeats, straysOf } from './offers.ts';
 import type { AgentOffer } from './placement.ts';
@@ -12,6 +13,7 @@ export function observe(input: {
   readonly members: ReadonlyMap<string, MemberView>;
   readonly role: string;
   readonly wallMs: number;
+  readonly monotonicMs: number;
   /** Since the previous observation, however long; `null` for the first. */
   readonly elapsedMs: number | null;
   readonly freshId: string;
@@ -27,6 +29,7 @@ export function observe(input: {
       tasks: taskEvidenceOf(view, record, input.wallMs),
       offered: offeredSeats(offers, record, input.role),
       agentsGone: agentsGoneOf(view, record),
+      maintenance: maintenanceAhead(view.maintenance, input),
       strays: straysOf(offers, record).ours,
     },
     members: input.members,

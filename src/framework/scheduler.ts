@@ -28,6 +28,7 @@ import { createChronicle } from './chronicle.ts';
 import { createCommandDesk } from './command-desk.ts';
 import { frameworkInfoOf, type SchedulerConfig, SchedulerError } from './config.ts';
 import { firstStart } from './first-start.ts';
+import { answerQuestions } from './maintenance.ts';
 import { createMemberWatch } from './member-watch.ts';
 import {
   EMPTY_VIEW,
@@ -248,6 +249,15 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     return next.wakeMs;
   };
 
+  const settleMaintenance = ({ mesos, wallMs }: Observation, record: ClusterRecord): number => {
+    const monotonicMs = clock.monotonicMs();
+    const { tasks } = mesos;
+    const next = answerQuestions(view.maintenance, { record, tasks, wallMs, monotonicMs });
+    view = { ...view, maintenance: next.state };
+    for (const call of next.calls) void send(call);
+    return next.wakeMs;
+  };
+
   const askMaster = (record: ClusterRecord): number => {
     const next = nextAsking(asking, { view, record, nowMs: clock.monotonicMs(), launchedAtMs });
     asking = next.state;
@@ -284,6 +294,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       members: watch.views(),
       role,
       wallMs,
+      monotonicMs: startMs,
       elapsedMs: observedAtMs === null ? null : startMs - observedAtMs,
       freshId: ids.uuid(),
     });
@@ -314,7 +325,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     sightings = withSightings(sightings, match.judged, config.placement, startMs);
     watch.follow(targetsOf(match.record));
     act(decision, match, acks);
-    const wakes = [decision.wakeMs, settleOffers(seen, match, offers), askMaster(match.record), trustMs];
+    const wakes = [
+      decision.wakeMs,
+      settleOffers(seen, match, offers),
+      settleMaintenance(seen, match.record),
+      askMaster(match.record),
+      trustMs,
+    ];
     chronicle.passed({
       before,
       seen,

@@ -3,6 +3,7 @@ import { adopt } from './adopting.ts';
 import type { Action, Decision, Want } from './decision.ts';
 import { foldEvidence } from './evidence.ts';
 import { form } from './formation.ts';
+import { moveFromMaintenance } from './maintenance.ts';
 import { healthOf, type Membership, readMembership } from './membership.ts';
 import { keepNames } from './names.ts';
 import type { Observation, Spec } from './observation.ts';
@@ -35,7 +36,10 @@ export function decide(spec: Spec, record: ClusterRecord, seen: Observation): De
   const overtaken = forming && unknownMembers(pass).length > 0;
   if (forming && !overtaken) bringAbout(pass);
   const membership = membershipOf(pass);
-  if (!forming) mend(pass, membership);
+  if (!forming) {
+    moveFromMaintenance(pass, membership);
+    mend(pass, membership);
+  }
   if (!overtaken) upkeep(pass, membership);
   keepNames(pass, membership);
   clearStrangers(pass, membership);

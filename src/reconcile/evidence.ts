@@ -92,7 +92,7 @@ function isAhead(next: LogPosition, previous: LogPosition, lag: bigint): boolean
 
 /** Is the seat lost to its member for good? Only on evidence, or when patience with absence has run out. */
 function foldLoss(pass: Pass, seat: DraftSeat): void {
-  if (seat.lost !== null && seat.lost.cause !== 'unreachable') return;
+  if (seat.lost !== null && seat.lost.cause !== 'unreachable' && seat.lost.cause !== 'maintenance') return;
   // While it is not known what a place holds, only its end is a loss.
   const isKnown = pass.record.epoch.phase !== 'adopting';
   const found = gone(pass, seat) ?? (isKnown ? (dataProblem(pass, seat) ?? outOfPatience(pass, seat)) : null);

@@ -70,6 +70,8 @@ export interface Observation {
     readonly offered: ReadonlyMap<string, OfferedSeat>;
     /** Agents whose disks are gone for good: marked gone, or another agent id at the same address. */
     readonly agentsGone: ReadonlySet<string>;
+    /** Agents whose maintenance is near or has begun: when it begins, milliseconds since 1970. */
+    readonly maintenance: ReadonlyMap<string, number>;
     /** Seat ids on offer under our labels that the record does not know. */
     readonly strays: readonly string[];
   };

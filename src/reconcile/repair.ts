@@ -125,7 +125,7 @@ function isDone(pass: Pass, membership: Membership, intent: Draft<Intent>, parti
   if (adding !== undefined) return !adding.isLearner && removing === undefined;
   if (removing === undefined) {
     // etcd refuses to add while another dead voter is listed: that one has to go first.
-    return intent.remove !== null && lostVoters(pass, membership).length > 0;
+    return intent.remove !== null && deadVoters(pass, membership).length > 0;
   }
   const old = intent.remove?.seat == null ? undefined : seatById(pass, intent.remove.seat);
   return !intent.committed && old !== undefined && old.lost === null;
@@ -139,6 +139,11 @@ function lostVoters(pass: Pass, membership: Membership): { seat: DraftSeat; memb
     if (member !== undefined && !member.isLearner) found.push({ seat, member });
   }
   return found;
+}
+
+/** Those of them that do not serve any more: while one is listed, etcd refuses to add a member. */
+function deadVoters(pass: Pass, membership: Membership): ReturnType<typeof lostVoters> {
+  return lostVoters(pass, membership).filter(({ member }) => !membership.set.healthy.has(member.id));
 }
 
 function nextIntent(pass: Pass, membership: Membership): Draft<Intent> | null {
@@ -172,7 +177,8 @@ function nextIntent(pass: Pass, membership: Membership): Draft<Intent> | null {
     });
   }
   const lost = lostVoters(pass, membership);
-  for (const { seat, member } of lost) {
+  const dead = deadVoters(pass, membership);
+  for (const { seat, member } of dead.length > 0 ? dead : lost) {
     const successor = successorOf(pass, membership, seat.slot);
     if (successor === undefined) {
       block(
@@ -184,7 +190,7 @@ function nextIntent(pass: Pass, membership: Membership): Draft<Intent> | null {
       continue;
     }
     const add =
-      lost.length > 1 ? null : { seat: successor.id, peerUrl: peerUrlOf(successor), memberId: null };
+      dead.length > 1 ? null : { seat: successor.id, peerUrl: peerUrlOf(successor), memberId: null };
     return open(seat.slot, seat.lost?.message ?? 'lost', {
       remove: { memberId: member.id, seat: seat.id },
       add,
@@ -270,10 +276,11 @@ function advance(pass: Pass, membership: Membership, intent: Draft<Intent>): voi
     return;
   }
   if (adding === undefined || addSeat === undefined) {
-    // Out of the master's sight but serving: it votes until its successor is ready to.
+    // Out of the master's sight, or about to be away, but serving: it votes until its successor is ready to.
     const old = intent.remove?.seat == null ? undefined : seatById(pass, intent.remove.seat);
     const serving =
-      old?.lost?.cause === 'unreachable' && membership.set.healthy.has(intent.remove?.memberId ?? '');
+      (old?.lost?.cause === 'unreachable' || old?.lost?.cause === 'maintenance') &&
+      membership.set.healthy.has(intent.remove?.memberId ?? '');
     if (removing !== undefined && (intent.add === null || !serving)) {
       remove(pass, membership, intent, removing, intent.reason);
     } else if (addSeat !== undefined) add(pass, membership, intent, addSeat);

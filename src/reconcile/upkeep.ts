@@ -43,9 +43,15 @@ function wantPlace(pass: Pass, slot: string): void {
  * hold what the others lack, and it votes until its removal is committed.
  */
 function isNeededAgain(pass: Pass, membership: Membership | null, seat: DraftSeat): boolean {
-  const away = seat.lost?.cause === 'unreachable' || seat.lost?.cause === 'task-gone';
+  const away = AWAY.has(seat.lost?.cause);
   return away && membership === null && pass.record.epoch.phase === 'formed' && seat.data?.started === true;
 }
+
+const AWAY: ReadonlySet<NonNullable<DraftSeat['lost']>['cause'] | undefined> = new Set([
+  'unreachable',
+  'maintenance',
+  'task-gone',
+] as const);
 
 /** L1: the same place, the same addresses, the same data, a new task. */
 function wantRelaunch(pass: Pass, seat: DraftSeat): void {

@@ -80,6 +80,7 @@ function snapshot(
         ]),
         offered: new Map(),
         agentsGone: new Set(),
+        maintenance: new Map(),
         strays: [],
       },
       members: new Map(Object.entries(views)),

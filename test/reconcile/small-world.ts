@@ -70,6 +70,7 @@ export class SmallWorld {
   readonly tasks = new Map<string, TaskEvidence>();
   readonly offered = new Map<string, OfferedSeat>();
   readonly agentsGone = new Set<string>();
+  readonly maintenance = new Map<string, number>();
   /** Tasks that the master has not told of in this subscription. */
   readonly unanswered = new Set<string>();
   strays: string[] = [];
@@ -102,6 +103,7 @@ export class SmallWorld {
         tasks: new Map(this.tasks),
         offered: new Map(this.offered),
         agentsGone: new Set(this.agentsGone),
+        maintenance: new Map(this.maintenance),
         strays: [...this.strays],
       },
       members: new Map([...this.members].map(([id, member]) => [id, this.view(member)])),

@@ -135,6 +135,8 @@ async function beCalm(world: World): Promise<void> {
 /** All that can come back is brought back. */
 async function heal(world: World): Promise<void> {
   world.planCrash(null);
+  await world.announceMaintenance([]);
+  for (const host of world.hosts) if (!world.isGone(host)) await world.reactivate(host);
   for (const host of world.hosts) {
     world.network.heal(host);
     if (!world.isGone(host)) world.startAgent(host);
@@ -241,10 +243,31 @@ async function inject(
       world.killScheduler('by the scenario', downMs);
       return;
     }
+    case 'maintenance announced': {
+      const announced = random.chance(0.4) ? seats.slice(0, 2) : [host];
+      const windows = announced.map((one) => ({ host: one, inMs: random.between(0, 60_000) }));
+      say(`maintenance of ${announced.join(' and ')} is announced`);
+      await world.announceMaintenance(windows);
+      await world.run(random.between(0, 40_000));
+      if (!random.chance(0.5)) return;
+      say('the maintenance is cancelled');
+      await world.announceMaintenance([]);
+      return;
+    }
+    case 'agents drained': {
+      const drained = random.chance(0.4) ? seats.slice(0, 2) : [host];
+      say(`${drained.join(' and ')} are drained`);
+      for (const one of drained) await world.drain(one);
+      await world.run(random.between(0, 90_000));
+      for (const one of drained) if (!world.isGone(one)) await world.reactivate(one);
+      return;
+    }
     case 'record lost': {
       const how = random.pick(faults.recordLost);
       say(`the record is lost ${how}`);
       world.killScheduler('for good, as it seems', 10_000);
+      // Which of two places of its slot an only member has left is an operator's to say.
+      if (!world.isUnambiguous()) return;
       if (how === 'and the framework torn down') await world.tearDown();
       if (how === 'while all hosts are down') for (const seatHost of seats) world.reboot(seatHost);
       // What was ordered is carried out before nobody knows why it was.
@@ -290,6 +313,8 @@ const FAULTS: Readonly<Record<Storage, Faults>> = {
       'scheduler cut off',
       'framework torn down',
       'record lost',
+      'maintenance announced',
+      'agents drained',
     ],
     recordLost: ['while all runs', 'while all hosts are down', 'and the framework torn down'],
   },
@@ -304,6 +329,7 @@ const FAULTS: Readonly<Record<Storage, Faults>> = {
       'scheduler killed',
       'scheduler cut off',
       'record lost',
+      'maintenance announced',
     ],
     recordLost: ['while all runs'],
   },
@@ -322,4 +348,6 @@ type Fault =
   | 'scheduler killed'
   | 'scheduler cut off'
   | 'framework torn down'
-  | 'record lost';
+  | 'record lost'
+  | 'maintenance announced'
+  | 'agents drained';

@@ -54,6 +54,8 @@ export interface World {
   record(): ClusterRecord | null;
   /** Why the world is not whole and at rest; empty when it is. */
   unrest(): readonly string[];
+  /** Every slot has one place: nobody has to guess which of two holds the member. */
+  isUnambiguous(): boolean;
   /** Hosts of the seats that the record holds. */
   seatHosts(): readonly string[];
 
@@ -84,7 +86,12 @@ export interface World {
   markGone(agentId: string | null): Promise<void>;
   /** An operator removes the framework from Mesos, which ends all its tasks. */
   tearDown(): Promise<void>;
-  /** The record is lost with all that was stored. The scheduler must not run. */
+  /** The machines of these hosts, and no others, will be away. */
+  announceMaintenance(windows: readonly { readonly host: string; readonly inMs: number }[]): Promise<void>;
+  /** An operator drains the agent, which ends its tasks; or takes that back. */
+  drain(host: string): Promise<void>;
+  reactivate(host: string): Promise<void>;
+  /** The record is lost with all that was stored, and the scheduler with it. */
   wipeRecord(): Promise<void>;
   isGone(host: string): boolean;
   /** Whether a quorum would be left without that host. */
@@ -127,6 +134,7 @@ const LOOK_MS = 250;
 const STEPS_AT_ONCE_MAX = 20_000;
 /** A supervisor that runs for this long is known to the scheduler, and so is its etcd. */
 const SETTLED_MS = 5_000;
+const MAINTENANCE_MS = 6 * 3_600_000;
 /** A scheduler that ends by itself is started again after this long. */
 const RESTART_MS = 5_000;
 const ORDER_KEY = createOrderKey().key;
@@ -434,6 +442,7 @@ export function createWorld(options: WorldOptions): World {
     offersReceived: () => scheduler?.instance.snapshot().counters.offersReceived ?? 0,
     record: () => record,
     unrest,
+    isUnambiguous: () => new Set(record?.seats.map(({ slot }) => slot)).size === record?.seats.length,
     seatHosts: () => [...new Set((record?.seats ?? []).map((seat) => seat.host))],
     startScheduler,
     killScheduler,
@@ -506,8 +515,31 @@ export function createWorld(options: WorldOptions): World {
       for (const member of members) condemned.add(member.launch.task);
       await mesos.operator({ type: 'TEARDOWN', teardown: { framework_id: { value } } });
     },
+    announceMaintenance: async (windows) => {
+      const schedule = {
+        windows: windows.map(({ host, inMs }) => ({
+          machine_ids: [{ hostname: describeAgent(host, hosts.indexOf(host)).hostname, ip: host }],
+          unavailability: {
+            start: { nanoseconds: (clock.wallMs() + inMs) * 1e6 },
+            duration: { nanoseconds: MAINTENANCE_MS * 1e6 },
+          },
+        })),
+      };
+      const call = { type: 'UPDATE_MAINTENANCE_SCHEDULE', update_maintenance_schedule: { schedule } };
+      const status = await mesos.operator(call);
+      assert(status === 200, `UPDATE_MAINTENANCE_SCHEDULE answered ${status}`);
+    },
+    drain: async (host) => {
+      for (const member of membersOn(host)) condemned.add(member.launch.task);
+      const value = mesos.agentAt(host).agentId();
+      await mesos.operator({ type: 'DRAIN_AGENT', drain_agent: { agent_id: { value } } });
+    },
+    reactivate: async (host) => {
+      const value = mesos.agentAt(host).agentId();
+      await mesos.operator({ type: 'REACTIVATE_AGENT', reactivate_agent: { agent_id: { value } } });
+    },
     wipeRecord: async () => {
-      assert(scheduler === null, 'a scheduler runs');
+      killScheduler('with its state', 1_000);
       await bareStore.clear();
       record = null;
     },
