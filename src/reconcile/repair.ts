@@ -276,11 +276,9 @@ function advance(pass: Pass, membership: Membership, intent: Draft<Intent>): voi
     return;
   }
   if (adding === undefined || addSeat === undefined) {
-    // Out of the master's sight, or about to be away, but serving: it votes until its successor is ready to.
-    const old = intent.remove?.seat == null ? undefined : seatById(pass, intent.remove.seat);
-    const serving =
-      (old?.lost?.cause === 'unreachable' || old?.lost?.cause === 'maintenance') &&
-      membership.set.healthy.has(intent.remove?.memberId ?? '');
+    // Out of the master's sight, about to be away, or given up and back, but serving: it votes until its successor
+    // is ready to.
+    const serving = membership.set.healthy.has(intent.remove?.memberId ?? '');
     if (removing !== undefined && (intent.add === null || !serving)) {
       remove(pass, membership, intent, removing, intent.reason);
     } else if (addSeat !== undefined) add(pass, membership, intent, addSeat);
