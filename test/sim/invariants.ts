@@ -63,6 +63,7 @@ const HINDSIGHT_MS = 5_000;
 
 /** Nobody may be sent for longer than this to where no etcd runs, not even while there is no scheduler. */
 const NAME_ALONE_MS = 45_000;
+const NAMES_LOOK_MS = 1_000;
 const APPLIED_WITHIN_MS = 2_000;
 /** Health is sampled this often at most. */
 const LOOK_MS = 20;
@@ -131,7 +132,10 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     }
   };
 
+  let namesLookedAtMs = Number.NEGATIVE_INFINITY;
   const checkNames = (nowMs: number) => {
+    if (nowMs - namesLookedAtMs < NAMES_LOOK_MS) return;
+    namesLookedAtMs = nowMs;
     for (const { task, host, port } of options.names()) {
       const stands = [...options.etcd().running].some(
         (one) => one.host === host && one.commandLine.clientPort === port,
