@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { type Outcome, runScenario } from './scenario.ts';
+import type { SimStorage } from './world.ts';
 
 /**
  * `npm run sim -- --seed N [--story] [--trace]` replays one seed and tells what happened in it;
@@ -12,12 +13,13 @@ const { values } = parseArgs({
     from: { type: 'string', default: '1' },
     story: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
-    sandbox: { type: 'boolean', default: false },
+    storage: { type: 'string', default: 'persistent' },
   },
 });
 
-/** `--sandbox`: members keep their data in their sandboxes. */
-const STORAGE = values.sandbox ? ({ storage: 'sandbox' } as const) : {};
+/** `--storage sandbox`, `--storage mount`: see {@link SimStorage}. */
+const storage: SimStorage =
+  (['sandbox', 'mount'] as const).find((kind) => kind === values.storage) ?? 'persistent';
 
 const print = (line: string) => process.stdout.write(`${line}\n`);
 
@@ -39,7 +41,7 @@ async function main(): Promise<number> {
     const outcome = await runScenario({
       seed: Number(values.seed),
       debug: values.trace,
-      ...STORAGE,
+      storage,
       ...(told ? { onLine: print } : {}),
     });
     if (!told && outcome.failure !== null) for (const line of outcome.story.slice(-60)) print(line);
@@ -51,7 +53,7 @@ async function main(): Promise<number> {
   const crashes = new Set<string>();
   let failed = 0;
   for (let seed = from; seed < from + Number(values.seeds ?? 200); seed += 1) {
-    const outcome = await runScenario({ seed, ...STORAGE });
+    const outcome = await runScenario({ seed, storage });
     if (outcome.failure !== null) failed += 1;
     for (const call of outcome.calls) calls.add(call);
     for (const crash of outcome.crashes) crashes.add(crash);

@@ -1,5 +1,5 @@
 import { createChance, type RandomStream } from './prng.ts';
-import { createWorld, type World, type WorldOptions } from './world.ts';
+import { createWorld, type SimStorage, type World, type WorldOptions } from './world.ts';
 
 /**
  * One life of a cluster, chosen by a seed: bootstrap, some faults, calm, and the cluster must be whole again.
@@ -25,7 +25,7 @@ export interface Outcome {
 export interface ScenarioOptions {
   readonly seed: number;
   /** Default `persistent`. In sandboxes what ends a task ends its data: such faults count as losses there. */
-  readonly storage?: Storage;
+  readonly storage?: SimStorage;
   readonly debug?: boolean;
   readonly onLine?: (line: string) => void;
   /** Breaks something on purpose. */
@@ -289,7 +289,6 @@ async function inject(
   }
 }
 
-type Storage = NonNullable<WorldOptions['storage']>;
 interface Faults {
   /** After which a voter is lost for good. */
   readonly final: readonly Fault[];
@@ -297,42 +296,45 @@ interface Faults {
   readonly recordLost: readonly string[];
 }
 
-const FAULTS: Readonly<Record<Storage, Faults>> = {
-  persistent: {
-    final: ['host lost', 'agent rebuilt'],
-    harmless: [
-      'etcd killed',
-      'supervisor killed',
-      'supervisor killed, etcd orphaned',
-      'host rebooted',
-      'agent out of sight',
-      'host cut off',
-      'host cut off shortly',
-      'agent restarted',
-      'scheduler killed',
-      'scheduler cut off',
-      'framework torn down',
-      'record lost',
-      'maintenance announced',
-      'agents drained',
-    ],
-    recordLost: ['while all runs', 'while all hosts are down', 'and the framework torn down'],
-  },
-  sandbox: {
-    final: ['host lost', 'agent rebuilt', 'supervisor killed', 'host rebooted'],
-    harmless: [
-      'etcd killed',
-      'agent out of sight',
-      'host cut off',
-      'host cut off shortly',
-      'agent restarted',
-      'scheduler killed',
-      'scheduler cut off',
-      'record lost',
-      'maintenance announced',
-    ],
-    recordLost: ['while all runs'],
-  },
+const ON_VOLUMES: Faults = {
+  final: ['host lost', 'agent rebuilt'],
+  harmless: [
+    'etcd killed',
+    'supervisor killed',
+    'supervisor killed, etcd orphaned',
+    'host rebooted',
+    'agent out of sight',
+    'host cut off',
+    'host cut off shortly',
+    'agent restarted',
+    'scheduler killed',
+    'scheduler cut off',
+    'framework torn down',
+    'record lost',
+    'maintenance announced',
+    'agents drained',
+  ],
+  recordLost: ['while all runs', 'while all hosts are down', 'and the framework torn down'],
+};
+const IN_SANDBOXES: Faults = {
+  final: ['host lost', 'agent rebuilt', 'supervisor killed', 'host rebooted'],
+  harmless: [
+    'etcd killed',
+    'agent out of sight',
+    'host cut off',
+    'host cut off shortly',
+    'agent restarted',
+    'scheduler killed',
+    'scheduler cut off',
+    'record lost',
+    'maintenance announced',
+  ],
+  recordLost: ['while all runs'],
+};
+const FAULTS: Readonly<Record<SimStorage, Faults>> = {
+  persistent: ON_VOLUMES,
+  mount: ON_VOLUMES,
+  sandbox: IN_SANDBOXES,
 };
 type Fault =
   | 'etcd killed'

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
 import { type Outcome, runScenario } from './scenario.ts';
+import type { SimStorage } from './world.ts';
 
 /** Lives through the seeds `first`, `first + 2` … below `end`: two files of tests share them, to run side by side. */
 export async function surviveEverySecond(first: number, end: number): Promise<void> {
@@ -11,10 +12,10 @@ export async function survive(seed: number): Promise<void> {
   expect(outcome.failure, explain(outcome)).toBeNull();
 }
 
-/** As {@link survive}, with the members' data in their sandboxes. */
-export async function surviveInSandboxes(seed: number): Promise<void> {
-  const outcome = await runScenario({ seed, storage: 'sandbox' });
-  expect(outcome.failure, explain(outcome, ' --sandbox')).toBeNull();
+/** As {@link survive}, with the members' data elsewhere than on the agents' own disks. */
+export async function surviveOn(storage: SimStorage, seed: number): Promise<void> {
+  const outcome = await runScenario({ seed, storage });
+  expect(outcome.failure, explain(outcome, ` --storage ${storage}`)).toBeNull();
 }
 
 function explain(outcome: Outcome, flags = ''): string {

@@ -112,11 +112,15 @@ export interface WorldOptions {
   readonly hosts: number;
   readonly latencyMs: number;
   /** Where members keep their data. Default `persistent`. */
-  readonly storage?: SchedulerConfig['storage']['kind'];
+  readonly storage?: SimStorage;
   readonly debug: boolean;
   readonly onLine?: (line: string) => void;
   readonly canary?: Canary;
 }
+
+/** `mount`: on MOUNT disks of agents whose every resource is reserved for a role above the scheduler's. */
+export type SimStorage = 'persistent' | 'sandbox' | 'mount';
+const ROLE_ABOVE = 'public';
 
 /** What can be broken on purpose, to see that the checkers see it. */
 export interface Canary {
@@ -239,7 +243,7 @@ export function createWorld(options: WorldOptions): World {
     clock,
     network,
     ids: (name) => chance.ids(name),
-    agents: hosts.map(describeAgent),
+    agents: hosts.map((host, index) => describeAgent(host, index, options.storage ?? 'persistent')),
     runtimeOf,
     disk: {
       create: disk.create,
@@ -612,36 +616,53 @@ function told(observer: EtcdObserver, story: Story): EtcdObserver {
   };
 }
 
-function describeAgent(host: string, index: number): AgentDescription {
+function describeAgent(host: string, index: number, storage: SimStorage): AgentDescription {
+  const disks = [3_000, 5_000].map((value, at): Resource => {
+    const root = `${workDirectoryOf(host)}/disks/${at}`;
+    return {
+      name: 'disk',
+      type: 'SCALAR',
+      scalar: { value },
+      disk: { source: { type: 'MOUNT', mount: { root } } },
+    };
+  });
+  const plain: readonly Resource[] = [
+    { name: 'cpus', type: 'SCALAR', scalar: { value: 4 } },
+    { name: 'mem', type: 'SCALAR', scalar: { value: 8192 } },
+    { name: 'disk', type: 'SCALAR', scalar: { value: 20_000 } },
+    { name: 'ports', type: 'RANGES', ranges: { range: [{ begin: 31_000, end: 31_099 }] } },
+  ];
+  const reservations = [{ type: 'STATIC', role: ROLE_ABOVE }] as const;
   return {
     hostname: `agent-${index + 1}.example`,
     ip: host,
     port: 5051,
-    resources: [
-      { name: 'cpus', type: 'SCALAR', scalar: { value: 4 } },
-      { name: 'mem', type: 'SCALAR', scalar: { value: 8192 } },
-      { name: 'disk', type: 'SCALAR', scalar: { value: 20_000 } },
-      { name: 'ports', type: 'RANGES', ranges: { range: [{ begin: 31_000, end: 31_099 }] } },
-    ],
+    resources:
+      storage === 'mount' ? [...plain, ...disks].map((resource) => ({ ...resource, reservations })) : plain,
     attributes: [],
     domain: null,
   };
 }
 
-function configOf(size: number, storage: SchedulerConfig['storage']['kind']): SchedulerConfig {
+function configOf(size: number, storage: SimStorage): SchedulerConfig {
+  const onMount = storage === 'mount';
   return {
     framework: {
       name: 'etcd',
       user: 'root',
-      role: 'etcd',
-      preReservedRole: null,
+      role: onMount ? `${ROLE_ABOVE}/etcd` : 'etcd',
+      preReservedRole: onMount ? ROLE_ABOVE : null,
       principal: 'etcd',
       failoverTimeoutMs: 28 * 86_400_000,
     },
     masterTimeoutMs: 0,
     resources: { cpus: 1, memMb: 512, diskMb: 2048 },
     placement: placementRulesOf([]),
-    storage: { kind: storage, diskType: 'root', wal: null },
+    storage: {
+      kind: storage === 'sandbox' ? 'sandbox' : 'persistent',
+      diskType: onMount ? 'mount' : 'root',
+      wal: null,
+    },
     ports: { peer: null, client: null, supervisor: null },
     spec: {
       size,
