@@ -522,7 +522,12 @@ export function createWorld(options: WorldOptions): World {
     announceMaintenance: async (windows) => {
       const schedule = {
         windows: windows.map(({ host, inMs }) => ({
-          machine_ids: [{ hostname: describeAgent(host, hosts.indexOf(host)).hostname, ip: host }],
+          machine_ids: [
+            {
+              hostname: describeAgent(host, hosts.indexOf(host), options.storage ?? 'persistent').hostname,
+              ip: host,
+            },
+          ],
           unavailability: {
             start: { nanoseconds: (clock.wallMs() + inMs) * 1e6 },
             duration: { nanoseconds: MAINTENANCE_MS * 1e6 },
