@@ -99,7 +99,8 @@ export function offeredSeat(
   const volume = held || !bare;
   const filled = held ? fill(labelled, seat, offer.pools, role) : null;
   return {
-    found: { volume, complete: filled !== null },
+    // At another address than its peers know the member cannot be launched again.
+    found: { volume, complete: filled !== null && offer.agent.host === seat.host },
     task: filled?.task ?? labelled,
     rest: { ...offer, pools: filled?.pools ?? offer.pools },
   };

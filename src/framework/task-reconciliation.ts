@@ -88,9 +88,9 @@ function isOpen(
 }
 
 function isAway(evidence: TaskEvidence): boolean {
-  return (
-    evidence.kind === 'unreachable' || (evidence.kind === 'over' && evidence.end.standing === 'asserted')
-  );
+  if (evidence.kind !== 'over') return evidence.kind === 'unreachable';
+  // That a drained agent is gone for good is told of its tasks, and only when it is asked for.
+  return evidence.end.standing === 'asserted' || evidence.end.reason === 'REASON_AGENT_DRAINING';
 }
 
 function reconcileCall(tasks: readonly RecordedTask[]): Call {

@@ -1,5 +1,6 @@
-import type { ClusterRecord } from '../protocol/record.ts';
-import type { Observation } from '../reconcile/observation.ts';
+import type { ClusterRecord, Leaving } from '../protocol/record.ts';
+import type { Observation, TaskEvidence } from '../reconcile/observation.ts';
+import { isKept } from '../reconcile/seats.ts';
 import type { Match } from './offers.ts';
 import type { AgentOffer } from './placement.ts';
 
@@ -10,13 +11,35 @@ export function wantedKeys(match: Match, seen: Observation, trusted: boolean): R
   const wants = match.unmatched.map((want) =>
     want.kind === 'place' ? `place:${want.slot}` : `${want.kind}:${want.seat}`,
   );
-  // Whatever is known of their tasks: that an agent was rebuilt while it was away shows in offers alone.
-  const leaving = match.record.leaving.map(({ seat }) => {
-    const over = seen.mesos.tasks.get(seat.task)?.kind === 'over';
-    return `leaving:${seat.id}:${over}`;
-  });
+  const leaving = match.record.leaving
+    .filter((entry) => match.record.uninstall !== null || isLookedFor(entry, seen))
+    .map(({ seat }) => `leaving:${seat.id}:${seen.mesos.tasks.get(seat.task)?.kind === 'over'}`);
   const looksAround = !trusted || match.record.epoch.phase === 'adopting';
   return new Set([...wants, ...leaving, ...(looksAround ? ['look-around'] : [])]);
+}
+
+/** What an agent that is there has to give back comes with its next offers. */
+const LOOK_MS = 600_000;
+const LOOK_AGAIN_EVERY_MS = 3_600_000;
+const LOOK_AGAIN_MS = 60_000;
+
+/**
+ * Whether a leaving place may be on offer soon. An agent that never comes back must not keep offers flowing for
+ * ever: it is looked for at first, and then for a minute in every hour, since that it was rebuilt while it was away
+ * shows in offers alone. Wall time only spaces the looks.
+ */
+function isLookedFor({ seat, sinceMs }: Leaving, seen: Observation): boolean {
+  if (isKept(seat)) return false;
+  if (isHeardOf(seen.mesos.tasks.get(seat.task))) return true;
+  const ageMs = seen.wallMs - sinceMs;
+  return ageMs < LOOK_MS || ageMs % LOOK_AGAIN_EVERY_MS < LOOK_AGAIN_MS;
+}
+
+/** The agent is there: of tasks on one that is not, the master says that it does not reach or know them. */
+function isHeardOf(evidence: TaskEvidence | undefined): boolean {
+  if (evidence?.kind === 'over')
+    return evidence.end.standing === 'ended' || evidence.end.state === 'TASK_GONE';
+  return evidence?.kind === 'alive';
 }
 
 /** Offers that hold the place of a member: it will want it back as soon as it may be launched again. */

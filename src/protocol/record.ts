@@ -100,6 +100,8 @@ export const seatSchema = z.strictObject({
         'agent-gone',
         'volume-gone',
         'data',
+        /** Somebody else's. */
+        'foreign-data',
         'never-launched',
       ]),
       message: z.string().min(1),

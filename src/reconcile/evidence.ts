@@ -120,7 +120,8 @@ function dataProblem(pass: Pass, seat: DraftSeat): DraftSeat['lost'] {
   const status = freshStatus(pass, seat);
   if (status === null || seat.data === null) return null;
   if (status.dataProblem !== null) {
-    return { cause: 'data', message: status.problem ?? `its volume: ${status.dataProblem}` };
+    const cause = status.dataProblem === 'data-foreign' ? 'foreign-data' : 'data';
+    return { cause, message: status.problem ?? `its volume: ${status.dataProblem}` };
   }
   if (status.phase === 'removed') {
     return { cause: 'data', message: 'etcd says that this member was removed from its cluster' };

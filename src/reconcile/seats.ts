@@ -55,6 +55,11 @@ export function nameLaunched(
   };
 }
 
+/** What is on its volume is not of our cluster: only an operator may destroy it (S8). */
+export function isKept(seat: Seat): boolean {
+  return seat.lost?.cause === 'foreign-data';
+}
+
 /** Forgets a leaving seat: nothing of it is reserved any more, or its agent is gone with all it held. */
 export function seatReleased(record: ClusterRecord, seatId: string): ClusterRecord {
   const leaving = record.leaving.filter((entry) => entry.seat.id !== seatId);

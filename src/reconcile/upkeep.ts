@@ -16,6 +16,7 @@ import {
   slotsOf,
   wakeWithin,
 } from './pass.ts';
+import { isKept } from './seats.ts';
 
 /** Gives every slot a place, every place a task, every task its etcd; and lets go of what is leaving. */
 export function upkeep(pass: Pass, membership: Membership | null): void {
@@ -79,14 +80,18 @@ function wantRelaunch(pass: Pass, seat: DraftSeat): void {
   const { freshId } = pass.seen;
   const task = taskIdOf(seat.slot, at === 0 ? freshId : `${freshId}-${at}`);
   pass.wants.push({ kind: 'relaunch', seat: seat.id, task, reason });
-  if (!pass.seen.mesos.offered.has(seat.id)) {
-    block(
-      pass,
-      'waits-for-volume',
-      seat.slot,
-      `waits for ${seat.hostname} to offer its reservation: ${reason}`,
-    );
-    wakeWithin(pass, 1000);
+  const offered = pass.seen.mesos.offered.get(seat.id);
+  if (offered?.complete === true) return;
+  wakeWithin(pass, 1000);
+  if (offered !== undefined) {
+    const message = `${seat.hostname} offers it, but not whole, or not at ${seat.host} where peers look for it`;
+    block(pass, 'place-incomplete', seat.slot, message);
+  } else if (end.reason === 'REASON_AGENT_DRAINING') {
+    const message = `${seat.hostname} is being drained: its volume is not offered until it is reactivated`;
+    block(pass, 'agent-draining', seat.slot, message);
+  } else {
+    const message = `waits for ${seat.hostname} to offer its reservation: ${reason}`;
+    block(pass, 'waits-for-volume', seat.slot, message);
   }
 }
 
@@ -225,6 +230,9 @@ export function letGo(pass: Pass): void {
       wakeWithin(pass, 1000);
       const { killGraceMs: graceMs } = pass.spec;
       pass.actions.push({ kind: 'kill', task: seat.task, agentId: seat.agentId, graceMs, reason });
+    } else if (isKept(seat) && pass.record.uninstall?.confirmed !== true) {
+      const message = `the volume ${seat.volumeId} on ${seat.hostname} is kept: ${seat.lost?.message ?? reason}`;
+      block(pass, 'foreign-volume', seat.slot, message);
     } else if (offered.has(seat.id) && isNameOver(pass, seat)) {
       pass.wants.push({ kind: 'release', seat: seat.id, reason });
     }

@@ -606,3 +606,21 @@ it('uses one address for a seat over all its tasks', () => {
   world.until(() => world.isWhole());
   expect(peerUrlOf(world.seat('etcd-0'))).toBe(before);
 });
+
+describe('a volume with the data of another cluster', () => {
+  it('is left for another place, and kept', () => {
+    const world = wholeWorld();
+    const member = world.member('etcd-1');
+    const { id } = member.seat;
+    member.dataProblem = 'data-foreign';
+    world.until(() => world.voters().length === 3 && world.record.seats.every((seat) => seat.id !== id));
+    world.tasks.delete(member.seat.task);
+    world.offered.set(id, { volume: true, complete: true });
+    const decision = world.step();
+    expect(world.record.leaving.map(({ seat }) => seat.id)).toContain(id);
+    expect(decision.wants.filter((want) => want.kind === 'release')).toEqual([]);
+    expect(decision.blocked).toContainEqual(
+      expect.objectContaining({ code: 'foreign-volume', slot: 'etcd-1' }),
+    );
+  });
+});

@@ -278,6 +278,8 @@ async function inject(
       return;
     }
     case 'framework torn down':
+      // An only member that is torn down in the middle of its move waits for an operator's word.
+      if (!world.isUnambiguous()) return;
       say('an operator tears the framework down');
       await world.tearDown();
       return;

@@ -156,6 +156,8 @@ export function createWorld(options: WorldOptions): World {
   const gone = new Set<string>();
   /** Tasks of a framework that was torn down: they end by an operator's word, not by ours. */
   const condemned = new Set<string>();
+  /** Hosts whose agents an operator has drained and not reactivated. */
+  const drained = new Set<string>();
   const members = new Set<SimMember>();
   const names = new Set<SimName>();
   const calls = new Set<string>();
@@ -406,6 +408,15 @@ export function createWorld(options: WorldOptions): World {
     return [...new Set(wrong)];
   };
 
+  const reactivate = async (host: string): Promise<void> => {
+    if (!drained.has(host)) return;
+    const value = mesos.agentAt(host).agentId();
+    const call = { type: 'REACTIVATE_AGENT', reactivate_agent: { agent_id: { value } } };
+    if ((await mesos.operator(call)) === 200) drained.delete(host);
+    // Refused while a task's end is not acknowledged: an operator tries again.
+    else void clock.sleep(1_000).then(() => (ended ? undefined : reactivate(host)));
+  };
+
   let lastMs = 0;
   let stepsAtOnce = 0;
   const step = async (): Promise<void> => {
@@ -540,13 +551,11 @@ export function createWorld(options: WorldOptions): World {
     },
     drain: async (host) => {
       for (const member of membersOn(host)) condemned.add(member.launch.task);
+      drained.add(host);
       const value = mesos.agentAt(host).agentId();
       await mesos.operator({ type: 'DRAIN_AGENT', drain_agent: { agent_id: { value } } });
     },
-    reactivate: async (host) => {
-      const value = mesos.agentAt(host).agentId();
-      await mesos.operator({ type: 'REACTIVATE_AGENT', reactivate_agent: { agent_id: { value } } });
-    },
+    reactivate,
     wipeRecord: async () => {
       killScheduler('with its state', 1_000);
       await bareStore.clear();
