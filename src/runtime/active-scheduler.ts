@@ -25,6 +25,8 @@ export interface ActiveSchedulerOptions {
   readonly wrapPorts: (ports: SchedulerPorts) => SchedulerPorts;
 }
 
+/** For what is under way to end after a term. Longer is a fault of ours: then the process ends, and is started again. */
+const SETTLE_MS = 60_000;
 /** For reading the record that tells who has taken over. */
 const LOOK_MS = 10_000;
 
@@ -76,7 +78,8 @@ export function createActiveScheduler(options: ActiveSchedulerOptions): ActiveSc
         isUninstalled = end === 'uninstalled';
         return end;
       } finally {
-        await Promise.all([term.settled(), notice?.stop()]);
+        const settled = Promise.all([term.settled(), notice?.stop()]);
+        await withDeadline(clock, SETTLE_MS, new AbortController().signal, async () => await settled);
         const { record } = scheduler.snapshot();
         if (record !== null) heardOf(record);
         if (!isUninstalled) acting = null;

@@ -86,7 +86,7 @@ const AGENTS = 5;
 /** For a phase in which dozens of schedulers die. */
 const PHASE_MS_MAX = 240_000;
 /** For all phases; far more than an idle machine of two cores takes. */
-const TEST_MS_MAX = 480_000;
+const TEST_MS_MAX = 720_000;
 
 let directory = '';
 let cluster: LocalCluster;

@@ -12,6 +12,8 @@ const ENTRY = join(import.meta.dirname, 'pausing-scheduler.ts');
 /** Milliseconds for a scheduler to end after SIGTERM. */
 const STOP_MS_MAX = 10_000;
 const ANSWER_MS_MAX = 5_000;
+/** Characters of stderr that are kept. */
+const STDERR_MAX = 4_000;
 
 const livenessSchema = z.object({
   role: z.enum(['standby', 'leader']),
@@ -24,6 +26,8 @@ export interface OneOfSeveral {
   readonly name: string;
   /** Of its API. Throws while it does not listen. */
   url(): string;
+  /** Its copy of the key that signs orders. */
+  readonly orderKeyFile: string;
   /** What it says of itself. */
   liveness(): Promise<z.infer<typeof livenessSchema>>;
   /** What it answers, whoever it asks for it. */
@@ -32,8 +36,8 @@ export interface OneOfSeveral {
   journal(): readonly JournalEntry[];
   kill(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void;
   readonly isRunning: boolean;
-  /** Resolves with its exit code; `null` where a signal ended it. */
-  readonly ended: Promise<number | null>;
+  /** Resolves with its exit code, `null` where a signal ended it, and what it said on stderr. */
+  readonly ended: Promise<{ readonly code: number | null; readonly stderr: string }>;
   /** Ends it by SIGTERM, paused or not. */
   stop(): Promise<number | null>;
 }
@@ -66,7 +70,11 @@ export function startOneOfSeveral(options: {
   });
   child.stderr.pipe(log, { end: false });
   const isRunning = (): boolean => child.exitCode === null && child.signalCode === null;
-  const ended = once(child, 'close').then(() => child.exitCode);
+  let stderr = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    stderr = (stderr + chunk.toString()).slice(-STDERR_MAX);
+  });
+  const ended = once(child, 'close').then(() => ({ code: child.exitCode, stderr }));
   const url = (): string => {
     if (!isRunning()) throw new Error(`${name} has ended with ${child.exitCode ?? child.signalCode}`);
     if (port === null) throw new Error(`${name} does not listen yet`);
@@ -76,6 +84,7 @@ export function startOneOfSeveral(options: {
     name,
     url,
     ended,
+    orderKeyFile: join(directory, 'state', 'order-key.pem'),
     get isRunning() {
       return isRunning();
     },
@@ -90,11 +99,11 @@ export function startOneOfSeveral(options: {
     },
     kill: (signal) => void child.kill(signal),
     stop: async () => {
-      if (!isRunning()) return await ended;
+      if (!isRunning()) return (await ended).code;
       child.kill('SIGTERM');
       child.kill('SIGCONT');
       const late = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
-      const code = await ended;
+      const { code } = await ended;
       clearTimeout(late);
       return code;
     },

@@ -29,7 +29,7 @@ describe.skipIf(lacks('etcd', 'setpriv') || lacksZooKeeper())('a cluster with se
 
   /** The first leads: the others are started when it does. */
   async function begin(pausesBefore: readonly string[] = []): Promise<Whole> {
-    const first = world.start('a', pausesBefore);
+    const first = world.start('a', { pausesBefore });
     await world.leader([first]);
     schedulers = [first, world.start('b'), world.start('c')];
     const born = await world.whole('three members');
@@ -161,10 +161,12 @@ describe.skipIf(lacks('etcd', 'setpriv') || lacksZooKeeper())('a cluster with se
       const response = await fetch(`${one.url()}/v1/view`);
       expect([response.status, response.headers.get('retry-after')]).toEqual([503, '2']);
     }
+    const [first, second, third] = schedulers as [OneOfSeveral, OneOfSeveral, OneOfSeveral];
+    expect(await third.stop(), 'one that is told to end meanwhile').toBe(0);
     await clock.sleep(Math.max(0, sinceMs + OUTAGE_MS - clock.monotonicMs()));
     await world.written();
     await world.zooKeeper.start();
-    await world.leader(schedulers);
+    await world.leader([first, second]);
     const { record } = await expectUntouched(before, sinceMs);
     expect(record.generation).toBeGreaterThan(before.record.generation);
     expect(record.cluster).toBe(before.record.cluster);
@@ -190,6 +192,38 @@ describe.skipIf(lacks('etcd', 'setpriv') || lacksZooKeeper())('a cluster with se
     );
     expect(repaired.voters.get('etcd-0')).toBe(before.voters.get('etcd-0'));
     expect(await world.missing(repaired.record)).toEqual({});
+  });
+
+  test('ZooKeeper has lost everything, and the scheduler that led is gone: one that only stood by has the key', async () => {
+    const before = await begin();
+    const [first, ...others] = schedulers as [OneOfSeveral, ...OneOfSeveral[]];
+    await world.zooKeeper.stop();
+    first.kill('SIGKILL');
+    await world.zooKeeper.wipe();
+    const sinceMs = clock.monotonicMs();
+    await world.zooKeeper.start();
+    await world.leader(others);
+    await expectUntouched(before, sinceMs);
+  });
+
+  test('ZooKeeper has lost everything, and all schedulers are gone: a new one says that it needs the key', async () => {
+    const before = await begin();
+    for (const one of schedulers) await one.stop();
+    await world.zooKeeper.stop();
+    await world.zooKeeper.wipe();
+    const sinceMs = clock.monotonicMs();
+    await world.zooKeeper.start();
+    const keyless = world.start('keyless');
+    const { code, stderr } = await keyless.ended;
+    expect(code).toBe(8);
+    expect(stderr).toContain('members that follow another scheduler');
+    const session = await world.client.session();
+    expect(await session.stat(world.nodes.record)).toBeNull();
+    expect(await session.stat(world.nodes.orderKey), 'its own key is nobody’s').toBeNull();
+    const [first] = schedulers as [OneOfSeveral];
+    const args = ['--order-key-file', first.orderKeyFile];
+    await world.leader([world.start('told', { args })]);
+    await expectUntouched(before, sinceMs);
   });
 
   test('the endpoints are in ZooKeeper, as the API has them', async () => {

@@ -31,7 +31,7 @@ export const API_TOKEN = 'a-token';
 const SIZE = 3;
 const AGENTS = 4;
 /** After how long without a word a scheduler's session ends, and a master's. */
-export const SESSION_MS = 4_000;
+export const SESSION_MS = 6_000;
 /** For anything that takes an election, and a repair after it, on a busy machine. */
 export const SETTLE_MS = 120_000;
 
@@ -50,7 +50,11 @@ export interface SeveralSchedulers {
   readonly ledger: Ledger;
   /** A client of ZooKeeper beside the schedulers'. */
   readonly client: ZooKeeper;
-  start(name: string, pausesBefore?: readonly string[]): OneOfSeveral;
+  /** @param options.args Options of its own beside those that all have. */
+  start(
+    name: string,
+    options?: { readonly pausesBefore?: readonly string[]; readonly args?: readonly string[] },
+  ): OneOfSeveral;
   record(): Promise<ClusterRecord>;
   /** Resolves when one of these leads, by its own word, and is subscribed. */
   leader(among: readonly OneOfSeveral[]): Promise<OneOfSeveral>;
@@ -123,15 +127,15 @@ export async function startSeveral(): Promise<SeveralSchedulers> {
     ledger,
     client,
     record,
-    start: (name, pausesBefore = []) => {
-      const started = startOneOfSeveral({ name, directory, pausesBefore, args });
+    start: (name, { pausesBefore = [], args: own = [] } = {}) => {
+      const started = startOneOfSeveral({ name, directory, pausesBefore, args: [...args, ...own] });
       ends.push(() => started.stop());
       return started;
     },
     leader: async (among) =>
       await until('one of the schedulers leads', SETTLE_MS, async () => {
         for (const one of among) {
-          if (!one.isRunning) throw new GiveUp(`${one.name} has ended with ${await one.ended}`);
+          if (!one.isRunning) throw new GiveUp(`${one.name} has ended: ${JSON.stringify(await one.ended)}`);
           const role = await one.liveness().then(
             (liveness) => liveness.role,
             () => null,
