@@ -164,8 +164,12 @@ async function lookAtMaster(input: FirstStartInput, signal: AbortSignal): Promis
     try {
       const findings = findOurs(await readFacts(client, signal), config.framework.name);
       answeredAtMs ??= clock.monotonicMs();
-      if (findings.seats.length > 0 || findings.agentsAwaited === 0) return findings;
-      if (clock.monotonicMs() - answeredAtMs >= AGENTS_AWAITED_MS) {
+      if (findings.agentsAwaited === 0) return findings;
+      // Some of our agents may be among them: a member is not given up for coming back a little later than others.
+      const isOurs = findings.seats.length > 0;
+      const patienceMs = Math.max(AGENTS_AWAITED_MS, isOurs ? config.spec.unreachableTimeoutMs : 0);
+      if (clock.monotonicMs() - answeredAtMs >= patienceMs) {
+        if (isOurs) return findings;
         throw refuse(
           `${findings.agentsAwaited} agents that have not come back, so that their disks are unknown`,
         );

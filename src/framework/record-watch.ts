@@ -1,3 +1,4 @@
+import { orAborted } from '../base/deadline.ts';
 import { describeError } from '../base/errors.ts';
 import type { Clock, Logger, StateStore } from '../base/ports.ts';
 import { type ClusterRecord, parseRecord } from '../protocol/record.ts';
@@ -21,12 +22,13 @@ export async function watchRecord(
   let seen: string | null = null;
   while (!signal.aborted) {
     try {
-      const stored = await of.store.load();
+      const stored = await orAborted(signal, of.store.load());
       if (stored !== null && stored.version !== seen && !signal.aborted) {
         await of.onRecord(parseRecord(stored.bytes));
         seen = stored.version;
       }
     } catch (error) {
+      if (signal.aborted) return;
       of.log.debug('the record cannot be read', { error: describeError(error) });
     }
     await of.clock.sleep(LOOK_MS, signal);

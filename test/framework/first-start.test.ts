@@ -228,6 +228,29 @@ describe('a first start', () => {
     expect((await later.run()).error).toMatchObject({ code: 'not-a-first-start' });
   });
 
+  it('adopts no part of a cluster while agents are awaited: the rest of it may be on them', async () => {
+    const { clock, found, run, serve, master } = world();
+    const [first] = seats as [Seat];
+    serve(seats);
+    const recovered_agents = [{ id: { value: 'S2' }, hostname: 'agent-2' }];
+    found({ agents: { agents: agents([first]), recovered_agents }, tasks: { tasks: [task(first)] } });
+    const waiting = run();
+    await clock.advance(90_000);
+    found({});
+    expect((await waiting).result?.record.seats).toHaveLength(seats.length);
+    expect(master.subscriptions).toEqual([]);
+  });
+
+  it('adopts what there is when they have been away for as long as any member may be', async () => {
+    const { found, run, serve } = world();
+    const [first] = seats as [Seat];
+    serve([first]);
+    const recovered_agents = [{ id: { value: 'S2' }, hostname: 'agent-2' }];
+    found({ agents: { agents: agents([first]), recovered_agents }, tasks: { tasks: [task(first)] } });
+    const spec = { ...CONFIG.spec, unreachableTimeoutMs: 200_000 };
+    expect((await run({ spec })).result?.record.seats).toHaveLength(1);
+  });
+
   it.each([401, 403])('relies on offers where the operator API answers %i', async (refusal) => {
     const { master, run } = world();
     master.answer('GET_FRAMEWORKS', refusal);

@@ -1,5 +1,7 @@
 import { openSync, writeSync } from 'node:fs';
+import { describeError } from '../../src/base/errors.ts';
 import type { SchedulerPorts } from '../../src/framework/scheduler.ts';
+import { exitCodeOf } from '../../src/runtime/exit-code.ts';
 import { runScheduler } from '../../src/runtime/scheduler-role.ts';
 import { watchPorts } from '../e2e/watched-ports.ts';
 
@@ -47,6 +49,9 @@ const watcher = {
 try {
   const wrapPorts = (ports: SchedulerPorts) => watchPorts(withOrdersOnTheirWay(ports), watcher);
   await runScheduler({ argv, environment: {}, wrapPorts });
+} catch (error) {
+  console.error(describeError(error));
+  process.exitCode = exitCodeOf(error);
 } finally {
   process.stdin.destroy();
 }
