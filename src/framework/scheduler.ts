@@ -50,6 +50,7 @@ import { type AgentOffer, agentOffersOf, offeredTraits, type PlacementInput } fr
 import { createRecordKeeper } from './record-keeper.ts';
 import { describeRemoval, type Removal, stayRegistered } from './registration.ts';
 import { NOTHING_MISSING, type ReleaseState, settleReleases } from './releases.ts';
+import { withReturnedPlaces } from './returned-places.ts';
 import type { SchedulerSnapshot } from './snapshot.ts';
 import type { StoryEvent } from './story.ts';
 import { surroundingsOf, type ValueSightings, withSightings } from './surroundings.ts';
@@ -276,7 +277,10 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const settled = settleReleases(releases, {
       record: withOfferedPlaces(
         {
-          record: withTraits(withFrameworkId(told.record, view), offers.map(offeredTraits)),
+          record: withTraits(
+            withReturnedPlaces(withFrameworkId(told.record, view), offers),
+            offers.map(offeredTraits),
+          ),
           offers,
           pinned: pinnedOf(config),
           wallMs,

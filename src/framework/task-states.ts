@@ -388,7 +388,7 @@ export const TASK_STATE_ROWS: readonly TaskStateRow[] = [
     'REASON_AGENT_REMOVED',
     'asserted',
     'its agent has unregistered, or another registered at its address',
-    `${PATIENCE}; an offer of another agent at that address says that its volume is gone: L2 at once`,
+    `${PATIENCE}; an offer of another agent at that address without its volume says that it is gone: L2 at once`,
   ),
   row('TASK_LOST', ALL, 'any', 'asserted', 'somebody has lost it; it may run', PATIENCE),
 
