@@ -184,7 +184,9 @@ export const OPTIONS = {
     otherwise:
       'the address of --listen; where that is all, the one from which the master is reached, or other ' +
       'machines are if the master is on this one',
-    about: 'Under which name agents and people reach the scheduler; Mesos-DNS publishes it.',
+    about:
+      'Under which name agents and people reach the scheduler; Mesos-DNS publishes it. One that stands for all ' +
+      'addresses, as 0.0.0.0, names none.',
     changes: 'restart',
     aliases: [flag('address'), platform('LIBPROCESS_IP')],
   }),

@@ -6,6 +6,8 @@ import { isLoopback } from '../framework/api-access.ts';
 
 /** Milliseconds for one master's name to be looked up. */
 const LOOKUP_TIMEOUT_MS = 5_000;
+/** What is listened on where any address will do; nobody is reached under it. */
+const EVERY_ADDRESS: readonly string[] = ['0.0.0.0', '::'];
 /** Addresses for documentation, which are nobody's: the way to them is the way to other machines. */
 const ELSEWHERE = ['198.51.100.1', '2001:db8::1'] as const;
 
@@ -13,16 +15,24 @@ const ELSEWHERE = ['198.51.100.1', '2001:db8::1'] as const;
 export type RouteTo = (host: string) => Promise<string | null>;
 
 /**
- * Under which address agents reach a server that listens on `listen`: that very one; where it listens on all, the
- * one from which a master is reached, since agents are mostly near their master. A master on this machine may
+ * Under which address agents reach a server: the one that is named, unless that stands for all, as in the
+ * `LIBPROCESS_IP` of a container with a network of its own. Else the one that it listens on; where it listens on all,
+ * the one from which a master is reached, since agents are mostly near their master. A master on this machine may
  * have agents on others, which cannot use loopback: then the one from which other machines are reached, where
  * there is one. The name of the machine where no master's name can be looked up.
  */
 export async function advertisedHost(
-  server: { readonly listen: string; readonly masterUrls: readonly string[] },
+  server: {
+    readonly hostname?: string | null;
+    readonly listen: string;
+    readonly masterUrls: readonly string[];
+  },
   routeTo: RouteTo = routeOfSystem,
 ): Promise<string> {
-  if (!['0.0.0.0', '::'].includes(server.listen)) return server.listen;
+  const named = [server.hostname, server.listen].find(
+    (host) => host != null && !EVERY_ADDRESS.includes(host),
+  );
+  if (named != null) return named;
   for (const host of server.masterUrls.flatMap(hostsOf)) {
     const address = await routeTo(host);
     if (address === null) continue;

@@ -122,7 +122,7 @@ async function serve(
   });
   const server = await startApiServer(front.app, { listen: options.listen, port: options.port });
   try {
-    const host = options.hostname ?? (await advertisedHost(options));
+    const host = await advertisedHost(options);
     const baseUrl = `http://${host.includes(':') ? `[${host}]` : host}:${server.port}`;
     log.info('api listens', { address: options.listen, port: server.port, url: baseUrl });
     const leadership = state.election?.(baseUrl) ?? null;

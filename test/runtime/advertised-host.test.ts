@@ -21,6 +21,14 @@ describe('the address that agents are told', () => {
     );
   });
 
+  it('is the one that is named, but none that stands for all', async () => {
+    const server = { listen: '0.0.0.0', masterUrls };
+    expect(await advertisedHost({ ...server, hostname: '10.0.0.9' }, routes(OUTWARD))).toBe('10.0.0.9');
+    for (const hostname of ['0.0.0.0', '::', null]) {
+      expect(await advertisedHost({ ...server, hostname }, routes(OUTWARD))).toBe('10.0.0.7');
+    }
+  });
+
   it('is the one from which the first master is reached that has a route', async () => {
     const server = { listen: '0.0.0.0', masterUrls: ['http://nowhere:5050', 'http://10.0.0.1:5050'] };
     expect(await advertisedHost(server, routes(OUTWARD))).toBe('10.0.0.7');
