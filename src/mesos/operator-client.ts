@@ -29,8 +29,11 @@ import { isRecord, type Shape } from './shape.ts';
 
 /** Milliseconds for one question, all redirects, the body, and other masters where the first does not answer. */
 export const OPERATOR_DEADLINE_MS = 30_000;
-/** The largest answer that is taken, bytes. */
-export const OPERATOR_BODY_BYTES_MAX = 64 * 1024 * 1024;
+/**
+ * The largest answer that is taken, bytes: a master remembers 50,000 completed tasks by default, of 2 to 3 KB each,
+ * and tells of ten thousand agents with all that each has, offers and runs.
+ */
+export const OPERATOR_BODY_BYTES_MAX = 256 * 1024 * 1024;
 
 /** The operator calls that we use. Each rejects with a {@link MesosError}, and asks no more once `signal` aborts. */
 export interface OperatorClient {

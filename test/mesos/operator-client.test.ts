@@ -200,7 +200,7 @@ describe('the operator client', () => {
     expect(trickle.left).toBe(true);
 
     const huge = createByteStream();
-    const chunk = new Uint8Array(8 * 1024 * 1024);
+    const chunk = new Uint8Array(32 * 1024 * 1024);
     for (let sizeBytes = 0; sizeBytes <= OPERATOR_BODY_BYTES_MAX; sizeBytes += chunk.length) huge.push(chunk);
     const large = start((network) => network.serve(M1, () => ({ status: 200, body: huge })), 'm1');
     await expect(large.client.getState(large.signal)).rejects.toMatchObject({ code: 'body-too-large' });
