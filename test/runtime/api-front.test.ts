@@ -12,6 +12,7 @@ import { clock } from '../wait.ts';
 /** Schedulers' APIs on sockets: all that they share is an election. */
 
 const TARBALL = Buffer.alloc(24 * 1024 * 1024, 'a tarball of some size ');
+const PIECE = 1024 * 1024;
 const servers: ApiServer[] = [];
 const transports: ClosableHttpTransport[] = [];
 afterEach(async () => {
@@ -47,10 +48,22 @@ async function start(): Promise<Process> {
     name: 'a.tar.gz',
     sizeBytes: TARBALL.byteLength,
     sha256: 'ab'.repeat(32),
-    open: () => new Blob([TARBALL]).stream(),
+    open: tarball,
   };
   front.canAct({ config: CONFIG, artifact, scheduler: () => null });
   return { front, leadership, url };
+}
+
+/** Piece by piece, as a file is read. */
+function tarball(): ReadableStream<Uint8Array> {
+  let read = 0;
+  return new ReadableStream<Uint8Array>({
+    pull: (controller) => {
+      if (read === TARBALL.byteLength) return controller.close();
+      controller.enqueue(new Uint8Array(TARBALL.subarray(read, read + PIECE)));
+      read += PIECE;
+    },
+  });
 }
 
 async function lead({ front, leadership }: Process): Promise<LeadershipTerm> {
@@ -78,7 +91,23 @@ describe('schedulers that share an election', () => {
 
     await term.resign();
     expect(await roleOf(a), 'before its work has ended').toMatchObject({ role: 'standby' });
-    await lead(b);
+    const next = await lead(b);
     expect((await fetch(`${a.url}/v1/artifacts/a.tar.gz`, { method: 'HEAD' })).status).toBe(200);
+    await next.resign();
+  });
+
+  test('let go of a request whose client has gone', async () => {
+    const [a, b] = [await start(), await start()];
+    const term = await lead(a);
+    const leave = async (): Promise<void> => {
+      const gone = new AbortController();
+      const answer = await fetch(`${b.url}/v1/artifacts/a.tar.gz`, { signal: gone.signal });
+      expect(answer.status).toBe(200);
+      gone.abort();
+    };
+    // More than there are connections to the leader.
+    for (let round = 0; round < 8; round += 1) await Promise.all(Array.from({ length: 10 }, leave));
+    expect((await fetch(`${b.url}/v1/artifacts/a.tar.gz`, { method: 'HEAD' })).status).toBe(200);
+    await term.resign();
   });
 });
