@@ -1,5 +1,5 @@
 import { openSync, writeSync } from 'node:fs';
-import { describeError } from '../../src/base/errors.ts';
+import { CodedError, describeError } from '../../src/base/errors.ts';
 import type { SchedulerPorts } from '../../src/framework/scheduler.ts';
 import { exitCodeOf } from '../../src/runtime/exit-code.ts';
 import { runScheduler } from '../../src/runtime/scheduler-role.ts';
@@ -50,7 +50,7 @@ try {
   const wrapPorts = (ports: SchedulerPorts) => watchPorts(withOrdersOnTheirWay(ports), watcher);
   await runScheduler({ argv, environment: {}, wrapPorts });
 } catch (error) {
-  console.error(describeError(error));
+  console.error(describeError(error), error instanceof CodedError ? error.hint : '');
   process.exitCode = exitCodeOf(error);
 } finally {
   process.stdin.destroy();

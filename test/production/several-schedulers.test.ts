@@ -1,7 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { frameworkInfoOf } from '../../src/framework/config.ts';
+import { createFixedMasterSource } from '../../src/mesos/master-source.ts';
+import { createSchedulerConnection } from '../../src/mesos/scheduler-connection.ts';
 import type { ClusterRecord } from '../../src/protocol/record.ts';
+import { createSystemRandom } from '../../src/runtime/random.ts';
 import { holdingsOfMaster, taskProcesses, tasksOfMaster } from '../e2e/etcd-on-mesos.ts';
 import { lacks, lacksZooKeeper } from '../needs.ts';
+import { silentLogger } from '../silent-logger.ts';
 import { clock, until } from '../wait.ts';
 import type { OneOfSeveral } from './one-of-several.ts';
 import type { JournalEntry } from './pausing-scheduler.ts';
@@ -17,6 +22,13 @@ import {
 /** The longest that a write may wait while every member runs: nobody but etcd has a part in it. */
 const GAP_MS_MAX = 5_000;
 const OUTAGE_MS = 60_000;
+const OUTSIDER = {
+  preReservedRole: null,
+  user: 'root',
+  role: 'etcd-role',
+  principal: 'etcd-principal',
+  failoverTimeoutMs: 3_600_000,
+};
 
 describe.skipIf(lacks('etcd', 'setpriv') || lacksZooKeeper())('a cluster with several schedulers', () => {
   let world: SeveralSchedulers;
@@ -150,6 +162,19 @@ describe.skipIf(lacks('etcd', 'setpriv') || lacksZooKeeper())('a cluster with se
     expect(after.framework.generation).toBe(calm.framework.generation);
   });
 
+  test('somebody outside the election takes the framework: the leader ends and says so, a standby takes it back', async () => {
+    const before = await begin();
+    const [first, ...others] = schedulers as [OneOfSeveral, ...OneOfSeveral[]];
+    const sinceMs = clock.monotonicMs();
+    const outsider = subscribeOutside(before.record);
+    const { code, stderr } = await first.ended;
+    expect(code).toBe(6);
+    expect(stderr).toContain('only one may run');
+    await world.leader(others);
+    expect(await outsider).toMatchObject({ code: 'failed-over' });
+    await expectUntouched(before, sinceMs);
+  });
+
   test('ZooKeeper is away for a minute: the members serve, nobody acts, and one leads when it is back', async () => {
     const before = await begin();
     const sinceMs = clock.monotonicMs();
@@ -261,6 +286,21 @@ describe.skipIf(lacks('etcd', 'setpriv') || lacksZooKeeper())('a cluster with se
     for (const one of schedulers) expect(await one.stop()).toBe(0);
     expect(await session.stat(world.nodes.base)).toBeNull();
   });
+
+  /** A scheduler that knows nothing of ours but the framework's id; resolves with what ended it. */
+  async function subscribeOutside({ framework }: ClusterRecord): Promise<unknown> {
+    const outsider = createSchedulerConnection({
+      transport: world.transport,
+      clock,
+      random: createSystemRandom(),
+      log: silentLogger,
+      masters: createFixedMasterSource(world.cluster.masterUrls.join(',')),
+      frameworkInfo: () => frameworkInfoOf({ ...OUTSIDER, name: framework.name }),
+      frameworkId: framework.id,
+      onEvent: () => undefined,
+    });
+    return await outsider.run(new AbortController().signal).catch((error: unknown) => error);
+  }
 
   /** By the master's word. Name tasks come and go with what their members serve, so they are left out. */
   async function memberTasks({ seats }: ClusterRecord) {
