@@ -145,12 +145,32 @@ async function serve(
         : await actInTerms({ ...active, leadership, clock, log, onTerm: front.leads }, signal);
     if (end === 'uninstalled') {
       front.staysAlone();
-      await state.forget().catch((error: unknown) => log.warn('the state is not all gone', { error }));
+      await forgetState(state, { clock, log }, signal);
       await stayAnswering(log, signal);
     }
   } finally {
     await closeQuietly(server, log);
     await Promise.all([transport.close(), toMasters.close()]);
+  }
+}
+
+/** Between two tries to remove what is left of an uninstalled service. */
+const FORGET_AGAIN_MS = 5_000;
+
+/** What is left of the service outside Mesos goes as soon as it can. */
+async function forgetState(
+  state: SchedulerState,
+  { clock, log }: { readonly clock: Clock; readonly log: Logger },
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    try {
+      await state.forget();
+      return;
+    } catch (error) {
+      log.warn('the state is not all gone', { error: describeError(error), retryMs: FORGET_AGAIN_MS });
+      await clock.sleep(FORGET_AGAIN_MS, signal);
+    }
   }
 }
 
