@@ -6,6 +6,7 @@ import path from 'node:path';
 import { Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
+import { describeError } from '../base/errors.ts';
 import {
   type ArtifactContents,
   ArtifactError,
@@ -59,7 +60,7 @@ const GZIP_LEVEL = 6;
  */
 export async function buildArtifact(options: ArtifactOptions): Promise<BuiltArtifact> {
   const cacheDirectory = path.resolve(options.cacheDirectory);
-  await mkdir(cacheDirectory, { recursive: true });
+  await makeDirectory(cacheDirectory);
   const contents = await readContents(options);
   const manifestText = `${JSON.stringify(contents.manifest, null, 2)}\n`;
   const key = createHash('sha256').update(`${process.versions.zlib} ${GZIP_LEVEL}\n${manifestText}`);
@@ -79,6 +80,17 @@ export async function buildArtifact(options: ArtifactOptions): Promise<BuiltArti
     return describe(path.join(cacheDirectory, name), packed, contents.manifest);
   } finally {
     await rm(staging, { recursive: true, force: true });
+  }
+}
+
+async function makeDirectory(directory: string): Promise<void> {
+  try {
+    await mkdir(directory, { recursive: true });
+  } catch (cause) {
+    throw new ArtifactError('pack-failed', `the artifact has no place: ${describeError(cause)}`, {
+      cause,
+      hint: 'It is packed below --state-dir: name a directory that this user may write to, as one in the sandbox.',
+    });
   }
 }
 

@@ -36,6 +36,16 @@ async function program(name: string, body: string): Promise<string> {
 const cache = (name: string): string => path.join(folder, name);
 
 describe('buildArtifact', () => {
+  it('says what to do where there is no place for it', async () => {
+    await writeFile(cache('taken'), '');
+    await expect(buildArtifact({ cacheDirectory: cache('taken/artifacts'), ...parts })).rejects.toMatchObject(
+      {
+        code: 'pack-failed',
+        hint: expect.stringContaining('--state-dir') as string,
+      },
+    );
+  });
+
   it('packs programs, code and a manifest under one folder', async () => {
     const artifact = await buildArtifact({ cacheDirectory: cache('a'), ...parts });
     expect(path.basename(artifact.path)).toBe(`etcd-mesos-1.2.3-${artifact.sha256.slice(0, 16)}.tar.gz`);
