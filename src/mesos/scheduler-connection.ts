@@ -84,7 +84,12 @@ export function createSchedulerConnection(options: SchedulerConnectionOptions): 
       if (subscription === null) {
         throw new MesosError('not-subscribed', `${call.type} was not sent: there is no subscription`);
       }
-      await sendCall(link, subscription, call, state.lifetime);
+      try {
+        await sendCall(link, subscription, call, state.lifetime);
+      } catch (error) {
+        takeBackOffers(call, error, subscription);
+        throw error;
+      }
       if (call.type === 'TEARDOWN') {
         state.tornDown = true;
         subscription.session.drop(tornDownError());
@@ -288,6 +293,17 @@ async function sendCall(
   } finally {
     deadline.cancel();
   }
+}
+
+/**
+ * Offers whose answer was lost would be ours for good: masters take none back by themselves unless they are started
+ * with `--offer_timeout`. Those of an earlier subscription they do.
+ */
+function takeBackOffers(call: Call, error: unknown, { base, session }: Subscription): void {
+  if (call.type !== 'ACCEPT' && call.type !== 'DECLINE') return;
+  if (!(error instanceof MesosError) || error.code === 'bad-call' || error.code === 'aborted') return;
+  const message = `${base} may not have heard what became of its offers (${call.type}: ${error.message})`;
+  session.drop(new MesosError('connection-lost', message, { cause: error }));
 }
 
 function subscribeBody(options: SchedulerConnectionOptions, frameworkId: string | null): unknown {

@@ -14,7 +14,7 @@ import {
   STEADY_MS,
 } from '../../src/mesos/scheduler-connection.ts';
 import { FIRST_EVENT_MS, RECORD_MS_MAX } from '../../src/mesos/scheduler-stream.ts';
-import type { FrameworkInfo } from '../../src/mesos/wire.ts';
+import type { Call, FrameworkInfo } from '../../src/mesos/wire.ts';
 import { createByteStream, type MemoryHandler } from '../sim/memory-transport.ts';
 import { createVirtualClock, type VirtualClock } from '../sim/virtual-clock.ts';
 import {
@@ -327,6 +327,32 @@ describe('calls', () => {
     await world.stop();
     expect(await cut).toMatchObject({ code: 'aborted' });
   });
+
+  it.each<[call: Call, status: number, kinds: readonly string[]]>([
+    [{ type: 'DECLINE', decline: { offer_ids: [{ value: 'O1' }] } }, 503, ['connection-lost', 'subscribed']],
+    [
+      { type: 'ACCEPT', accept: { offer_ids: [{ value: 'O1' }], operations: [] } },
+      500,
+      ['connection-lost', 'subscribed'],
+    ],
+    [{ type: 'DECLINE', decline: { offer_ids: [{ value: 'O1' }] } }, 400, []],
+    [{ type: 'REVIVE' }, 503, []],
+  ])(
+    'that answer offers and are lost end the subscription, since Mesos takes the offers back then alone',
+    async (call, status, kinds) => {
+      const master = createMaster();
+      const world = start((network) =>
+        network.serve(M1, (request) =>
+          request.headers['mesos-stream-id'] === undefined ? master.handler(request) : { status, body: '' },
+        ),
+      );
+      await world.clock.settle();
+      await expect(world.connection.call(call)).rejects.toThrow();
+      await world.clock.advance(RETRY_MS_FIRST);
+      expect(world.kinds()).toEqual(['subscribed', ...kinds]);
+      await world.stop();
+    },
+  );
 
   it('that are redirected mean that the master leads no more: it is looked for at once', async () => {
     const old = createMaster();
