@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { BUILD_ID, VERSION } from '../base/build.ts';
 import { describeError } from '../base/errors.ts';
-import type { Clock, HttpTransport, Logger } from '../base/ports.ts';
+import { type Clock, type HttpTransport, type Logger, StateStoreError } from '../base/ports.ts';
 import type { SchedulerConfig } from '../framework/config.ts';
 import { placementRulesOf } from '../framework/placement-rules.ts';
 import type { SchedulerPorts } from '../framework/scheduler.ts';
@@ -67,6 +67,7 @@ export async function runScheduler(inputs: SchedulerInputs): Promise<void> {
 /** What was being waited for when the signal came says that it was given up. */
 function isStop(error: unknown, signal: AbortSignal): boolean {
   if (!signal.aborted) return false;
+  if (error instanceof StateStoreError) return error.code === 'unavailable';
   return error === signal.reason || (error instanceof MesosError && error.code === 'aborted');
 }
 
@@ -86,6 +87,8 @@ async function runWith(
   const access = await openMasterAccess(options, sandbox);
   const state = await openSchedulerState(options, log);
   try {
+    // Who leads for certain can say at once that the key is unfit, before anything is packed.
+    if (state.election === null) await state.orderKey();
     await serve({ options, log, wrapPorts, token, access, state }, etcd, signal);
   } finally {
     await state.close();
@@ -145,32 +148,12 @@ async function serve(
         : await actInTerms({ ...active, leadership, clock, log, onTerm: front.leads }, signal);
     if (end === 'uninstalled') {
       front.staysAlone();
-      await forgetState(state, { clock, log }, signal);
+      await state.forget().catch((error: unknown) => log.warn('the state is not all gone', { error }));
       await stayAnswering(log, signal);
     }
   } finally {
     await closeQuietly(server, log);
     await Promise.all([transport.close(), toMasters.close()]);
-  }
-}
-
-/** Between two tries to remove what is left of an uninstalled service. */
-const FORGET_AGAIN_MS = 5_000;
-
-/** What is left of the service outside Mesos goes as soon as it can. */
-async function forgetState(
-  state: SchedulerState,
-  { clock, log }: { readonly clock: Clock; readonly log: Logger },
-  signal: AbortSignal,
-): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      await state.forget();
-      return;
-    } catch (error) {
-      log.warn('the state is not all gone', { error: describeError(error), retryMs: FORGET_AGAIN_MS });
-      await clock.sleep(FORGET_AGAIN_MS, signal);
-    }
   }
 }
 

@@ -51,8 +51,12 @@ describe('a wrong command line ends with 2 and one message', () => {
       ['scheduler', '--master', 'm', '--cluster-size', '4'],
       '--cluster-size is "4"; it must be one of 1, 3, 5, 7',
     ],
-    [['scheduler', '--master', 'zk://a:2181/mesos'], 'not supported by this release'],
-    [['scheduler', '--master', 'm', '--zk-framework-persist', 'zk://a/b'], 'use --state-dir'],
+    [['scheduler', '--master', 'zk://a:2181'], 'where they are found in ZooKeeper'],
+    [['scheduler', '--master', 'zk://u:p@a:2181/mesos'], '--zk-auth-file'],
+    [
+      ['scheduler', '--master', 'm', '--zk-framework-persist', 'zk://a:99999/b'],
+      'a ZooKeeper ensemble with a path',
+    ],
     [
       ['scheduler', '--master', 'm', '--config', '/nowhere/at/all.json'],
       '/nowhere/at/all.json cannot be read',
@@ -68,8 +72,8 @@ describe('a wrong command line ends with 2 and one message', () => {
   test('all problems of all sources are told at once', async () => {
     const { code, stderr } = await runCli(['scheduler', '--cpus', 'none'], {
       CLUSTER_SIZE: '2',
-      MESOS_MASTER: 'zk://a:2181/mesos',
-      ZK_PERSIST: 'zk://a:2181/etcd',
+      MESOS_MASTER: 'zk:///mesos',
+      ZK_PERSIST: 'nowhere',
     });
     expect(code).toBe(2);
     for (const name of ['--cpus', 'CLUSTER_SIZE', 'MESOS_MASTER', 'ZK_PERSIST'])

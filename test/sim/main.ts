@@ -1,10 +1,13 @@
 import { parseArgs } from 'node:util';
+import { huntMutants } from './hunt.ts';
 import { type Outcome, runScenario } from './scenario.ts';
 import type { SimStorage } from './world.ts';
 
 /**
  * `npm run sim -- --seed N [--story] [--trace]` replays one seed and tells what happened in it;
- * `npm run sim -- --seeds N [--from M]` tries many. Exit code 1 when one of them failed.
+ * `npm run sim -- --seeds N [--from M] [--until-failure]` tries many;
+ * `npm run sim -- --mutants [--seeds N] [--mutant NAME]` plants bugs, each of which must show within N seeds (500).
+ * Exit code 1 when one of them failed, or was not seen.
  */
 const { values } = parseArgs({
   options: {
@@ -14,6 +17,9 @@ const { values } = parseArgs({
     story: { type: 'boolean', default: false },
     trace: { type: 'boolean', default: false },
     storage: { type: 'string', default: 'persistent' },
+    'until-failure': { type: 'boolean', default: false },
+    mutants: { type: 'boolean', default: false },
+    mutant: { type: 'string', multiple: true },
   },
 });
 
@@ -35,7 +41,22 @@ function explain(outcome: Outcome): void {
   if (outcome.failure !== null) print(outcome.failure);
 }
 
+async function hunt(): Promise<number> {
+  const hunts = await huntMutants({
+    seeds: Number(values.seeds ?? 500),
+    ...(values.mutant === undefined ? {} : { names: values.mutant }),
+    onHunt: ({ mutant, seed, text }) => {
+      const verdict = seed === null ? 'MISSED' : `seed ${seed}`;
+      print(`${verdict.padEnd(9)} ${mutant.name}: ${mutant.about}\n          ${text}`);
+    },
+  });
+  const missed = hunts.filter(({ seed }) => seed === null).length;
+  print(`${hunts.length - missed} of ${hunts.length} planted bugs were seen`);
+  return missed === 0 && hunts.length > 0 ? 0 : 1;
+}
+
 async function main(): Promise<number> {
+  if (values.mutants || values.mutant !== undefined) return await hunt();
   if (values.seed !== undefined) {
     const told = values.story || values.trace;
     const outcome = await runScenario({
@@ -58,6 +79,7 @@ async function main(): Promise<number> {
     for (const call of outcome.calls) calls.add(call);
     for (const crash of outcome.crashes) crashes.add(crash);
     explain(outcome);
+    if (outcome.failure !== null && values['until-failure']) return 1;
   }
   print(`calls seen: ${[...calls].toSorted().join(', ')}`);
   print(`killed: ${[...crashes].toSorted().join(', ')}`);

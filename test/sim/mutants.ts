@@ -1,0 +1,309 @@
+/**
+ * Bugs as people write them, each planted in the real sources by changing their text. The simulation must see every
+ * one: it shows that the checkers would see the next.
+ */
+export interface Mutant {
+  readonly name: string;
+  /** What is done wrong. */
+  readonly about: string;
+  /** All are made. The text to be found stands in the file exactly once. */
+  readonly edits: readonly Edit[];
+}
+export interface Edit {
+  /** From the project's root. */
+  readonly file: string;
+  readonly find: string;
+  readonly replace: string;
+}
+
+const REPAIR = 'src/reconcile/repair.ts';
+const SUPERVISOR_DECIDE = 'src/member/decide.ts';
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'promote-without-catching-up',
+    about: 'a learner is promoted as soon as it is listed',
+    edits: [
+      {
+        file: 'src/reconcile/membership.ts',
+        find: '  if (learner === undefined || leader === undefined) return false;',
+        replace:
+          '  if (membership.witnesses.length > 0) return true;\n  if (learner === undefined || leader === undefined) return false;',
+      },
+    ],
+  },
+  {
+    name: 'remove-without-quorum',
+    about: 'a voter is removed whoever else is healthy',
+    edits: [
+      {
+        file: 'src/reconcile/quorum.ts',
+        find: '  if (!set.voters.has(memberId)) return null;\n  const voters',
+        replace: '  if (set.voters.size > 0) return null;\n  const voters',
+      },
+    ],
+  },
+  {
+    name: 'quorum-off-by-one',
+    about: 'less than half of the voters are taken for a quorum',
+    edits: [
+      {
+        file: 'src/reconcile/quorum.ts',
+        find: 'return Math.floor(voters / 2) + 1;',
+        replace: 'return Math.max(1, Math.floor(voters / 2));',
+      },
+    ],
+  },
+  {
+    name: 'remove-before-successor',
+    about: 'a lost voter is removed before its successor is prepared',
+    edits: [
+      {
+        file: REPAIR,
+        find: '      seat.taskEnd === null &&\n      isPrepared(pass, seat) &&\n      memberOf',
+        replace: '      seat.taskEnd === null &&\n      memberOf',
+      },
+    ],
+  },
+  {
+    name: 'intent-closed-early',
+    about: 'a membership change is forgotten while it is under way',
+    edits: [
+      {
+        file: REPAIR,
+        find: '  if (isDone(pass, membership, intent, listed)) pass.record.intent = null;',
+        replace:
+          '  if (isDone(pass, membership, intent, listed) || intent.committed) pass.record.intent = null;',
+      },
+    ],
+  },
+  {
+    name: 'act-before-persisting',
+    about: 'orders are given before the record that explains them is stored',
+    edits: [
+      {
+        file: 'src/framework/scheduler.ts',
+        find: '    const kept = await keeper.keep(match.record)',
+        replace: '    act(decision, match, acks);\n    const kept = await keeper.keep(match.record)',
+      },
+      {
+        file: 'src/framework/scheduler.ts',
+        find: '    watch.follow(targetsOf(match.record));\n    act(decision, match, acks);',
+        replace: '    watch.follow(targetsOf(match.record));',
+      },
+    ],
+  },
+  {
+    name: 'learners-join-as-voters',
+    about: 'a new member votes at once',
+    edits: [
+      {
+        file: 'src/member/cluster-work.ts',
+        find: '  if (!member.isLearner) return;',
+        replace: '  if (member.isLearner) return;',
+      },
+    ],
+  },
+  {
+    name: 'start-removed-data',
+    about: 'a member that was removed is started again on its data',
+    edits: [
+      {
+        file: SUPERVISOR_DECIDE,
+        find: "  if (seen.exit.code === 0 || seen.saidRemoved) return { kind: 'removed' };",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'start-unlisted',
+    about: 'a member is started in a cluster that does not list it',
+    edits: [
+      {
+        file: 'src/reconcile/upkeep.ts',
+        find: '  if (membership !== null) return memberOf(membership, seat) !== undefined;',
+        replace: '  if (membership !== null) return true;',
+      },
+      {
+        file: SUPERVISOR_DECIDE,
+        find: "  if (seen.exit.code === 0 || seen.saidRemoved) return { kind: 'removed' };",
+        replace: "  if (seen.exit.code === 0 || seen.saidRemoved) return { kind: 'down' };",
+      },
+    ],
+  },
+  {
+    name: 'go-not-stored',
+    about: 'the founding members are told to start while the stored record still prepares',
+    edits: [
+      {
+        file: 'src/framework/record-keeper.ts',
+        find: '      version = await write(serializeRecord(next));',
+        replace:
+          "      version = await write(serializeRecord(next.epoch.phase === 'go' ? { ...next, epoch: { ...next.epoch, phase: 'preparing', members: [] } } : next));",
+      },
+    ],
+  },
+  {
+    name: 'prepare-twice',
+    about: 'founding members that were told to start are prepared again until they serve',
+    edits: [
+      {
+        file: 'src/reconcile/formation.ts',
+        find: "  block(pass, 'forming', null, `waits for a quorum of ",
+        replace:
+          "  for (const seat of alive) if (seat !== undefined && freshStatus(pass, seat)?.phase !== 'prepared') askToPrepare(pass, seat, 'again');\n  block(pass, 'forming', null, `waits for a quorum of ",
+      },
+      {
+        file: SUPERVISOR_DECIDE,
+        find: "  if (identity.started) return refuse('already-started', 'etcd was started on this attempt’s data before');\n  if (view.data === 'present')",
+        replace:
+          "  if (identity.started) return { kind: 'create-data', identity: fresh };\n  if (view.data === 'present')",
+      },
+    ],
+  },
+  {
+    name: 'destroy-before-replaced',
+    about: 'the volume of a lost member is given back as soon as its removal is committed',
+    edits: [
+      {
+        file: REPAIR,
+        find: '    } else if (seat.lost !== null && hasServingVoter(membership, seatsOf(pass, seat.slot))) {',
+        replace: '    } else if (seat.lost !== null) {',
+      },
+      {
+        file: REPAIR,
+        find: '(intent?.remove?.seat === seat.id && intent.add !== null);',
+        replace: 'false;',
+      },
+    ],
+  },
+  {
+    name: 'replace-the-living',
+    about: 'a member whose task is not heard of at once is given up',
+    edits: [
+      {
+        file: 'src/reconcile/evidence.ts',
+        find: '  if (seat.absentMs < spec.unreachableTimeoutMs) return null;',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'stale-task-list',
+    about: 'places are relaunched and given back before the master was asked about their tasks',
+    edits: [
+      {
+        file: 'src/reconcile/decide.ts',
+        find: '  const { unanswered, agentsGone } = pass.seen.mesos;\n',
+        replace:
+          '  const { agentsGone } = pass.seen.mesos;\n  const unanswered: ReadonlySet<string> = new Set();\n',
+      },
+    ],
+  },
+  {
+    name: 'orphans-left',
+    about: 'a supervisor does not look for an etcd that outlived the one before it',
+    edits: [
+      {
+        file: 'src/member/supervisor.ts',
+        find: '    const { killed, foreign } = await options.orphans.sweep(signal);',
+        replace:
+          "    const { killed, foreign } = { killed: [], foreign: [] } as Awaited<ReturnType<Orphans['sweep']>>;",
+      },
+    ],
+  },
+  {
+    name: 'bootstrap-over-what-runs',
+    about: 'without a record a new cluster is begun, whatever the master shows',
+    edits: [
+      {
+        file: 'src/framework/first-start.ts',
+        find: '  if (findings.seats.length === 0) {',
+        replace: '  if (findings.seats.length >= 0) {',
+      },
+    ],
+  },
+  {
+    name: 'strangers-kept',
+    about: 'reservations that the record does not know are left',
+    edits: [
+      {
+        file: 'src/reconcile/strangers.ts',
+        find: "    for (const seat of strays) pass.wants.push({ kind: 'release', seat, reason });",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'leaving-forgotten',
+    about: 'a place on its way out is forgotten as soon as its task is over',
+    edits: [
+      {
+        file: 'src/reconcile/upkeep.ts',
+        find: '  for (const { seat, reason } of pass.record.leaving) {',
+        replace:
+          "  pass.record.leaving = pass.record.leaving.filter(({ seat }) => evidenceOf(pass, seat.task)?.kind === 'alive');\n  for (const { seat, reason } of pass.record.leaving) {",
+      },
+      {
+        file: 'src/reconcile/strangers.ts',
+        find: "    for (const seat of strays) pass.wants.push({ kind: 'release', seat, reason });",
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'never-suppressed',
+    about: 'offers go on when nothing is wanted',
+    edits: [
+      {
+        file: 'src/framework/offer-interest.ts',
+        find: "  if (!state.suppressed) calls.push({ type: 'SUPPRESS' });",
+        replace: '',
+      },
+      {
+        file: 'src/framework/offer-interest.ts',
+        find: '    state: { ...next, suppressed: true },',
+        replace: '    state: next,',
+      },
+    ],
+  },
+  {
+    name: 'spinning-loop',
+    about: 'the loop wakes itself without anything to do',
+    edits: [
+      {
+        file: 'src/reconcile/pass.ts',
+        find: 'const IDLE_WAKE_MS = 5_000;',
+        replace: 'const IDLE_WAKE_MS = 5;',
+      },
+    ],
+  },
+  {
+    name: 'unstarted-member-kept',
+    about: 'a member that was added and never started stays listed',
+    edits: [
+      {
+        file: REPAIR,
+        find: '  const leftover = membership.members.find((member) => isUnexplained(pass, membership, member));',
+        replace: '  const leftover = undefined as EtcdMember | undefined;',
+      },
+      {
+        file: REPAIR,
+        find: '  const joining = learnerOnItsWay(pass, membership);',
+        replace: '  const joining = undefined as ReturnType<typeof learnerOnItsWay>;',
+      },
+    ],
+  },
+  {
+    name: 'name-outlives-member',
+    about: 'the name task of a member that is gone runs on',
+    edits: [
+      {
+        file: 'src/reconcile/upkeep.ts',
+        find: 'export function letGo(pass: Pass): void {',
+        replace:
+          'export function letGo(pass: Pass): void {\n  for (const { seat } of pass.record.leaving) seat.nameTask = null;',
+      },
+    ],
+  },
+];
