@@ -1,5 +1,5 @@
 import type { ClusterRecord, Leaving } from '../protocol/record.ts';
-import type { Observation, TaskEvidence } from '../reconcile/observation.ts';
+import type { Observation } from '../reconcile/observation.ts';
 import { isKept } from '../reconcile/seats.ts';
 import type { Match } from './offers.ts';
 import type { AgentOffer } from './placement.ts';
@@ -30,16 +30,11 @@ const LOOK_AGAIN_MS = 60_000;
  */
 function isLookedFor({ seat, sinceMs }: Leaving, seen: Observation): boolean {
   if (isKept(seat)) return false;
-  if (isHeardOf(seen.mesos.tasks.get(seat.task))) return true;
-  const ageMs = seen.wallMs - sinceMs;
+  const evidence = seen.mesos.tasks.get(seat.task);
+  if (evidence?.kind === 'alive') return true;
+  // What a task held is offered once it has ended; should its agent die before that, nothing tells of it any more.
+  const ageMs = seen.wallMs - (evidence?.kind === 'over' ? Math.max(sinceMs, evidence.end.atMs) : sinceMs);
   return ageMs < LOOK_MS || ageMs % LOOK_AGAIN_EVERY_MS < LOOK_AGAIN_MS;
-}
-
-/** The agent is there: of tasks on one that is not, the master says that it does not reach or know them. */
-function isHeardOf(evidence: TaskEvidence | undefined): boolean {
-  if (evidence?.kind === 'over')
-    return evidence.end.standing === 'ended' || evidence.end.state === 'TASK_GONE';
-  return evidence?.kind === 'alive';
 }
 
 /** Offers that hold the place of a member: it will want it back as soon as it may be launched again. */

@@ -89,7 +89,7 @@ export const seatSchema = z.strictObject({
   absentMs: z.number().min(0),
   /**
    * Why this seat cannot serve its member any more; ends in L2. Only `unreachable` and `maintenance` can be taken
-   * back; with these two the member may serve until its successor votes.
+   * back; with these two, and `doubled`, the member may serve until its successor votes.
    */
   lost: z
     .strictObject({
@@ -103,6 +103,8 @@ export const seatSchema = z.strictObject({
         /** Somebody else's. */
         'foreign-data',
         'never-launched',
+        /** Another place of its slot holds a member too: one of the two has to go. */
+        'doubled',
       ]),
       message: z.string().min(1),
     })

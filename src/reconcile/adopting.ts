@@ -59,6 +59,8 @@ function read(pass: Pass, seat: DraftSeat): Reading {
   const status = seat.taskEnd === null ? freshStatus(pass, seat) : null;
   if (status === null) return { kind: 'unread', seat, problem: 'its supervisor does not answer yet' };
   const { identity, dataProblem, phase, problem } = status;
+  // Its removal is known: it is no member, and nothing is ever started or prepared there again (S4).
+  if (phase === 'removed') return { kind: 'broken', seat, problem: 'the cluster removed its member' };
   if (dataProblem !== null) return { kind: 'broken', seat, problem: problem ?? dataProblem };
   if (phase === 'failed') return { kind: 'unread', seat, problem: problem ?? 'its supervisor cannot go on' };
   if (identity?.started === true) return { kind: 'held', seat, status, identity };

@@ -25,6 +25,7 @@ import { objectionToPromotion, objectionToRemoval } from './quorum.ts';
  */
 export function repair(pass: Pass, membership: Membership): void {
   prepareSuccessors(pass, membership);
+  partDoubles(pass, membership);
   countAbsence(pass, membership);
   settleIntent(pass, membership);
   if (pass.record.intent === null) pass.record.intent = nextIntent(pass, membership);
@@ -48,6 +49,36 @@ function prepareSuccessors(pass: Pass, membership: Membership): void {
       seat.lost = { cause: 'data', message: 'the cluster lists it, and its volume is blank' };
     }
   }
+}
+
+/**
+ * Two sound places of a slot hold data, and nothing tells why: a record that was made from what was found does not
+ * know of a move that was in progress; and an agent may come back once its member was replaced. The place whose
+ * member is off the list, or would be next, is given up.
+ */
+function partDoubles(pass: Pass, membership: Membership): void {
+  if (pass.record.intent !== null) return;
+  for (const seat of pass.record.seats) {
+    const [one, other, ...more] = seatsOf(pass, seat.slot).filter(
+      ({ lost, data }) => lost === null && data?.started === true,
+    );
+    if (one === undefined || other === undefined || more.length > 0) continue;
+    const keep = preferredOf(membership, one, other);
+    if (keep === undefined) continue;
+    const leaving = keep.id === one.id ? other : one;
+    leaving.lost = { cause: 'doubled', message: `${keep.hostname} holds the member of its slot` };
+  }
+}
+
+/** A new voter or learner is on its way to stay, as it was wanted; of two voters the one that serves stays. */
+function preferredOf(membership: Membership, one: DraftSeat, other: DraftSeat): DraftSeat | undefined {
+  const [mine, its] = [memberOf(membership, one), memberOf(membership, other)];
+  if (mine === undefined || its === undefined) {
+    return mine === undefined ? (its === undefined ? undefined : other) : one;
+  }
+  if (mine.isLearner !== its.isLearner) return mine.isLearner ? one : other;
+  const { healthy } = membership.set;
+  return healthy.has(its.id) && (!healthy.has(mine.id) || its.id === membership.leaderId) ? other : one;
 }
 
 /**
@@ -179,22 +210,18 @@ function nextIntent(pass: Pass, membership: Membership): Draft<Intent> | null {
   const lost = lostVoters(pass, membership);
   const dead = deadVoters(pass, membership);
   for (const { seat, member } of dead.length > 0 ? dead : lost) {
+    const reason = seat.lost?.message ?? 'lost';
+    if (seatsOf(pass, seat.slot).some((other) => other.lost === null && isServing(membership, other))) {
+      return open(seat.slot, reason, { remove: { memberId: member.id, seat: seat.id }, add: null });
+    }
     const successor = successorOf(pass, membership, seat.slot);
     if (successor === undefined) {
-      block(
-        pass,
-        'waits-for-successor',
-        seat.slot,
-        `${seat.lost?.message ?? 'lost'}: waits for a place to replace it`,
-      );
+      block(pass, 'waits-for-successor', seat.slot, `${reason}: waits for a place to replace it`);
       continue;
     }
     const add =
       dead.length > 1 ? null : { seat: successor.id, peerUrl: peerUrlOf(successor), memberId: null };
-    return open(seat.slot, seat.lost?.message ?? 'lost', {
-      remove: { memberId: member.id, seat: seat.id },
-      add,
-    });
+    return open(seat.slot, reason, { remove: { memberId: member.id, seat: seat.id }, add });
   }
   const away = pass.record.epoch.waitedMs < pass.spec.unreachableTimeoutMs ? [] : placeless(pass, membership);
   for (const member of lost.length > 0 ? [] : away) {
@@ -438,16 +465,14 @@ function retireReplaced(pass: Pass, membership: Membership): void {
       const spare = holder !== undefined && memberOf(membership, holder) !== undefined;
       if (seat.lost !== null || spare)
         leave(pass, seat, seat.lost?.message ?? 'its slot needs no successor any more');
-    } else if (seat.lost !== null && hasServingVoter(membership, seatsOf(pass, seat.slot))) {
+    } else if (seat.lost !== null && seatsOf(pass, seat.slot).some((one) => isServing(membership, one))) {
       leave(pass, seat, `replaced: ${seat.lost.message}`);
     }
   }
 }
 
-function hasServingVoter(membership: Membership, seats: readonly DraftSeat[]): boolean {
-  return seats.some((seat) => {
-    const member = memberOf(membership, seat);
-    if (member === undefined || member.isLearner) return false;
-    return membership.set.healthy.has(member.id);
-  });
+/** Its member votes and serves. */
+function isServing(membership: Membership, seat: DraftSeat): boolean {
+  const member = memberOf(membership, seat);
+  return member !== undefined && !member.isLearner && membership.set.healthy.has(member.id);
 }

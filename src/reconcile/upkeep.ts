@@ -1,6 +1,5 @@
 import { taskIdOf } from '../protocol/identifiers.ts';
-import type { Membership, Witness } from './membership.ts';
-import { memberOf, witnessesOf } from './membership.ts';
+import type { Membership } from './membership.ts';
 import { isNameOver } from './names.ts';
 import {
   BUSY_WAKE_MS,
@@ -16,6 +15,7 @@ import {
   slotsOf,
   wakeWithin,
 } from './pass.ts';
+import { mayComeBack, mayResume } from './resumption.ts';
 import { isKept } from './seats.ts';
 
 /** Gives every slot a place, every place a task, every task its etcd; and lets go of what is leaving. */
@@ -39,20 +39,11 @@ function wantPlace(pass: Pass, slot: string): void {
   block(pass, 'waits-for-offers', slot, `waits for an offer that fits: ${reason}`);
 }
 
-/**
- * Without a quorum a voter that was given up only for its absence is fetched back, if it can be: its disk may
- * hold what the others lack, and it votes until its removal is committed.
- */
+/** Without a quorum it votes until its removal is committed, and its disk may hold what the others lack. */
 function isNeededAgain(pass: Pass, membership: Membership | null, seat: DraftSeat): boolean {
-  const away = AWAY.has(seat.lost?.cause);
-  return away && membership === null && pass.record.epoch.phase === 'formed' && seat.data?.started === true;
+  const isFormed = pass.record.epoch.phase === 'formed';
+  return isFormed && membership === null && seat.data?.started === true && mayComeBack(seat);
 }
-
-const AWAY: ReadonlySet<NonNullable<DraftSeat['lost']>['cause'] | undefined> = new Set([
-  'unreachable',
-  'maintenance',
-  'task-gone',
-] as const);
 
 /** L1: the same place, the same addresses, the same data, a new task. */
 function wantRelaunch(pass: Pass, seat: DraftSeat): void {
@@ -117,44 +108,8 @@ function wantEtcd(pass: Pass, membership: Membership | null, seat: DraftSeat): v
   }
   if (data === null || !data.started || status.identity === null) return;
   if (status.phase === 'stopped' && status.identity.started) {
-    if (mayServe(pass, membership, seat)) resume(pass, seat);
+    if (mayResume(pass, membership, seat)) resume(pass, seat);
   } else if (status.phase === 'prepared') startFounder(pass, seat);
-}
-
-function mayServe(pass: Pass, membership: Membership | null, seat: DraftSeat): boolean {
-  const { intent } = pass.record;
-  if (membership !== null) return memberOf(membership, seat) !== undefined;
-  if (isAmbiguous(pass, seat)) {
-    const message = 'two places of the slot hold data, and no quorum says which one is the member';
-    block(pass, 'adoption-ambiguous', seat.slot, message);
-    return false;
-  }
-  // Without a quorum nobody can tell; but nobody can have removed it either, unless that was our own doing.
-  if (intent?.committed !== true || intent.remove?.seat !== seat.id) return true;
-  // Then the others are started first, and none of them may know of the removal; raft keeps even one that was
-  // committed unseen, and the member is told of it and ends.
-  const others = pass.record.seats.filter((other) => other.id !== seat.id && other.data?.started === true);
-  const lists = ({ probe }: Witness) =>
-    probe.leaderId === null &&
-    // One that does not even list itself has learnt nothing yet: it had no part in a removal.
-    (probe.localMembers.some((member) => member.id === seat.data?.memberId) ||
-      probe.localMembers.every((member) => member.id !== probe.memberId));
-  const witnesses = witnessesOf(pass).filter((witness) => witness.seat.id !== seat.id);
-  return (
-    others.every((other) => (freshStatus(pass, other)?.phase ?? 'running') === 'running') &&
-    witnesses.length > 0 &&
-    witnesses.every(lists)
-  );
-}
-
-/**
- * A record that was made from what was found does not know which of two places of a slot its member has left. One
- * that the member list does not show must not be started (S4), so the others are, and tell.
- */
-function isAmbiguous(pass: Pass, seat: DraftSeat): boolean {
-  const { epoch, intent } = pass.record;
-  if (epoch.source.kind !== 'adopted' || intent?.slot === seat.slot) return false;
-  return seatsOf(pass, seat.slot).some((other) => other.id !== seat.id && other.data !== null);
 }
 
 function resume(pass: Pass, seat: DraftSeat): void {

@@ -20,14 +20,24 @@ it('a leaving place is looked for at first, and then for a minute in every hour'
   expect(looks).toEqual([true, true, false, false, true, true, false]);
 });
 
+it('a leaving place is looked for as long as its task runs', () => {
+  expect(wanted(HOUR_MS / 2, {}, { kind: 'alive' })).toBe(true);
+});
+
 it.each([
-  [{ kind: 'alive' }, true],
-  [{ kind: 'over', end: { standing: 'ended', state: 'TASK_KILLED' } }, true],
-  [{ kind: 'over', end: { standing: 'asserted', state: 'TASK_GONE' } }, true],
-  [{ kind: 'over', end: { standing: 'asserted', state: 'TASK_UNKNOWN' } }, false],
-  [{ kind: 'unreachable' }, false],
-])('a leaving place is looked for as long as its agent is there: %j', (evidence, expected) => {
-  expect(wanted(HOUR_MS / 2, {}, evidence)).toBe(expected);
+  [{ kind: 'over', end: { standing: 'ended', state: 'TASK_KILLED', atMs: 0 } }],
+  [{ kind: 'over', end: { standing: 'asserted', state: 'TASK_GONE', atMs: 0 } }],
+  [{ kind: 'unreachable' }],
+])('a leaving place without a task does not keep offers flowing for ever: %j', (evidence) => {
+  const looks = [599_000, 600_000, HOUR_MS / 2, HOUR_MS, HOUR_MS + 60_000].map((ageMs) =>
+    wanted(ageMs, {}, evidence),
+  );
+  expect(looks).toEqual([true, false, false, true, false]);
+});
+
+it('a leaving place is looked for anew when its task ends', () => {
+  const end = { standing: 'ended', state: 'TASK_KILLED', atMs: HOUR_MS / 2 };
+  expect(wanted(HOUR_MS / 2, {}, { kind: 'over', end })).toBe(true);
 });
 
 it('a volume that is kept is not looked for', () => {

@@ -266,8 +266,6 @@ async function inject(
       const how = random.pick(faults.recordLost);
       say(`the record is lost ${how}`);
       world.killScheduler('for good, as it seems', 10_000);
-      // Which of two places of its slot an only member has left is an operator's to say.
-      if (!world.isUnambiguous()) return;
       if (how === 'and the framework torn down') await world.tearDown();
       if (how === 'while all hosts are down') for (const seatHost of seats) world.reboot(seatHost);
       // What was ordered is carried out before nobody knows why it was.
@@ -278,8 +276,6 @@ async function inject(
       return;
     }
     case 'framework torn down':
-      // An only member that is torn down in the middle of its move waits for an operator's word.
-      if (!world.isUnambiguous()) return;
       say('an operator tears the framework down');
       await world.tearDown();
       return;

@@ -54,8 +54,6 @@ export interface World {
   record(): ClusterRecord | null;
   /** Why the world is not whole and at rest; empty when it is. */
   unrest(): readonly string[];
-  /** Every slot has one place: nobody has to guess which of two holds the member. */
-  isUnambiguous(): boolean;
   /** Hosts of the seats that the record holds. */
   seatHosts(): readonly string[];
 
@@ -457,7 +455,6 @@ export function createWorld(options: WorldOptions): World {
     offersReceived: () => scheduler?.instance.snapshot().counters.offersReceived ?? 0,
     record: () => record,
     unrest,
-    isUnambiguous: () => new Set(record?.seats.map(({ slot }) => slot)).size === record?.seats.length,
     seatHosts: () => [...new Set((record?.seats ?? []).map((seat) => seat.host))],
     startScheduler,
     killScheduler,
