@@ -120,7 +120,10 @@ function membershipOf(pass: Pass): Membership | null {
  */
 function permitted(pass: Pass): Action[] {
   const { generation } = pass.record;
-  const holders = pass.record.seats.filter((seat) => seat.data?.started === true);
+  // One that was given up and does not answer may never do so again: nobody waits for it.
+  const holders = pass.record.seats.filter(
+    (seat) => seat.data?.started === true && (seat.lost === null || freshStatus(pass, seat) !== null),
+  );
   const unfenced = holders.filter((seat) => (freshStatus(pass, seat)?.fence.generation ?? 0) < generation);
   if (holders.length === 0 || holders.length - unfenced.length >= quorumOf(holders.length)) {
     for (const seat of unfenced) {

@@ -52,7 +52,7 @@ function prepareSuccessors(pass: Pass, membership: Membership): void {
 }
 
 /**
- * Two sound places of a slot hold data, and nothing tells why: a record that was made from what was found does not
+ * Two sound places of a slot hold a member, and nothing tells why: a record that was made from what was found does not
  * know of a move that was in progress; and an agent may come back once its member was replaced. The place whose
  * member is off the list, or would be next, is given up.
  */
@@ -60,7 +60,8 @@ function partDoubles(pass: Pass, membership: Membership): void {
   if (pass.record.intent !== null) return;
   for (const seat of pass.record.seats) {
     const [one, other, ...more] = seatsOf(pass, seat.slot).filter(
-      ({ lost, data }) => lost === null && data?.started === true,
+      (place) =>
+        place.lost === null && (place.data?.started === true || memberOf(membership, place) !== undefined),
     );
     if (one === undefined || other === undefined || more.length > 0) continue;
     const keep = preferredOf(membership, one, other);

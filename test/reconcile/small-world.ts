@@ -25,6 +25,8 @@ export interface SmallMember {
   fence: MemberStatus['fence'];
   memberId: string | null;
   applied: bigint;
+  /** The highest position that its volume knows of. */
+  floor: MemberStatus['floor'];
   dataProblem: MemberStatus['dataProblem'];
   servesPeers: boolean;
 }
@@ -190,7 +192,7 @@ export class SmallWorld {
       dataProblem: member.dataProblem,
       fence: member.fence,
       identity: member.identity,
-      floor: null,
+      floor: member.floor,
       etcd: {
         version: '3.4.23',
         pid: 1,
@@ -248,7 +250,7 @@ export class SmallWorld {
       if (member === undefined) return;
       this.story.push(`relaunch ${member.seat.slot}`);
       member.up = true;
-      if (member.phase === 'running' || member.phase === 'removed') member.phase = 'stopped';
+      if (member.phase === 'running') member.phase = 'stopped';
       this.tasks.set(want.task, {
         kind: 'alive',
         state: 'TASK_RUNNING',
@@ -300,6 +302,7 @@ export class SmallWorld {
       fence: { epoch: 0, generation: 0 },
       memberId: null,
       applied: 0n,
+      floor: null,
       dataProblem: null,
       servesPeers: this.servePeers,
     });
