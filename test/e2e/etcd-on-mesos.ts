@@ -29,7 +29,7 @@ export function readRecord(stateDirectory: string): ClusterRecord {
 }
 
 /** The member list by the word of a member that completes a linearizable read just now. */
-async function listMembers(url: string): Promise<readonly EtcdMember[]> {
+export async function listMembers(url: string): Promise<readonly EtcdMember[]> {
   const client = createEtcdClient({ url }, clock);
   try {
     return await withDeadline(clock, ANSWER_MS_MAX, NEVER, async (signal) => {
