@@ -26,7 +26,7 @@ const begin = async (agents: number): Promise<void> => {
   trial = await startTrial('drain', agents);
 };
 beforeEach((context) => skipWithout(context, 'etcd', 'setpriv'));
-afterEach(async ({ task }) => await trial.end(task.result?.state === 'fail'));
+afterEach(async ({ task }) => await trial?.end(task.result?.state === 'fail'));
 
 /** Mesos refuses it for as long as the drain goes on. */
 const reactivate = async (agent: number): Promise<boolean> =>
