@@ -191,19 +191,23 @@ function nextIntent(pass: Pass, membership: Membership): Draft<Intent> | null {
     committed: false,
     ...parts,
   });
+  const slots = slotsOf(pass.record.size);
   const joining = learnerOnItsWay(pass, membership);
   if (joining !== undefined) {
     const { seat, member } = joining;
     const old = lostVoters(pass, membership).find((other) => other.seat.slot === seat.slot);
+    const leaving = old?.member ?? placeless(pass, membership).find(({ name }) => name === seat.slot);
     return open(seat.slot, 'a learner on its way', {
-      remove: old === undefined ? null : { memberId: old.member.id, seat: old.seat.id },
+      remove: leaving === undefined ? null : { memberId: leaving.id, seat: old?.seat.id ?? null },
       add: { seat: seat.id, peerUrl: peerUrlOf(seat), memberId: member.id },
     });
   }
   const leftover = membership.members.find((member) => isUnexplained(pass, membership, member));
   if (leftover !== undefined) {
     const mine = pass.record.seats.find((seat) => leftover.peerUrls.includes(peerUrlOf(seat)));
-    return open(mine?.slot ?? leftover.name, 'a member that nothing explains', {
+    // One that never started has no name.
+    const slot = mine?.slot ?? slots.find((name) => name === leftover.name) ?? slots[0] ?? 'etcd-0';
+    return open(slot, 'a member that nothing explains', {
       remove: { memberId: leftover.id, seat: mine?.id ?? null },
       add: null,
     });
@@ -234,7 +238,7 @@ function nextIntent(pass: Pass, membership: Membership): Draft<Intent> | null {
     return open(member.name, reason, { remove: { memberId: member.id, seat: null }, add });
   }
   if (lost.length > 0 || membership.set.voters.size >= pass.record.size) return null;
-  for (const slot of slotsOf(pass.record.size)) {
+  for (const slot of slots) {
     if (seatsOf(pass, slot).some((seat) => memberOf(membership, seat) !== undefined)) continue;
     const successor = successorOf(pass, membership, slot);
     if (successor === undefined) continue;
@@ -308,14 +312,18 @@ function advance(pass: Pass, membership: Membership, intent: Draft<Intent>): voi
     // is ready to.
     const serving = membership.set.healthy.has(intent.remove?.memberId ?? '');
     if (removing !== undefined && (intent.add === null || !serving)) {
-      remove(pass, membership, intent, removing, intent.reason);
+      // S1: whoever was prepared when this was begun may have gone since.
+      if (addSeat !== undefined && !isPrepared(pass, addSeat)) waitForSuccessor(pass, intent);
+      else remove(pass, membership, intent, removing, intent.reason);
     } else if (addSeat !== undefined) add(pass, membership, intent, addSeat);
     return;
   }
   if (intent.add !== null) intent.add.memberId = adding.id;
   if (addSeat.data !== null) addSeat.data.memberId = adding.id;
   if (adding.isLearner) nurse(pass, membership, intent, { adding, addSeat, removing });
-  else if (removing !== undefined) remove(pass, membership, intent, removing, intent.reason);
+  else if (removing !== undefined && freshStatus(pass, addSeat) !== null) {
+    remove(pass, membership, intent, removing, intent.reason);
+  }
 }
 
 /** A listed learner: started, awaited, promoted; the voter it replaces goes first (never more than the target). */
@@ -331,6 +339,8 @@ function nurse(
     startJoiner(pass, membership, addSeat, adding);
     return;
   }
+  // S1: with its task it may have ended, and the voter that it replaces may be back before it.
+  if (status === null) return;
   const dead = removing !== undefined && !membership.set.healthy.has(removing.id);
   const level = isLevelWithLeader(membership, addSeat);
   if (!level && !dead) return;
@@ -439,7 +449,7 @@ function otherSpeaker(membership: Membership, member: EtcdMember): Membership['s
 
 function add(pass: Pass, membership: Membership, intent: Draft<Intent>, seat: DraftSeat): void {
   if (!isPrepared(pass, seat)) {
-    block(pass, 'waits-for-successor', intent.slot, 'waits for the new place to be prepared');
+    waitForSuccessor(pass, intent);
     return;
   }
   intent.committed = true;
@@ -448,6 +458,10 @@ function add(pass: Pass, membership: Membership, intent: Draft<Intent>, seat: Dr
     args: { peerUrl: peerUrlOf(seat), voters: votersOf(membership) },
   } as const;
   order(pass, membership.speaker.seat, body, `${intent.slot}: ${intent.reason}`);
+}
+
+function waitForSuccessor(pass: Pass, intent: Draft<Intent>): void {
+  block(pass, 'waits-for-successor', intent.slot, 'waits for the new place to be prepared');
 }
 
 /** By whom S1 was judged: the supervisor makes the change only if they are still the voters. */

@@ -47,8 +47,9 @@ function isBeingRemoved({ record: { intent } }: Pass, seat: DraftSeat): boolean 
  */
 function rivalOf(pass: Pass, seat: DraftSeat): DraftSeat | undefined {
   const { intent } = pass.record;
-  if (intent?.committed === true && intent.slot === seat.slot) return undefined;
-  return seatsOf(pass, seat.slot).find((other) => other.id !== seat.id && other.data?.started === true);
+  const other = seatsOf(pass, seat.slot).find(({ id, data }) => id !== seat.id && data?.started === true);
+  const parties = intent?.committed === true ? [intent.remove?.seat, intent.add?.seat] : [];
+  return parties.includes(seat.id) || parties.includes(other?.id) ? undefined : other;
 }
 
 function obstacleTo(pass: Pass, seat: DraftSeat): string | null {
