@@ -56,6 +56,7 @@ const STAGES: readonly Stage[] = [
   tests('sim', 5),
   tests('etcd', 5),
   tests('e2e', 10),
+  { ...tests('crash', 15), onlyNamed: true },
   { ...tests('mesos', 40), onlyNamed: true },
 ];
 

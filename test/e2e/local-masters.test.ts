@@ -10,7 +10,7 @@ import { lacksZooKeeper } from '../needs.ts';
 import { startZooKeeper, type ZooKeeperServer } from '../zookeeper-server.ts';
 
 const size = { cpus: 2, memMb: 1024, diskMb: 2048 };
-const SESSION_MS = 2000;
+const SESSION_MS = 5_000;
 
 describe.skipIf(lacksZooKeeper())('two local masters and a ZooKeeper', () => {
   let directory = '';
