@@ -65,7 +65,7 @@ export async function startOffersMaster(fitting: number): Promise<OffersMaster> 
   };
   const server = createServer((request, response) => {
     if (request.url === '/api/v1/scheduler') void call(request, response);
-    else void operatorCall(request, response);
+    else void operatorCall(request, response, stream !== null);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {
@@ -100,11 +100,22 @@ function writeRecord(response: ServerResponse, bytes: Buffer): void {
   response.write(bytes);
 }
 
-async function operatorCall(request: IncomingMessage, response: ServerResponse): Promise<void> {
+/** A first start is believed where the master shows the framework once it has subscribed, and nothing else of it. */
+async function operatorCall(
+  request: IncomingMessage,
+  response: ServerResponse,
+  isSubscribed: boolean,
+): Promise<void> {
   const { type } = (await bodyOf(request)) as { type: string };
   const name = type.toLowerCase();
   response.writeHead(200, { 'content-type': 'application/json' });
-  response.end(JSON.stringify({ type, [name]: {} }));
+  const ours = {
+    framework_info: { id: { value: FRAMEWORK }, name: 'etcd', user: 'root' },
+    connected: true,
+    active: true,
+  };
+  const content = type === 'GET_FRAMEWORKS' && isSubscribed ? { frameworks: [ours] } : {};
+  response.end(JSON.stringify({ type, [name]: content }));
 }
 
 async function bodyOf(request: IncomingMessage): Promise<unknown> {

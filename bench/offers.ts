@@ -29,6 +29,7 @@ const PROGRAM = join(import.meta.dirname, '../dist/etcd-mesos.js');
 const FLOOR = join(import.meta.dirname, 'offers-floor.ts');
 /** What a process does after its start is over by then. */
 const IDLE_MS = 1_500;
+const WAIT_MS = 60_000;
 const TICKS_A_SECOND = 100;
 
 export const offers: Benchmark = async (repeats, note) => {
@@ -65,12 +66,12 @@ async function measured(
   const master = await startOffersMaster(fitting);
   const child = start(master.url, directory, port);
   try {
-    await master.subscribed;
+    await within('the subscription', master.subscribed);
     await until(async () => await isIdle(child.pid ?? 0));
     const before = await usageOf(child.pid ?? 0);
     // The kernel remembers the peak from here on.
     await writeFile(`/proc/${child.pid}/clear_refs`, '5');
-    const { acceptMs } = await master.offer();
+    const { acceptMs } = await within('an answer to all offers', master.offer());
     const after = await usageOf(child.pid ?? 0);
     return {
       accept: acceptMs / 1000,
@@ -100,6 +101,20 @@ function startScheduler(master: string, directory: string, port: number): ChildP
     '--log-level=error',
   ];
   return spawn(process.execPath, [PROGRAM, ...args], QUIET);
+}
+
+/** Fails when it does not come: a benchmark that waits for ever says nothing. */
+async function within<T>(what: string, wanted: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => reject(new Error(`${what} did not come within ${WAIT_MS / 1000} s`)),
+    WAIT_MS,
+  );
+  try {
+    return await Promise.race([wanted, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** It has used next to no processor time for a while. */

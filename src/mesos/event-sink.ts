@@ -24,6 +24,7 @@ const OFFER_BYTES_MAX = 8 * 1024 * 1024;
 /** Bytes of offers that make an event of their own. */
 const BATCH_BYTES = 1024 * 1024;
 
+const NOTHING = new Uint8Array(0);
 const QUOTE = 0x22;
 const COMMA = 0x2c;
 const BACKSLASH = 0x5c;
@@ -74,28 +75,27 @@ function createOffersSink(lengthBytes: number, shell: Uint8Array): RecordSink<Sc
   const scan = createScan();
   let filledBytes = 0;
   /** What has arrived of the offer that is under way, or of what follows the list. */
-  let rest: Uint8Array = new Uint8Array(0);
+  let rest: Uint8Array = NOTHING;
   let tail = false;
 
+  /** Only an offer that lies in several parts is copied: parts are large, and there are many. */
   const takeOffers = (part: Uint8Array): void => {
-    const bytes = joined(rest, part);
-    let begin = 0;
-    scan.over(bytes, rest.length, {
+    const open = scan.over(part, {
       offer: (from, to) => {
-        offers.push(parseOffer(bytes.subarray(from, to), taken));
+        const bytes = from < 0 ? joined(rest, part.subarray(0, to)) : part.subarray(from, to);
+        offers.push(parseOffer(bytes, taken));
         taken += 1;
-        batchBytes += to - from;
-        begin = to;
+        batchBytes += bytes.length;
+        rest = NOTHING;
       },
       end: (at) => {
         tail = true;
-        begin = at;
+        rest = part.slice(at);
       },
     });
-    // A copy: what it was cut from may be large, and would be held with it.
-    rest = bytes.slice(begin);
-    scan.moved(begin);
-    if (!tail && rest.length > OFFER_BYTES_MAX) {
+    if (tail || open === null) return;
+    rest = open < 0 ? joined(rest, part) : part.slice(open);
+    if (rest.length > OFFER_BYTES_MAX) {
       throw new MesosError(
         'malformed-record',
         `an event of type OFFERS with an offer of over ${rest.length} bytes`,
@@ -130,7 +130,7 @@ function createOffersSink(lengthBytes: number, shell: Uint8Array): RecordSink<Sc
 type OffersEvent = SchedulerEvent & { type: 'OFFERS' };
 
 interface Found {
-  /** An offer lies from here to here. */
+  /** An offer lies from here to here; negative where it began in an earlier part. */
   offer(from: number, to: number): void;
   /** The list ends with the byte here. */
   end(at: number): void;
@@ -138,18 +138,17 @@ interface Found {
 
 /** Finds the objects of a list in bytes that come in parts. It knows as much of JSON as it takes to do that. */
 function createScan(): {
-  over(bytes: Uint8Array, from: number, found: Found): void;
-  /** So many bytes were dropped from the beginning. */
-  moved(bytes: number): void;
+  /** Where the offer began that this part leaves unfinished, as in {@link Found}; `null` where there is none. */
+  over(part: Uint8Array, found: Found): number | null;
 } {
   let depth = 0;
   let begin = 0;
   let inText = false;
   let escaped = false;
   return {
-    over(bytes, from, found) {
-      for (let at = from; at < bytes.length; at += 1) {
-        const byte = bytes[at];
+    over(part, found) {
+      for (let at = 0; at < part.length; at += 1) {
+        const byte = part[at];
         if (inText) {
           if (escaped) escaped = false;
           else if (byte === BACKSLASH) escaped = true;
@@ -165,13 +164,13 @@ function createScan(): {
         if (depth > 0 || inText) continue;
         if (byte === CLOSE_LIST) {
           found.end(at);
-          return;
+          return null;
         }
-        if (depth < 0 || !isBetweenOffers(byte)) throw notOffers(bytes.subarray(at, at + 40));
+        if (depth < 0 || !isBetweenOffers(byte)) throw notOffers(part.subarray(at, at + 40));
       }
-    },
-    moved(bytes) {
-      begin -= bytes;
+      const open = depth > 0 ? begin : null;
+      begin -= part.length;
+      return open;
     },
   };
 }
