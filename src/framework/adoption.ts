@@ -455,7 +455,10 @@ function leave(seat: Seat, reason: string, sinceMs: number): Leaving {
   return { seat, reason, sinceMs };
 }
 
-/** The framework that the tasks run under, or the only registered one of our name. */
+/**
+ * The framework that the tasks run under; else the one that the ended ones belong to, whose updates nobody else
+ * acknowledges; else the newest registered one of our name.
+ */
 export function frameworkIdOf(findings: Findings): string | null {
   const running = [...new Set(findings.seats.flatMap((seat) => seat.live?.framework_id.value ?? []))];
   if (running.length > 1) throw refuse(`tasks under ${running.length} framework ids: ${running.join(', ')}`);
@@ -464,7 +467,10 @@ export function frameworkIdOf(findings: Findings): string | null {
   if (id !== undefined && !known.includes(id)) {
     throw refuse(`tasks under framework id ${id}, which is not registered any more`);
   }
-  return id ?? known.at(-1) ?? null;
+  const ended = new Set(
+    findings.seats.flatMap((seat) => [seat.ended, seat.name].map((task) => task?.framework_id.value)),
+  );
+  return id ?? known.findLast((one) => ended.has(one)) ?? known.at(-1) ?? null;
 }
 
 /** The error of a start that can neither be the first nor adopt what is there. */

@@ -88,8 +88,8 @@ export const seatSchema = z.strictObject({
   /** Milliseconds of monotonic time with fresh evidence that the task is away. */
   absentMs: z.number().min(0),
   /**
-   * Why this seat cannot serve its member any more; ends in L2. Only `unreachable` and `maintenance` can be taken
-   * back; with these two, and `doubled`, the member may serve until its successor votes.
+   * Why this seat cannot serve its member any more; ends in L2. Only `unreachable`, `task-gone` and `maintenance`
+   * can be taken back; with the first and the last the member may serve until its successor votes.
    */
   lost: z
     .strictObject({

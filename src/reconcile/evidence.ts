@@ -30,7 +30,7 @@ function foldTask(pass: Pass, seat: DraftSeat): void {
       if (seat.taskEnd?.standing !== 'ended' && seat.taskEnd?.standing !== 'never-ran') seat.taskEnd = null;
       if (seat.taskEnd === null) {
         seat.absentMs = 0;
-        if (seat.lost?.cause === 'unreachable' && !isBeingReplaced(pass, seat)) seat.lost = null;
+        if (wasOnlyAway(seat) && !isBeingReplaced(pass, seat)) seat.lost = null;
       }
       return;
     case 'unreachable':
@@ -52,6 +52,11 @@ function foldTask(pass: Pass, seat: DraftSeat): void {
       }
       return;
   }
+}
+
+/** Given up for its absence alone: a task that runs there again takes that back. */
+function wasOnlyAway({ lost }: DraftSeat): boolean {
+  return lost?.cause === 'unreachable' || lost?.cause === 'task-gone';
 }
 
 function outranks(next: TaskEnd, previous: TaskEnd): boolean {

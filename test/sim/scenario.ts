@@ -265,6 +265,8 @@ async function inject(
     case 'record lost': {
       const how = random.pick(faults.recordLost);
       say(`the record is lost ${how}`);
+      // Where tasks are said to be on agents that nobody sees, and none runs elsewhere, nothing is adopted.
+      await world.markWipedGone();
       world.killScheduler('for good, as it seems', 10_000);
       if (how === 'and the framework torn down') await world.tearDown();
       if (how === 'while all hosts are down') for (const seatHost of seats) world.reboot(seatHost);

@@ -82,6 +82,8 @@ export interface World {
   /** A new agent with an empty disk at a lost host's address. */
   rebuild(host: string): void;
   markGone(agentId: string | null): Promise<void>;
+  /** An operator marks every agent gone whose disk is. */
+  markWipedGone(): Promise<void>;
   /** An operator removes the framework from Mesos, which ends all its tasks. */
   tearDown(): Promise<void>;
   /** The machines of these hosts, and no others, will be away. */
@@ -156,6 +158,8 @@ export function createWorld(options: WorldOptions): World {
   const condemned = new Set<string>();
   /** Hosts whose agents an operator has drained and not reactivated. */
   const drained = new Set<string>();
+  /** Ids of agents that never come back. */
+  const wiped = new Set<string>();
   const members = new Set<SimMember>();
   const names = new Set<SimName>();
   const calls = new Set<string>();
@@ -406,6 +410,15 @@ export function createWorld(options: WorldOptions): World {
     return [...new Set(wrong)];
   };
 
+  const markGone = async (agentId: string | null): Promise<void> => {
+    if (agentId === null) return;
+    const status = await mesos.operator({
+      type: 'MARK_AGENT_GONE',
+      mark_agent_gone: { agent_id: { value: agentId } },
+    });
+    assert([200, 202, 404].includes(status), `MARK_AGENT_GONE answered ${status}`);
+  };
+
   const reactivate = async (host: string): Promise<void> => {
     if (!drained.has(host)) return;
     const value = mesos.agentAt(host).agentId();
@@ -507,19 +520,17 @@ export function createWorld(options: WorldOptions): World {
       containersOf(host).lost();
       disk.remove(host, workDirectoryOf(host));
       mesos.agentAt(host).wipe();
+      if (agentId !== null) wiped.add(agentId);
       return agentId;
     },
     rebuild: (host) => {
       gone.delete(host);
       startAgent(host);
     },
-    markGone: async (agentId) => {
-      if (agentId === null) return;
-      const status = await mesos.operator({
-        type: 'MARK_AGENT_GONE',
-        mark_agent_gone: { agent_id: { value: agentId } },
-      });
-      assert(status === 200 || status === 202, `MARK_AGENT_GONE answered ${status}`);
+    markGone,
+    markWipedGone: async () => {
+      for (const agentId of wiped) await markGone(agentId);
+      wiped.clear();
     },
     tearDown: async () => {
       const value = record?.framework.id ?? null;
