@@ -1,5 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import type { ChildProcess } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +13,7 @@ import { freePorts } from '../test/wait.ts';
 import { createHandCluster, until, untilServes } from './by-hand.ts';
 import { type BenchResult, type Comparison, summarise } from './harness.ts';
 import type { Benchmark } from './main.ts';
+import { PROGRAM, startScheduler, stop } from './scheduler-process.ts';
 
 /** A cluster from nothing and its repairs, against a practised operator's hands with the same etcd. */
 const COMPARISONS = {
@@ -24,7 +24,6 @@ const COMPARISONS = {
 } as const satisfies Readonly<Record<string, Comparison>>;
 type Part = keyof typeof COMPARISONS;
 
-const PROGRAM = join(import.meta.dirname, '../dist/etcd-mesos.js');
 /** Neither run of a pair may profit from the five seconds that etcd wants its members to be connected. */
 const SETTLE_MS = 5_500;
 
@@ -85,7 +84,7 @@ async function byScheduler(): Promise<Record<Part, number>> {
   let scheduler: ChildProcess | null = null;
   try {
     const deploy = await seconds(async () => {
-      scheduler = startScheduler(mesos.masterUrl, directory, port);
+      scheduler = startScheduler(mesos.masterUrl, directory, port, ['--cpus=0.5', '--mem=512']);
       const urls = await clientUrls(api);
       await Promise.all(urls.map(untilServes));
     });
@@ -142,20 +141,6 @@ async function repair(
   return await seconds(healed);
 }
 
-function startScheduler(master: string, directory: string, port: number): ChildProcess {
-  const args = [
-    'scheduler',
-    `--master=${master}`,
-    `--state-dir=${join(directory, 'state')}`,
-    `--port=${port}`,
-    '--listen=127.0.0.1',
-    '--artifact=checkout',
-    '--cpus=0.5',
-    '--mem=512',
-  ];
-  return spawn(process.execPath, [PROGRAM, ...args], { stdio: 'ignore' });
-}
-
 async function clientUrls(api: string): Promise<string[]> {
   let urls: string[] = [];
   await until(async () => {
@@ -181,13 +166,6 @@ async function view(api: string): Promise<PublishedView> {
 async function fetchJson(url: string): Promise<unknown> {
   const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
   return await response.json();
-}
-
-async function stop(child: ChildProcess | null): Promise<void> {
-  if (child === null || child.exitCode !== null || child.signalCode !== null) return;
-  const exit = once(child, 'exit');
-  child.kill('SIGTERM');
-  await exit;
 }
 
 async function seconds(work: () => Promise<void>): Promise<number> {

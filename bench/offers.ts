@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +8,7 @@ import { until } from './by-hand.ts';
 import { type BenchResult, type Comparison, summarise } from './harness.ts';
 import type { Benchmark } from './main.ts';
 import { OFFERS, startOffersMaster } from './offers-master.ts';
+import { startScheduler, stop } from './scheduler-process.ts';
 
 /** What 10,000 agents' offers cost the scheduler that wants one member, and what it costs them at rest. */
 const COMPARISONS = {
@@ -25,7 +25,6 @@ const AT_REST = {
   judged: 'value',
 } as const satisfies Comparison;
 
-const PROGRAM = join(import.meta.dirname, '../dist/etcd-mesos.js');
 const FLOOR = join(import.meta.dirname, 'offers-floor.ts');
 /** What a process does after its start is over by then. */
 const IDLE_MS = 1_500;
@@ -40,7 +39,7 @@ export const offers: Benchmark = async (repeats, note) => {
     // Somewhere else each time, and never at the very end, where a scan would be at its worst.
     const fitting = Math.floor((OFFERS * repeat) / (repeats + 1));
     collect(floors, await measured(fitting, (master) => spawn(process.execPath, [FLOOR, master], QUIET)));
-    collect(ours, await measured(fitting, startScheduler));
+    collect(ours, await measured(fitting, wantsOneMember));
   }
   const rest = await offersAtRest();
   return [
@@ -79,29 +78,14 @@ async function measured(
       memory: after.peakMb - before.residentMb,
     };
   } finally {
-    if (child.exitCode === null && child.signalCode === null) {
-      const exit = once(child, 'exit');
-      child.kill('SIGTERM');
-      await exit;
-    }
+    await stop(child);
     await master.close();
     await rm(directory, { recursive: true, force: true });
   }
 }
 
-function startScheduler(master: string, directory: string, port: number): ChildProcess {
-  const args = [
-    'scheduler',
-    `--master=${master}`,
-    `--state-dir=${join(directory, 'state')}`,
-    `--port=${port}`,
-    '--listen=127.0.0.1',
-    '--artifact=checkout',
-    '--cluster-size=1',
-    '--log-level=error',
-  ];
-  return spawn(process.execPath, [PROGRAM, ...args], QUIET);
-}
+const wantsOneMember = (master: string, directory: string, port: number): ChildProcess =>
+  startScheduler(master, directory, port, ['--cluster-size=1', '--log-level=error']);
 
 /** Fails when it does not come: a benchmark that waits for ever says nothing. */
 async function within<T>(what: string, wanted: Promise<T>): Promise<T> {
