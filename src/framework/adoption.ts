@@ -9,6 +9,7 @@ import { isNameTaskId, taskIdOf } from '../protocol/identifiers.ts';
 import { peerUrlOf } from '../protocol/launch.ts';
 import type { EtcdMember, MemberStatus } from '../protocol/member-status.ts';
 import {
+  atRest,
   type ClusterRecord,
   type Leaving,
   newEpoch,
@@ -252,6 +253,7 @@ function bareSeat(found: FoundSeat, as: { pinned: Seat['pinned']; wallMs: number
     data: null,
     absentMs: 0,
     lost: null,
+    paused: null,
   };
 }
 
@@ -318,8 +320,7 @@ export function adoptRecord(input: {
     framework: { name: config.framework.name, id: frameworkIdOf(findings) },
     generation,
     size: config.spec.size,
-    intent: null,
-    uninstall: null,
+    ...atRest(),
   };
   if (started.length === 0) {
     const isRead = (seat: Seat): boolean => statuses.has(seat.id);

@@ -111,7 +111,7 @@ export function isLoopback(address: string | null): boolean {
   return plain === '::1' || /^127(\.\d{1,3}){3}$/.test(plain);
 }
 
-export type ProblemStatus = 400 | 401 | 403 | 404 | 405 | 413 | 500 | 502 | 503 | 504;
+export type ProblemStatus = 400 | 401 | 403 | 404 | 405 | 409 | 413 | 500 | 502 | 503 | 504;
 /** What DC/OS' plans answer with: not complete yet, and errors. */
 export type PlanAnswerStatus = 202 | 417;
 

@@ -1,12 +1,10 @@
 import type { PublishedView } from '../protocol/view.ts';
-import type { CommandAnswer, OperatorCommand } from '../reconcile/commands.ts';
 import { type ApiContext, type ApiRoute, json, problem } from './api-access.ts';
-import { SchedulerError } from './config.ts';
+import { type Tell, told } from './api-commands.ts';
 
 export interface PlanSource {
   readonly view: () => PublishedView | null;
-  /** Rejects with a {@link SchedulerError} `command-not-stored`. */
-  readonly tell: (command: OperatorCommand) => Promise<CommandAnswer>;
+  readonly tell: Tell;
 }
 
 /** `/v1/plans`, in the words of DC/OS, and the command to uninstall. */
@@ -42,7 +40,7 @@ export function planRoutes({ view, tell }: PlanSource): readonly ApiRoute[] {
   ];
 }
 
-function uninstall(tell: PlanSource['tell']): (context: ApiContext) => Promise<Response> {
+function uninstall(tell: Tell): (context: ApiContext) => Promise<Response> {
   return async (context) => {
     const body: unknown = await context.req.json().catch(() => null);
     const destroyData = (body as { destroyData?: unknown } | null)?.destroyData;
@@ -57,19 +55,6 @@ function uninstall(tell: PlanSource['tell']): (context: ApiContext) => Promise<R
     const answer = await told(context, tell, { kind: 'uninstall', by: 'operator', destroyData });
     return answer instanceof Response ? answer : json(context, answer);
   };
-}
-
-async function told(
-  context: ApiContext,
-  tell: PlanSource['tell'],
-  command: OperatorCommand,
-): Promise<CommandAnswer | Response> {
-  try {
-    return await tell(command);
-  } catch (error) {
-    if (!(error instanceof SchedulerError)) throw error;
-    return problem(context, 503, error.message, error.hint ?? 'Ask again in a moment.');
-  }
 }
 
 const unknownPlan = (context: ApiContext): Response =>

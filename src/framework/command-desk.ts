@@ -1,6 +1,11 @@
 import type { Clock } from '../base/ports.ts';
 import type { ClusterRecord } from '../protocol/record.ts';
-import { applyCommand, type CommandAnswer, type OperatorCommand } from '../reconcile/commands.ts';
+import {
+  applyCommand,
+  type CommandAnswer,
+  type CommandContext,
+  type OperatorCommand,
+} from '../reconcile/commands.ts';
 import { SchedulerError } from './config.ts';
 
 /** Takes operators' commands to the next pass, and answers them once what they mean is stored. */
@@ -8,7 +13,7 @@ export interface CommandDesk {
   /** Resolves when it is stored. Rejects with a {@link SchedulerError} `command-not-stored`. */
   tell(command: OperatorCommand): Promise<CommandAnswer>;
   /** What the commands that wait make of the record. They are answered by `stored`, or wait on after `lost`. */
-  take(record: ClusterRecord, wallMs: number): TakenCommands;
+  take(record: ClusterRecord, context: CommandContext): TakenCommands;
   /** Nothing is stored any more: whoever waits is told so. */
   close(): void;
 }
@@ -53,13 +58,13 @@ export function createCommandDesk(options: {
         over.abort();
       }
     },
-    take(record, wallMs) {
+    take(record, context) {
       const taken = waiting;
       waiting = [];
       const answers: (() => void)[] = [];
       let next = record;
       for (const { command, answered } of taken) {
-        const applied = applyCommand(next, command, wallMs);
+        const applied = applyCommand(next, command, context);
         next = applied.record;
         answers.push(() => answered(applied.answer));
       }

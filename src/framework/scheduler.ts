@@ -18,7 +18,7 @@ import { supervisorUrlOf } from '../protocol/launch.ts';
 import type { Members } from '../protocol/members-port.ts';
 import type { ClusterRecord, Seat } from '../protocol/record.ts';
 import type { OrderKey } from '../protocol/signature.ts';
-import { applyCommand, type CommandAnswer, type OperatorCommand } from '../reconcile/commands.ts';
+import { askToUninstall, type CommandAnswer, type OperatorCommand } from '../reconcile/commands.ts';
 import { decide } from '../reconcile/decide.ts';
 import type { Action, Decision } from '../reconcile/decision.ts';
 import type { Observation } from '../reconcile/observation.ts';
@@ -271,14 +271,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     const startMs = clock.monotonicMs();
     const before = keeper.current;
     const wallMs = clock.wallMs();
-    const told = commands.take(before, wallMs);
     const { acks } = view;
     const offers = agentOffersOf(view.offers.values(), role, config.placement.attributes);
     const settled = settleReleases(releases, {
       record: withOfferedPlaces(
         {
           record: withTraits(
-            withReturnedPlaces(withFrameworkId(told.record, view), offers),
+            withReturnedPlaces(withFrameworkId(before, view), offers),
             offers.map(offeredTraits),
           ),
           offers,
@@ -302,8 +301,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       elapsedMs: observedAtMs === null ? null : startMs - observedAtMs,
       freshId: ids.uuid(),
     });
-    const decision = decide(config.spec, settled.record, seen);
-    const trustMs = lookForStrangers(offers, settled.record);
+    const told = commands.take(settled.record, { spec: config.spec, seen });
+    const decision = decide(config.spec, told.record, seen);
+    const trustMs = lookForStrangers(offers, told.record);
     const match = matchOffers({
       wants: view.subscribed && trust.isGiven ? decision.wants : [],
       record: decision.record,
@@ -547,7 +547,7 @@ function pinnedOf({ spec }: SchedulerConfig): Seat['pinned'] {
 function withUninstall(record: ClusterRecord, config: SchedulerConfig, wallMs: number): ClusterRecord {
   if (config.uninstall === null) return record;
   const { destroyData } = config.uninstall;
-  return applyCommand(record, { kind: 'uninstall', by: 'environment', destroyData }, wallMs).record;
+  return askToUninstall(record, { by: 'environment', destroyData }, wallMs).record;
 }
 
 type Shunned = PlacementInput['shunned'];

@@ -2,15 +2,18 @@ import * as z from 'zod';
 import { CodedError } from '../base/errors.ts';
 import { etcdOptions } from './etcd-options.ts';
 import { etcdId, slotName, uint64Text } from './identifiers.ts';
+import { inOldestSchema, migrated } from './record-schemas.ts';
 
 /**
  * The cluster record: what the scheduler must remember, one JSON document under {@link RECORD_BYTES_MAX}, kept
  * with compare-and-set. All else is observed anew. Never a secret in it.
  */
 export const RECORD_BYTES_MAX = 256 * 1024;
-export const RECORD_SCHEMA_VERSION = 2 as const;
+export const RECORD_SCHEMA_VERSION = 3 as const;
 
 const wallMs = z.number();
+/** Who asked, as the client that asked says and from where it did: for people. */
+const by = z.string().min(1).max(200);
 const position = z.strictObject({ term: uint64Text, index: uint64Text });
 
 /** How a task's end is known; design: "what absence means". */
@@ -89,7 +92,8 @@ export const seatSchema = z.strictObject({
   absentMs: z.number().min(0),
   /**
    * Why this seat cannot serve its member any more; ends in L2. Only `unreachable`, `task-gone` and `maintenance`
-   * can be taken back; with the first and the last the member may serve until its successor votes.
+   * can be taken back; where it is known to run (as with the first and the last, `moved` and `surplus`) the member
+   * may serve until its successor votes, or its removal is due.
    */
   lost: z
     .strictObject({
@@ -105,10 +109,16 @@ export const seatSchema = z.strictObject({
         'never-launched',
         /** Another place of its slot holds a member too: one of the two has to go. */
         'doubled',
+        /** An operator has it moved, or a roll-out that cannot change it where it is. */
+        'moved',
+        /** Its slot is beyond the size that is wanted. */
+        'surplus',
       ]),
       message: z.string().min(1),
     })
     .nullable(),
+  /** An operator has its etcd held down until they say otherwise; the place and its data stay. `null`: nobody has. */
+  paused: z.strictObject({ by, atMs: wallMs }).nullable(),
 });
 export type Seat = z.infer<typeof seatSchema>;
 
@@ -126,6 +136,44 @@ export const intentSchema = z.strictObject({
   committed: z.boolean(),
 });
 export type Intent = z.infer<typeof intentSchema>;
+
+/**
+ * What we do to a member that serves, of our own will (S9): at most one is open. It ends when the member is level
+ * with its leader again, or its place is lost, which is repair's.
+ */
+export const disruptionSchema = z.strictObject({
+  id: z.string().min(1),
+  /**
+   * `restart`: its task ends and is launched in place, with what is pinned. `update`: the same, with what the
+   * roll-out wants. `defragment`: its etcd rewrites its database and answers nobody meanwhile.
+   */
+  kind: z.enum(['restart', 'update', 'defragment']),
+  slot: slotName,
+  seat: z.string().min(1),
+  /** The task that runs when it is opened: with `restart` and `update` the one that has to end. */
+  task: z.string().min(1),
+  by,
+  reason: z.string().min(1),
+  openedAtMs: wallMs,
+  /** An operator said that it be done although the others are no quorum. */
+  forced: z.boolean(),
+  /** Milliseconds for which a handover of leadership was waited for. Bounded: then it goes on without. */
+  handoverMs: z.number().min(0),
+});
+export type Disruption = z.infer<typeof disruptionSchema>;
+
+/** The plans that an operator can hold or force. */
+export const PLAN_NAMES = ['deploy', 'recovery', 'update', 'decommission'] as const;
+export type PlanName = (typeof PLAN_NAMES)[number];
+
+const plansSchema = z.strictObject({
+  /** Held: nothing of it is begun. What was begun is finished where to stop would be worse. */
+  paused: z.array(z.strictObject({ plan: z.enum(PLAN_NAMES), by, atMs: wallMs })).max(8),
+  /** Steps that an operator said to be complete. The newest. */
+  forced: z
+    .array(z.strictObject({ plan: z.enum(PLAN_NAMES), step: z.string().min(1), by, atMs: wallMs }))
+    .max(32),
+});
 
 const epochSchema = z.strictObject({
   number: z.number().int().min(1),
@@ -168,6 +216,8 @@ export const recordSchema = z.strictObject({
   seats: z.array(seatSchema).max(32),
   leaving: z.array(leavingSchema).max(256),
   intent: intentSchema.nullable(),
+  disruption: disruptionSchema.nullable(),
+  plans: plansSchema,
   /** The cluster is being given up; never taken back. `null`: it is not. */
   uninstall: z
     .strictObject({
@@ -200,9 +250,13 @@ export function newRecord(of: {
     epoch: newEpoch({ number: 1, attempt: 1, token, openedAtMs }),
     seats: [],
     leaving: [],
-    intent: null,
-    uninstall: null,
+    ...atRest(),
   };
+}
+
+/** What a record says of changes while there are none. */
+export function atRest(): Pick<ClusterRecord, 'intent' | 'disruption' | 'plans' | 'uninstall'> {
+  return { intent: null, disruption: null, plans: { paused: [], forced: [] }, uninstall: null };
 }
 
 /** An epoch of which nothing was started yet. */
@@ -239,7 +293,7 @@ export function parseRecord(bytes: Uint8Array): ClusterRecord {
       { hint: 'Start the newer etcd-mesos again: it is not rewritten by an older one.' },
     );
   }
-  const parsed = recordSchema.safeParse(version === 1 ? migratedFrom1(json) : json);
+  const parsed = recordSchema.safeParse(migrated(json, version));
   if (!parsed.success) {
     throw new RecordError(
       'corrupt',
@@ -252,39 +306,13 @@ export function parseRecord(bytes: Uint8Array): ClusterRecord {
   return parsed.data;
 }
 
-/** Schema 1 had no name tasks, log volumes, sandbox storage, regions, attributes and uninstall. */
-function migratedFrom1(json: unknown): unknown {
-  const old = json as { seats?: unknown; leaving?: unknown };
-  const added = {
-    storage: 'persistent',
-    wal: null,
-    nameShare: null,
-    nameTask: null,
-    region: null,
-    attributes: {},
-  };
-  const withAdded = (seat: unknown): unknown => (isObject(seat) ? { ...seat, ...added } : seat);
-  const { seats, leaving } = old;
-  return {
-    ...old,
-    schemaVersion: RECORD_SCHEMA_VERSION,
-    seats: Array.isArray(seats) ? seats.map(withAdded) : seats,
-    leaving: Array.isArray(leaving)
-      ? leaving.map((entry: unknown) =>
-          isObject(entry) ? { ...entry, seat: withAdded(entry['seat']) } : entry,
-        )
-      : leaving,
-    uninstall: null,
-  };
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** The bytes to store. Throws a {@link RecordError} `too-large`. */
+/**
+ * The bytes to store, in the oldest schema that can say it all: so the release before this one can take over again
+ * while nothing is under way that it does not know. Throws a {@link RecordError} `too-large`.
+ */
 export function serializeRecord(record: ClusterRecord): Uint8Array {
-  const bytes = new TextEncoder().encode(`${JSON.stringify(recordSchema.parse(record))}\n`);
+  const stored = inOldestSchema(recordSchema.parse(record));
+  const bytes = new TextEncoder().encode(`${JSON.stringify(stored)}\n`);
   if (bytes.byteLength > RECORD_BYTES_MAX) {
     throw new RecordError(
       'too-large',

@@ -1,4 +1,5 @@
 import type { ClusterRecord } from '../protocol/record.ts';
+import type { Observation, Spec } from './observation.ts';
 
 /** What an operator tells a scheduler. It takes effect through the record, so that it outlives the scheduler. */
 export type OperatorCommand =
@@ -12,31 +13,45 @@ export type OperatorCommand =
   | { readonly kind: 'continue' };
 
 export interface CommandAnswer {
-  /** `already`: it was said before, or nothing waits for it. */
-  readonly outcome: 'done' | 'already';
+  /** `already`: it was said before, or nothing waits for it. `refused`: nothing was changed; the message says why. */
+  readonly outcome: 'done' | 'already' | 'refused';
   /** For people. */
   readonly message: string;
+  /** `refused`: what the same command with `force` would cost, or what to do instead. */
+  readonly hint?: string;
+}
+
+/** What a command is judged by. */
+export interface CommandContext {
+  readonly spec: Spec;
+  readonly seen: Observation;
+}
+
+export interface AppliedCommand {
+  readonly record: ClusterRecord;
+  readonly answer: CommandAnswer;
 }
 
 /** What a command makes of the record. Pure; the answer counts once the record is stored. */
 export function applyCommand(
   record: ClusterRecord,
   command: OperatorCommand,
-  wallMs: number,
-): { readonly record: ClusterRecord; readonly answer: CommandAnswer } {
+  { seen }: CommandContext,
+): AppliedCommand {
   switch (command.kind) {
     case 'uninstall':
-      return uninstalled(record, command, wallMs);
+      return askToUninstall(record, command, seen.wallMs);
     case 'continue':
       return continued(record);
   }
 }
 
-function uninstalled(
+/** As the command `uninstall`: it needs no look at the world. */
+export function askToUninstall(
   record: ClusterRecord,
-  { by, destroyData }: OperatorCommand & { kind: 'uninstall' },
+  { by, destroyData }: Pick<OperatorCommand & { kind: 'uninstall' }, 'by' | 'destroyData'>,
   wallMs: number,
-): ReturnType<typeof applyCommand> {
+): AppliedCommand {
   const { uninstall } = record;
   if (uninstall === null) {
     const message = destroyData
@@ -51,7 +66,7 @@ function uninstalled(
   return continued(record);
 }
 
-function continued(record: ClusterRecord): ReturnType<typeof applyCommand> {
+function continued(record: ClusterRecord): AppliedCommand {
   const { uninstall } = record;
   if (uninstall === null || uninstall.confirmed) {
     return { record, answer: { outcome: 'already', message: 'nothing waits to be continued' } };

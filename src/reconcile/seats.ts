@@ -5,7 +5,7 @@ import type { ClusterRecord, Seat } from '../protocol/record.ts';
 /** A seat as placement makes it: everything but what only time tells. */
 export type PlacedSeat = Omit<
   Seat,
-  'nameTask' | 'taskEnd' | 'launches' | 'launchedAtMs' | 'quickEnds' | 'data' | 'absentMs' | 'lost'
+  'nameTask' | 'taskEnd' | 'launches' | 'launchedAtMs' | 'quickEnds' | 'data' | 'absentMs' | 'lost' | 'paused'
 >;
 
 /** Adds a seat whose task is about to be launched for the first time. */
@@ -20,6 +20,7 @@ export function seatPlaced(record: ClusterRecord, placed: PlacedSeat, atMs: numb
     data: null,
     absentMs: 0,
     lost: null,
+    paused: null,
   };
   return { ...record, seats: [...record.seats, seat] };
 }

@@ -63,6 +63,7 @@ export function seat(changes: Partial<Seat> = {}): Seat {
     data: null,
     absentMs: 0,
     lost: null,
+    paused: null,
     ...changes,
   };
 }

@@ -4,10 +4,26 @@ import { record, seat } from '../framework/fixtures.ts';
 
 const bytesOf = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
 
+/** A record as schema 2 had it. */
+function asSchema2(): Record<string, unknown> {
+  const { disruption: _d, plans: _p, ...whole } = record();
+  const { paused: _, ...old } = seat();
+  return { ...whole, schemaVersion: 2, seats: [old] };
+}
+
 /** A record as schema 1 had it. */
 function asSchema1(): Record<string, unknown> {
-  const { uninstall: _u, ...whole } = record();
-  const { storage: _s, wal: _w, nameShare: _n, nameTask: _t, region: _r, attributes: _a, ...old } = seat();
+  const { uninstall: _u, ...whole } = asSchema2();
+  const [withAll] = whole['seats'] as Record<string, unknown>[];
+  const {
+    storage: _s,
+    wal: _w,
+    nameShare: _n,
+    nameTask: _t,
+    region: _r,
+    attributes: _a,
+    ...old
+  } = withAll ?? {};
   return {
     ...whole,
     schemaVersion: 1,
@@ -30,6 +46,26 @@ describe('a stored record', () => {
         leaving: [{ seat: seat({ id: 'etcd-0-old' }), reason: 'replaced', sinceMs: 1 }],
       }),
     );
+  });
+
+  it('of schema 2 is migrated: no operation is under way', () => {
+    expect(parseRecord(bytesOf(asSchema2()))).toEqual(record({ seats: [seat()] }));
+  });
+
+  it('is written in schema 2 while that can say it all', () => {
+    const at = (changes: Parameters<typeof record>[0]): unknown =>
+      JSON.parse(new TextDecoder().decode(serializeRecord(record(changes))));
+    expect(at({ seats: [seat()] })).toEqual(asSchema2());
+    const leaving = seat({ lost: { cause: 'moved', message: 'm' } });
+    const paused = { by: 'alice', atMs: 1 };
+    for (const changes of [
+      { seats: [seat({ paused })] },
+      { leaving: [{ seat: leaving, reason: 'r', sinceMs: 1 }] },
+      { plans: { paused: [{ plan: 'recovery' as const, ...paused }], forced: [] } },
+    ]) {
+      expect(at(changes)).toMatchObject({ schemaVersion: 3 });
+      expect(parseRecord(serializeRecord(record(changes)))).toEqual(record(changes));
+    }
   });
 
   it.each([

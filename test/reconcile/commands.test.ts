@@ -1,6 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { applyCommand, type OperatorCommand } from '../../src/reconcile/commands.ts';
 import { record } from '../framework/fixtures.ts';
+import { SmallWorld } from './small-world.ts';
+
+const WORLD = new SmallWorld();
+const CONTEXT = { spec: WORLD.spec, seen: { ...WORLD.observe(0), wallMs: 7 } };
 
 const asked = (confirmed: boolean) =>
   record({ uninstall: { askedAtMs: 7, by: 'operator', confirmed, skipped: [] } });
@@ -18,13 +22,13 @@ describe('a command', () => {
     ['continue', asked(false), GO_ON, 'done', true],
     ['continue, again', asked(true), GO_ON, 'already', true],
   ] as const)('%s', (_what, before, command, outcome, confirmed) => {
-    const after = applyCommand(before, command, 7);
+    const after = applyCommand(before, command, CONTEXT);
     expect(after.answer.outcome).toBe(outcome);
     expect(after.record.uninstall).toEqual({ askedAtMs: 7, by: 'operator', confirmed, skipped: [] });
   });
 
   test('to continue changes nothing where nothing waits', () => {
-    expect(applyCommand(record(), GO_ON, 7)).toMatchObject({
+    expect(applyCommand(record(), GO_ON, CONTEXT)).toMatchObject({
       record: record(),
       answer: { outcome: 'already' },
     });
