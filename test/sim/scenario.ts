@@ -1,3 +1,4 @@
+import { faultsOn, isFinal } from './faults.ts';
 import { createChance, type RandomStream } from './prng.ts';
 import { createWorld, type SimStorage, type World, type WorldOptions } from './world.ts';
 
@@ -58,8 +59,12 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
   // Thousands of errors are made in passing; the stack of the one that counts is wanted in a replay only.
   if (options.onLine === undefined) Error.stackTraceLimit = 0;
   try {
-    const faults = FAULTS[options.storage ?? 'persistent'];
-    await live(world, { random, jumps: chance.stream('clock jumps'), plan, faults });
+    const say = (text: string) => {
+      plan.push(text);
+      world.story.tell('scenario', text);
+    };
+    const storage = options.storage ?? 'persistent';
+    await live({ world, random, jumps: chance.stream('clock jumps'), storage, say });
   } catch (error) {
     failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
   } finally {
@@ -80,17 +85,15 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
 }
 
 interface Life {
+  readonly world: World;
   readonly random: RandomStream;
   readonly jumps: RandomStream;
-  readonly plan: string[];
-  readonly faults: Faults;
+  readonly storage: SimStorage;
+  say(text: string): void;
 }
 
-async function live(world: World, { random, jumps, plan, faults }: Life): Promise<void> {
-  const say = (text: string) => {
-    plan.push(text);
-    world.story.tell('scenario', text);
-  };
+async function live(life: Life): Promise<void> {
+  const { world, random, jumps, say } = life;
   say(`${world.size} members on ${world.hosts.length} hosts`);
   if (random.chance(0.5)) planCrash(world, random, say);
   world.startScheduler();
@@ -105,7 +108,7 @@ async function live(world: World, { random, jumps, plan, faults }: Life): Promis
       say(`the wall clocks jump by ${Math.round(jumpMs / 60_000)} minutes`);
       world.clock.jumpWall(jumpMs);
     }
-    await inject(world, random, { budget, faults, say });
+    await inject(life, budget);
     await world.run(random.chance(0.4) ? random.between(0, 2_000) : random.between(0, 30_000));
     if (isWhole(world)) budget.lost = 0;
   }
@@ -166,190 +169,18 @@ interface Budget {
   lost: number;
 }
 
-async function inject(
-  world: World,
-  random: RandomStream,
-  { budget, faults, say }: { budget: Budget; faults: Faults; say: (text: string) => void },
-): Promise<void> {
+async function inject({ world, random, storage, say }: Life, budget: Budget): Promise<void> {
   const seats = world.seatHosts();
   const host = random.pick(seats.length === 0 ? world.hosts : seats);
   const mayLose =
     budget.lost < Math.floor((world.size - 1) / 2) &&
     world.canLose(host) &&
     world.hosts.filter((other) => !world.isGone(other)).length > world.size;
-  const { harmless, final } = faults;
+  const faults = faultsOn(storage);
+  const final = faults.filter((fault) => isFinal(fault, storage));
+  const harmless = faults.filter((fault) => !isFinal(fault, storage));
   const fault = random.pick(mayLose ? [...harmless, ...harmless, ...final, ...final] : harmless);
   if (random.chance(0.5)) planCrash(world, random, say);
-  if (final.includes(fault)) budget.lost += 1;
-  switch (fault) {
-    case 'etcd killed':
-      say(`etcd on ${host} is killed`);
-      world.killEtcd(host);
-      return;
-    case 'supervisor killed':
-      say(`the supervisor on ${host} is killed`);
-      world.killSupervisor(host, { orphan: false });
-      return;
-    case 'supervisor killed, etcd orphaned':
-      say(`the supervisor on ${host} is killed, its etcd runs on`);
-      world.killSupervisor(host, { orphan: true });
-      return;
-    case 'host lost': {
-      say(`${host} is lost, its agent will be marked gone`);
-      const agentId = world.loseHost(host);
-      await world.run(random.between(0, 20_000));
-      await world.markGone(agentId);
-      return;
-    }
-    case 'agent rebuilt':
-      say(`${host} is rebuilt: a new agent with an empty disk`);
-      world.loseHost(host);
-      await world.run(random.between(0, 30_000));
-      world.rebuild(host);
-      return;
-    case 'host rebooted':
-      say(`${host} is rebooted with its disk`);
-      world.reboot(host);
-      await world.run(random.between(0, 20_000));
-      world.startAgent(host);
-      return;
-    case 'agent out of sight':
-      say(`the master does not reach the agent on ${host} for longer than the timeout`);
-      world.cutFromMaster(host);
-      await world.run(world.unreachableTimeoutMs + random.between(2_000, 20_000));
-      world.network.heal(host);
-      return;
-    case 'host cut off':
-      say(`nobody reaches ${host} for longer than the timeout`);
-      world.network.isolate(host);
-      await world.run(world.unreachableTimeoutMs + random.between(2_000, 20_000));
-      world.network.heal(host);
-      return;
-    case 'host cut off shortly':
-      say(`nobody reaches ${host} for a while`);
-      world.network.isolate(host);
-      await world.run(random.between(100, 20_000));
-      world.network.heal(host);
-      return;
-    case 'agent restarted':
-      say(`the agent's process on ${host} is restarted`);
-      world.stopAgent(host);
-      await world.run(random.between(10, 5_000));
-      world.startAgent(host);
-      return;
-    case 'scheduler killed': {
-      const downMs = random.between(10, 40_000);
-      say(`the scheduler is killed for ${Math.round(downMs / 1000)} s`);
-      world.killScheduler('by the scenario', downMs);
-      return;
-    }
-    case 'maintenance announced': {
-      const announced = random.chance(0.4) ? seats.slice(0, 2) : [host];
-      const windows = announced.map((one) => ({ host: one, inMs: random.between(0, 60_000) }));
-      say(`maintenance of ${announced.join(' and ')} is announced`);
-      await world.announceMaintenance(windows);
-      await world.run(random.between(0, 40_000));
-      if (!random.chance(0.5)) return;
-      say('the maintenance is cancelled');
-      await world.announceMaintenance([]);
-      return;
-    }
-    case 'agents drained': {
-      const drained = random.chance(0.4) ? seats.slice(0, 2) : [host];
-      say(`${drained.join(' and ')} are drained`);
-      for (const one of drained) await world.drain(one);
-      await world.run(random.between(0, 90_000));
-      for (const one of drained) if (!world.isGone(one)) await world.reactivate(one);
-      return;
-    }
-    case 'record lost': {
-      const how = random.pick(faults.recordLost);
-      say(`the record is lost ${how}`);
-      // Where tasks are said to be on agents that nobody sees, and none runs elsewhere, nothing is adopted.
-      await world.markWipedGone();
-      world.killScheduler('for good, as it seems', 10_000);
-      if (how === 'and the framework torn down') await world.tearDown();
-      if (how === 'while all hosts are down') for (const seatHost of seats) world.reboot(seatHost);
-      // What was ordered is carried out before nobody knows why it was.
-      await world.run(5_000);
-      await world.wipeRecord();
-      await world.run(random.between(0, 10_000));
-      for (const other of world.hosts) if (!world.isGone(other)) world.startAgent(other);
-      return;
-    }
-    case 'framework torn down':
-      say('an operator tears the framework down');
-      await world.tearDown();
-      return;
-    case 'scheduler cut off':
-      say('the scheduler reaches nobody');
-      world.network.isolate(world.schedulerHost);
-      await world.run(random.between(100, 30_000));
-      world.network.heal(world.schedulerHost);
-  }
+  if (isFinal(fault, storage)) budget.lost += 1;
+  await fault.inject({ world, random, storage, host, seats, say });
 }
-
-interface Faults {
-  /** After which a voter is lost for good. */
-  readonly final: readonly Fault[];
-  readonly harmless: readonly Fault[];
-  readonly recordLost: readonly string[];
-}
-
-const ON_VOLUMES: Faults = {
-  final: ['host lost', 'agent rebuilt'],
-  harmless: [
-    'etcd killed',
-    'supervisor killed',
-    'supervisor killed, etcd orphaned',
-    'host rebooted',
-    'agent out of sight',
-    'host cut off',
-    'host cut off shortly',
-    'agent restarted',
-    'scheduler killed',
-    'scheduler cut off',
-    'framework torn down',
-    'record lost',
-    'maintenance announced',
-    'agents drained',
-  ],
-  recordLost: ['while all runs', 'while all hosts are down', 'and the framework torn down'],
-};
-const IN_SANDBOXES: Faults = {
-  final: ['host lost', 'agent rebuilt', 'supervisor killed', 'host rebooted'],
-  harmless: [
-    'etcd killed',
-    'agent out of sight',
-    'host cut off',
-    'host cut off shortly',
-    'agent restarted',
-    'scheduler killed',
-    'scheduler cut off',
-    'record lost',
-    'maintenance announced',
-  ],
-  recordLost: ['while all runs'],
-};
-const FAULTS: Readonly<Record<SimStorage, Faults>> = {
-  persistent: ON_VOLUMES,
-  mount: ON_VOLUMES,
-  sandbox: IN_SANDBOXES,
-};
-type Fault =
-  | 'etcd killed'
-  | 'supervisor killed'
-  | 'supervisor killed, etcd orphaned'
-  | 'host lost'
-  | 'agent rebuilt'
-  | 'host rebooted'
-  | 'agent out of sight'
-  | 'host cut off'
-  | 'host cut off shortly'
-  | 'agent restarted'
-  | 'scheduler killed'
-  | 'scheduler cut off'
-  | 'framework torn down'
-  | 'record lost'
-  | 'maintenance announced'
-  | 'agents drained';

@@ -1,0 +1,29 @@
+import type { RandomStream } from './prng.ts';
+import type { SimStorage, World } from './world.ts';
+
+/** Something that is done to a world in the middle of its life: by nature, by operators, by whoever else may. */
+export interface Fault {
+  /** What a scenario picks it by; unique. */
+  readonly name: string;
+  /** Worlds that it is done to, by where their data lies. Default all. */
+  readonly on?: readonly SimStorage[];
+  /** Worlds in which it costs a voter its data for good. At most a minority of them is spent at a time. Default none. */
+  readonly final?: readonly SimStorage[];
+  /** Resolves when it is done; time may pass meanwhile. */
+  inject(at: Injection): Promise<void>;
+}
+
+export interface Injection {
+  readonly world: World;
+  readonly random: RandomStream;
+  readonly storage: SimStorage;
+  /** Whom it hits, where it hits one: a seat's host, while there are seats. */
+  readonly host: string;
+  /** Hosts of all seats. */
+  readonly seats: readonly string[];
+  /** What is done, in words. */
+  say(text: string): void;
+}
+
+export const ON_VOLUMES: readonly SimStorage[] = ['persistent', 'mount'];
+export const ANYWHERE: readonly SimStorage[] = [...ON_VOLUMES, 'sandbox'];

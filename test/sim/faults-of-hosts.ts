@@ -1,0 +1,58 @@
+import { ANYWHERE, type Fault, ON_VOLUMES } from './fault.ts';
+
+/** What happens to processes, agents and machines. */
+export const HOST_FAULTS: readonly Fault[] = [
+  {
+    name: 'host lost',
+    final: ANYWHERE,
+    inject: async ({ world, random, host, say }) => {
+      say(`${host} is lost, its agent will be marked gone`);
+      const agentId = world.loseHost(host);
+      await world.run(random.between(0, 20_000));
+      await world.markGone(agentId);
+    },
+  },
+  {
+    name: 'agent rebuilt',
+    final: ANYWHERE,
+    inject: async ({ world, random, host, say }) => {
+      say(`${host} is rebuilt: a new agent with an empty disk`);
+      world.loseHost(host);
+      await world.run(random.between(0, 30_000));
+      world.rebuild(host);
+    },
+  },
+  {
+    name: 'etcd killed',
+    inject: async ({ world, host, say }) => {
+      say(`etcd on ${host} is killed`);
+      world.killEtcd(host);
+    },
+  },
+  {
+    name: 'supervisor killed',
+    final: ['sandbox'],
+    inject: async ({ world, host, say }) => {
+      say(`the supervisor on ${host} is killed`);
+      world.killSupervisor(host, { orphan: false });
+    },
+  },
+  {
+    name: 'supervisor killed, etcd orphaned',
+    on: ON_VOLUMES,
+    inject: async ({ world, host, say }) => {
+      say(`the supervisor on ${host} is killed, its etcd runs on`);
+      world.killSupervisor(host, { orphan: true });
+    },
+  },
+  {
+    name: 'host rebooted',
+    final: ['sandbox'],
+    inject: async ({ world, random, host, say }) => {
+      say(`${host} is rebooted with its disk`);
+      world.reboot(host);
+      await world.run(random.between(0, 20_000));
+      world.startAgent(host);
+    },
+  },
+];

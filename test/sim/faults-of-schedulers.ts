@@ -1,0 +1,42 @@
+import type { Fault, Injection } from './fault.ts';
+
+/** What happens to the scheduler and to what it keeps. */
+export const SCHEDULER_FAULTS: readonly Fault[] = [
+  {
+    name: 'scheduler killed',
+    inject: async ({ world, random, say }) => {
+      const downMs = random.between(10, 40_000);
+      say(`the scheduler is killed for ${Math.round(downMs / 1000)} s`);
+      world.killScheduler('by the scenario', downMs);
+    },
+  },
+  {
+    name: 'scheduler cut off',
+    inject: async ({ world, random, say }) => {
+      say('the scheduler reaches nobody');
+      world.network.isolate(world.schedulerHost);
+      await world.run(random.between(100, 30_000));
+      world.network.heal(world.schedulerHost);
+    },
+  },
+];
+
+const RECORD_LOST = ['while all runs', 'while all hosts are down', 'and the framework torn down'] as const;
+
+export const RECORD_FAULTS: readonly Fault[] = [{ name: 'record lost', inject: loseRecord }];
+
+async function loseRecord({ world, random, storage, seats, say }: Injection): Promise<void> {
+  // With its tasks a sandbox is gone: nothing would be left to be adopted.
+  const how = storage === 'sandbox' ? random.pick(['while all runs'] as const) : random.pick(RECORD_LOST);
+  say(`the record is lost ${how}`);
+  // Where tasks are said to be on agents that nobody sees, and none runs elsewhere, nothing is adopted.
+  await world.markWipedGone();
+  world.killScheduler('for good, as it seems', 10_000);
+  if (how === 'and the framework torn down') await world.tearDown();
+  if (how === 'while all hosts are down') for (const seatHost of seats) world.reboot(seatHost);
+  // What was ordered is carried out before nobody knows why it was.
+  await world.run(5_000);
+  await world.wipeRecord();
+  await world.run(random.between(0, 10_000));
+  for (const other of world.hosts) if (!world.isGone(other)) world.startAgent(other);
+}

@@ -1,0 +1,24 @@
+import type { Fault } from './fault.ts';
+import { HOST_FAULTS } from './faults-of-hosts.ts';
+import { NETWORK_FAULTS } from './faults-of-network.ts';
+import { OPERATOR_FAULTS, TEAR_DOWN } from './faults-of-operators.ts';
+import { RECORD_FAULTS, SCHEDULER_FAULTS } from './faults-of-schedulers.ts';
+import type { SimStorage } from './world.ts';
+
+/** All that a scenario may do. A new fault is added to the list of its kind; a new kind here. */
+export const FAULTS: readonly Fault[] = [
+  ...HOST_FAULTS,
+  ...NETWORK_FAULTS,
+  ...SCHEDULER_FAULTS,
+  TEAR_DOWN,
+  ...RECORD_FAULTS,
+  ...OPERATOR_FAULTS,
+];
+
+export function faultsOn(storage: SimStorage): readonly Fault[] {
+  return FAULTS.filter(({ on }) => on === undefined || on.includes(storage));
+}
+
+export function isFinal({ final }: Fault, storage: SimStorage): boolean {
+  return final?.includes(storage) === true;
+}
