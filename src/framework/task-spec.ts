@@ -1,5 +1,5 @@
 import type { CommandInfo, Resource, TaskInfo } from '../mesos/wire.ts';
-import { LAUNCH_VARIABLE, type Launch, PROTOCOL_VERSION } from '../protocol/launch.ts';
+import { LAUNCH_VARIABLE, LAUNCH_VERSION, type Launch } from '../protocol/launch.ts';
 import type { Seat } from '../protocol/record.ts';
 import { clientCheckOf } from './client-check.ts';
 import type { Artifact, FrameworkConfig } from './config.ts';
@@ -52,7 +52,7 @@ export function taskInfoOf(input: TaskSpecInput): TaskInfo {
 export function launchOf(input: TaskSpecInput): Launch {
   const { seat } = input;
   return {
-    protocol: PROTOCOL_VERSION,
+    protocol: LAUNCH_VERSION,
     framework: input.owner.framework,
     cluster: input.owner.cluster,
     slot: seat.slot,

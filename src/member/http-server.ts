@@ -3,6 +3,8 @@ import * as z from 'zod';
 import { jsonOf, readBody } from '../base/body.ts';
 import { CodedError, describeError } from '../base/errors.ts';
 import type { Logger } from '../base/ports.ts';
+import { PREVIOUS_PROTOCOL_VERSION } from '../protocol/launch.ts';
+import { inProtocol } from '../protocol/member-status.ts';
 import { STATUS_WAIT_MS_MAX } from '../protocol/members-port.ts';
 import { signedOrderSchema } from '../protocol/orders.ts';
 import type { Supervisor } from './supervisor.ts';
@@ -68,14 +70,22 @@ function createHandler(supervisor: Supervisor, closing: AbortSignal): Handler {
   const status = async (request: IncomingMessage, response: ServerResponse, query: URLSearchParams) => {
     const wait = waitOf(query);
     if ('error' in wait) return answer(response, 400, wait);
-    if (wait.after === null || waiting >= WAITING_MAX) return answer(response, 200, supervisor.status());
+    const understood = understoodOf(query);
+    if (understood === null) {
+      const error = `protocol=${query.get('protocol')} is not a version: a whole number from ${PREVIOUS_PROTOCOL_VERSION}`;
+      return answer(response, 400, { error });
+    }
+    if (wait.after === null || waiting >= WAITING_MAX) {
+      return answer(response, 200, inProtocol(supervisor.status(), understood));
+    }
     const gone = new AbortController();
     request.once('close', () => gone.abort());
     response.once('close', () => gone.abort());
     waiting += 1;
     try {
       const signal = AbortSignal.any([gone.signal, closing]);
-      answer(response, 200, await supervisor.waitStatus(wait.after, wait.waitMs, signal));
+      const told = await supervisor.waitStatus(wait.after, wait.waitMs, signal);
+      answer(response, 200, inProtocol(told, understood));
     } finally {
       waiting -= 1;
     }
@@ -117,6 +127,13 @@ function waitOf(query: URLSearchParams): { after: number | null; waitMs: number 
     return { error: `waitMs=${waitMs} is not a number of milliseconds of 0 to ${STATUS_WAIT_MS_MAX}` };
   }
   return { after: Number(after), waitMs: Number(waitMs) };
+}
+
+/** What whoever asks can read; `null` for nonsense. */
+function understoodOf(query: URLSearchParams): number | null {
+  const text = query.get('protocol');
+  if (text === null) return PREVIOUS_PROTOCOL_VERSION;
+  return /^[1-9]\d{0,5}$/.test(text) ? Number(text) : null;
 }
 
 function answer(response: ServerResponse, status: number, body: unknown): void {

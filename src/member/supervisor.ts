@@ -152,6 +152,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       etcd: etcdOf(),
       probe: watched?.prober.probe() ?? null,
       warnings: [...options.warnings],
+      busy: null,
     };
   };
 

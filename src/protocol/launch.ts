@@ -5,8 +5,18 @@ import { slotName } from './identifiers.ts';
 /** The environment variable of a member's task that holds a {@link Launch} as JSON. */
 export const LAUNCH_VARIABLE = 'ETCD_MESOS_LAUNCH';
 
-/** The version of the supervisor protocol that this build speaks; a scheduler understands the previous one too. */
-export const PROTOCOL_VERSION = 1;
+/**
+ * The version of the supervisor protocol that this build speaks: of statuses, orders and receipts. A scheduler
+ * understands the previous one too, and a supervisor answers in the previous one whoever does not ask for more.
+ */
+export const PROTOCOL_VERSION = 2;
+/** What a supervisor speaks with who does not say what it understands. */
+export const PREVIOUS_PROTOCOL_VERSION = 1;
+/**
+ * The version of the launch by itself: members keep the supervisor that they were launched with until a roll-out,
+ * so a new scheduler launches old supervisors. It rises only with a launch that those cannot read.
+ */
+export const LAUNCH_VERSION = 1;
 
 const port = z.number().int().min(1).max(65535);
 
@@ -15,7 +25,7 @@ const port = z.number().int().min(1).max(65535);
  * anyone who can read the master's state.
  */
 export const launchSchema = z.strictObject({
-  protocol: z.literal(PROTOCOL_VERSION),
+  protocol: z.literal(LAUNCH_VERSION),
   framework: z.string().min(1),
   /** The cluster's id: a UUID that the scheduler made once. */
   cluster: z.string().min(1),

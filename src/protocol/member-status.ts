@@ -1,8 +1,12 @@
 import * as z from 'zod';
 import { etcdId, slotName, uint64Text } from './identifiers.ts';
-import { PROTOCOL_VERSION } from './launch.ts';
+import { PREVIOUS_PROTOCOL_VERSION, PROTOCOL_VERSION } from './launch.ts';
 
-/** What a supervisor says of itself and its etcd: `GET /v1/status`. Unknown fields are ignored by readers. */
+/**
+ * What a supervisor says of itself and its etcd: `GET /v1/status?protocol=<n>`, in the highest version that both
+ * understand. Unknown fields are ignored by readers, so a version only ever adds fields; one that an enumeration
+ * gains a word in has to say the old words to who asks for less, see {@link inProtocol}.
+ */
 
 const position = z.object({ term: uint64Text, index: uint64Text });
 
@@ -110,7 +114,22 @@ export const memberStatusSchema = z.object({
   probe: probeSchema.nullable(),
   /** Known defects of the etcd it runs, for people. */
   warnings: z.array(z.string()),
+  /**
+   * Since version 2. Why its etcd may answer nobody although it is well: it rewrites its database. `null`: nothing
+   * keeps it from answering.
+   */
+  busy: z.enum(['defragmenting']).nullable().default(null),
 });
 export type MemberStatus = z.infer<typeof memberStatusSchema>;
 export type SupervisorPhase = MemberStatus['phase'];
 export type LogPosition = z.infer<typeof position>;
+
+/**
+ * The status for somebody who understands the protocol up to that version: a scheduler of the previous release, which
+ * refuses what claims to be newer, may take over a cluster whose supervisors are of this one.
+ */
+export function inProtocol(status: MemberStatus, understood: number): unknown {
+  if (understood >= PROTOCOL_VERSION) return status;
+  const { busy: _, ...known } = status;
+  return { ...known, protocol: PREVIOUS_PROTOCOL_VERSION };
+}

@@ -2,6 +2,7 @@ import * as z from 'zod';
 import { type BodyText, jsonOf, readBody } from '../base/body.ts';
 import { describeError } from '../base/errors.ts';
 import { type HttpRequest, type HttpTransport, HttpTransportError } from '../base/ports.ts';
+import { PROTOCOL_VERSION } from '../protocol/launch.ts';
 import { memberStatusSchema } from '../protocol/member-status.ts';
 import { type Members, MembersError } from '../protocol/members-port.ts';
 import { receiptSchema } from '../protocol/orders.ts';
@@ -9,12 +10,16 @@ import { receiptSchema } from '../protocol/orders.ts';
 /** A status is some kilobytes. */
 const BODY_BYTES_MAX = 1024 * 1024;
 
-/** Supervisors asked over HTTP. How long a question may take is the caller's to say, by its signal. */
-export function createMembersHttp(http: HttpTransport): Members {
+/**
+ * Supervisors asked over HTTP. How long a question may take is the caller's to say, by its signal.
+ * @param understood the newest version of the protocol that whoever asks can read.
+ */
+export function createMembersHttp(http: HttpTransport, understood = PROTOCOL_VERSION): Members {
   return {
     async status(url, wait, signal) {
-      const query = wait === null ? '' : `?after=${wait.after}&waitMs=${Math.round(wait.waitMs)}`;
-      const request = { method: 'GET', url: `${url}/v1/status${query}`, headers: {}, signal } as const;
+      const news = wait === null ? '' : `&after=${wait.after}&waitMs=${Math.round(wait.waitMs)}`;
+      const query = `protocol=${understood}${news}`;
+      const request = { method: 'GET', url: `${url}/v1/status?${query}`, headers: {}, signal } as const;
       return await ask(http, request, memberStatusSchema);
     },
     async order(url, order, signal) {

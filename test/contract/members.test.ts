@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { listenForSchedulers } from '../../src/member/http-server.ts';
-import { LAUNCH_VARIABLE } from '../../src/protocol/launch.ts';
+import { LAUNCH_VARIABLE, PREVIOUS_PROTOCOL_VERSION } from '../../src/protocol/launch.ts';
 import { createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { createMembersHttp } from '../../src/runtime/members-http.ts';
 import { createModelWorld, key, launch } from '../member/model-member.ts';
@@ -29,6 +29,7 @@ describe('over HTTP', () => {
     const http = createHttpTransport();
     return {
       members: createMembersHttp(http),
+      previous: createMembersHttp(http, PREVIOUS_PROTOCOL_VERSION),
       url: `http://127.0.0.1:${port}`,
       nobody: `http://127.0.0.1:${unused}`,
       launch: { ...launch, task: supervisor.task },
@@ -100,6 +101,13 @@ async function createSimulated() {
   await clock.runUntil(() => member.listening, 10_000);
   return {
     members: createSimMembers({ clock, network, members, fromHost: scheduler }),
+    previous: createSimMembers({
+      clock,
+      network,
+      members,
+      fromHost: scheduler,
+      understood: PREVIOUS_PROTOCOL_VERSION,
+    }),
     url: `http://${launch.host}:${launch.ports.supervisor}`,
     nobody: `http://${launch.host}:1`,
     launch,

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import type { Launch } from '../../src/protocol/launch.ts';
+import { type Launch, PREVIOUS_PROTOCOL_VERSION, PROTOCOL_VERSION } from '../../src/protocol/launch.ts';
 import { type MemberStatus, memberStatusSchema } from '../../src/protocol/member-status.ts';
 import { type Members, MembersError, STATUS_WAIT_MS_MAX } from '../../src/protocol/members-port.ts';
 import type { Order, OrderBody, Receipt, SignedOrder } from '../../src/protocol/orders.ts';
@@ -10,6 +10,8 @@ import type { VirtualClock } from '../sim/virtual-clock.ts';
 /** One supervisor, ready, on a blank volume, and a way to ask it. */
 export interface MembersFixture {
   readonly members: Members;
+  /** The same for a scheduler of the previous release, which understands one version less. */
+  readonly previous: Members;
   readonly url: string;
   /** An address at which nobody listens. */
   readonly nobody: string;
@@ -75,6 +77,25 @@ export function membersContract(create: () => Promise<MembersFixture>): void {
       identity: null,
       fence: { epoch: 0 },
     });
+  });
+
+  test('who understands this version is told in it, who does not in the previous one', async () => {
+    expect((await status()).protocol).toBe(PROTOCOL_VERSION);
+    const { previous, url } = fixture;
+    const plain = await settle(previous.status(url, null, never()));
+    expect(plain.protocol).toBe(PREVIOUS_PROTOCOL_VERSION);
+    const news = await settle(previous.status(url, { after: plain.sequence - 1, waitMs: 0 }, never()));
+    expect(news).toEqual(plain);
+  });
+
+  test('a scheduler of the previous release has its orders carried out, and sees that they were', async () => {
+    const { previous, url } = fixture;
+    for (const body of [prepare, starts('bootstrap')]) {
+      const receipt = await settle(previous.order(url, order(body), never()));
+      expect(receipt).toMatchObject({ outcome: 'done', problem: null });
+    }
+    const now = await settle(previous.status(url, null, never()));
+    expect(now).toMatchObject({ protocol: PREVIOUS_PROTOCOL_VERSION, identity: { started: true } });
   });
 
   test('orders are carried out, and show in the status', async () => {

@@ -1,5 +1,6 @@
 import type { HttpTransport } from '../../src/base/ports.ts';
 import type { Call, Operation, SchedulerEvent, TaskInfo } from '../../src/mesos/wire.ts';
+import { PROTOCOL_VERSION } from '../../src/protocol/launch.ts';
 import type { MemberStatus } from '../../src/protocol/member-status.ts';
 import { type Members, MembersError } from '../../src/protocol/members-port.ts';
 import { type Order, orderSchema, type Receipt } from '../../src/protocol/orders.ts';
@@ -141,7 +142,7 @@ export function done(order: Order): Receipt {
 
 export function status(changes: Partial<MemberStatus>): MemberStatus {
   return {
-    protocol: 1,
+    protocol: PROTOCOL_VERSION,
     build: 'test',
     cluster: 'cluster-1',
     slot: 'etcd-0',
@@ -157,6 +158,7 @@ export function status(changes: Partial<MemberStatus>): MemberStatus {
     etcd: null,
     probe: null,
     warnings: [],
+    busy: null,
     ...changes,
   };
 }

@@ -8,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ownershipOf } from '../../src/framework/labels.ts';
 import { launchOf, TASK_VARIABLE, type TaskSpecInput, taskInfoOf } from '../../src/framework/task-spec.ts';
 import { LAUNCH_VARIABLE, launchSchema } from '../../src/protocol/launch.ts';
+import { launchOf1 } from '../protocol/protocol-1.ts';
 import { CONFIG, seat } from './fixtures.ts';
 
 const URI = {
@@ -40,6 +41,7 @@ describe('a task', () => {
 
   it('carries a launch that supervisors accept, and nothing in it is secret', () => {
     expect(launchSchema.parse(launchOf(input()))).toEqual(launchOf(input()));
+    expect(launchOf1.parse(launchOf(input()))).toEqual(launchOf(input()));
     const variables = taskInfoOf(input()).command?.environment?.variables.map(({ name }) => name);
     expect(variables).toEqual([LAUNCH_VARIABLE, TASK_VARIABLE, 'GOMEMLIMIT']);
   });

@@ -1,4 +1,4 @@
-import { peerUrlOf } from '../../src/protocol/launch.ts';
+import { PROTOCOL_VERSION, peerUrlOf } from '../../src/protocol/launch.ts';
 import type { EtcdMember, MemberStatus, Probe } from '../../src/protocol/member-status.ts';
 import { type ClusterRecord, newRecord, type Seat, type TaskEnd } from '../../src/protocol/record.ts';
 import { decide } from '../../src/reconcile/decide.ts';
@@ -29,6 +29,8 @@ export interface SmallMember {
   floor: MemberStatus['floor'];
   dataProblem: MemberStatus['dataProblem'];
   servesPeers: boolean;
+  /** The version of the protocol that its supervisor speaks. */
+  protocol: number;
 }
 
 const SPEC: Spec = {
@@ -180,7 +182,7 @@ export class SmallWorld {
 
   private status(member: SmallMember): MemberStatus {
     return {
-      protocol: 1,
+      protocol: member.protocol,
       build: 'test',
       cluster: this.record.cluster,
       slot: member.seat.slot,
@@ -202,6 +204,7 @@ export class SmallWorld {
       },
       probe: member.phase === 'running' ? this.probe(member) : null,
       warnings: [],
+      busy: null,
     };
   }
 
@@ -305,6 +308,7 @@ export class SmallWorld {
       floor: null,
       dataProblem: null,
       servesPeers: this.servePeers,
+      protocol: PROTOCOL_VERSION,
     });
     this.tasks.set(seat.task, { kind: 'alive', state: 'TASK_RUNNING', agentId: seat.agentId, healthy: null });
   }

@@ -130,6 +130,8 @@ describe('a scheduler and a supervisor over HTTP', () => {
     ['GET', '/v1/status?after=x', undefined, 400],
     ['GET', '/v1/status?after=1&waitMs=30001', undefined, 400],
     ['GET', '/v1/status?after=1&waitMs=-1', undefined, 400],
+    ['GET', '/v1/status?protocol=0', undefined, 400],
+    ['GET', '/v1/status?protocol=two', undefined, 400],
     ['POST', '/v1/orders', 'not json', 400],
     ['POST', '/v1/orders', '{"order":"x"}', 400],
     ['POST', '/v1/orders', '{"order":"x","signature":"y","more":1}', 400],

@@ -1,4 +1,6 @@
 import type { Clock } from '../../src/base/ports.ts';
+import { PROTOCOL_VERSION } from '../../src/protocol/launch.ts';
+import { inProtocol, memberStatusSchema } from '../../src/protocol/member-status.ts';
 import { type Members, MembersError, STATUS_WAIT_MS_MAX } from '../../src/protocol/members-port.ts';
 import { signedOrderSchema } from '../../src/protocol/orders.ts';
 import type { Network } from './network.ts';
@@ -11,13 +13,16 @@ export interface SimMembersOptions {
   readonly members: ReadonlySet<SimMember>;
   /** Who asks. */
   readonly fromHost: string;
+  /** The newest version of the protocol that it can read; this build's. */
+  readonly understood?: number;
 }
 
 /** What the real transport waits for a connection to a host that does not answer. */
 const CONNECT_MS = 5_000;
 
 /** Supervisors of a simulated world, asked over its network. */
-export function createSimMembers({ clock, network, members, fromHost }: SimMembersOptions): Members {
+export function createSimMembers(options: SimMembersOptions): Members {
+  const { clock, network, members, fromHost, understood = PROTOCOL_VERSION } = options;
   const reach = async (url: string, signal: AbortSignal): Promise<SimMember> => {
     const { hostname, port } = new URL(url);
     await clock.sleep(network.latencyMs(fromHost, hostname), signal);
@@ -68,7 +73,11 @@ export function createSimMembers({ clock, network, members, fromHost }: SimMembe
       if (!(Number.isInteger(after) && waitMs >= 0 && waitMs <= STATUS_WAIT_MS_MAX)) {
         throw new MembersError('malformed', `${url} does not wait ${waitMs} ms for a change of ${after}`);
       }
-      return await ask(url, signal, async (member) => await member.status(wait, signal));
+      return await ask(url, signal, async (member) => {
+        const told = await member.status(wait, signal);
+        // Read again only where something is left out: this is asked for very often.
+        return understood < PROTOCOL_VERSION ? memberStatusSchema.parse(inProtocol(told, understood)) : told;
+      });
     },
     order: async (url, order, signal) =>
       await ask(url, signal, async (member) => {
