@@ -1,59 +1,105 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import path from 'node:path';
-import { MUTANTS, type Mutant } from './mutants.ts';
+import type { Mutant } from './mutants.ts';
+import { misfits } from './planting.ts';
+import type { SeedReport } from './report.ts';
+import { createSeedRunner, HANGS, type SeedRunner, SeedRunnerError } from './seed-runner.ts';
 
 /** What came of one planted bug. */
 export interface Hunt {
   readonly mutant: Mutant;
-  /** The first seed that showed it; `null` when none did. */
-  readonly seed: number | null;
-  /** What was seen, or why it could not be planted. */
-  readonly text: string;
+  /** The life that showed it; `null` when none did. */
+  readonly seen: SeedReport | null;
+  /** Seeds that were tried. */
+  readonly tried: number;
+  /** Why it was not seen, or why that shows nothing; `null` when it was seen. */
+  readonly problem: string | null;
 }
 
-const MAIN = path.join(import.meta.dirname, 'main.ts');
-const LOADER = path.join(import.meta.dirname, 'mutant-loader.ts');
-/** Bugs hunted at once. */
-const AT_ONCE = 2;
+/** A bug has to show within so many seeds. */
+export const SEEDS_TO_SHOW = 500;
 
-/** Hunts every bug with seeds from 1; tells of each as it is done. */
-export async function huntMutants(options: {
-  readonly seeds: number;
-  /** Only these; default all. */
-  readonly names?: readonly string[];
-  readonly onHunt: (hunt: Hunt) => void;
-}): Promise<readonly Hunt[]> {
-  const wanted = MUTANTS.filter(({ name }) => options.names === undefined || options.names.includes(name));
-  const left = [...wanted];
-  const hunts: Hunt[] = [];
-  const worker = async (): Promise<void> => {
-    for (let mutant = left.shift(); mutant !== undefined; mutant = left.shift()) {
-      const done = await hunt(mutant, options.seeds);
-      hunts.push(done);
-      options.onHunt(done);
+export interface Hunter {
+  /**
+   * Plants the bug and tries seeds until it shows: first those that are known to show it, then from 1 on. The seed
+   * that showed it must be clean without it.
+   * @param seedsMax Default {@link SEEDS_TO_SHOW}.
+   */
+  hunt(mutant: Mutant, seedsMax?: number): Promise<Hunt>;
+  /** Ends all that runs; a hunt that goes on then has not seen anything. */
+  end(): void;
+}
+
+export function createHunter(): Hunter {
+  const runners = new Set<SeedRunner>();
+  /** Seeds that were tried without any bug; several bugs may show in the same. */
+  const controls = new Map<number, Promise<SeedReport>>();
+  const withRunner = async <T>(mutant: string | null, use: (runner: SeedRunner) => Promise<T>) => {
+    const runner = createSeedRunner(mutant);
+    runners.add(runner);
+    try {
+      return await use(runner);
+    } finally {
+      runner.end();
+      runners.delete(runner);
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  return hunts;
+  const withoutBug = (seed: number): Promise<SeedReport> => {
+    const control =
+      controls.get(seed) ??
+      withRunner(null, (runner) => runner.run({ seed, storage: 'persistent', mutant: null }));
+    controls.set(seed, control);
+    return control;
+  };
+
+  return {
+    hunt: async (mutant, seedsMax = SEEDS_TO_SHOW) => {
+      const problems = misfits(mutant);
+      if (problems.length > 0) return missed(mutant, 0, `it can not be planted: ${problems.join('; ')}`);
+      const { tried, failed, ended } = await withRunner(mutant.name, (runner) =>
+        firstFailure(runner, mutant, seedsMax),
+      );
+      if (ended !== null) return missed(mutant, tried, ended);
+      if (failed === null) return missed(mutant, tried, `not seen in ${tried} seeds`);
+      const seen = `seed ${failed.seed}: ${failed.failure}`;
+      if (failed.failure?.includes(HANGS) === true) return missed(mutant, tried, seen);
+      const control = await withoutBug(failed.seed);
+      if (control.failure !== null) {
+        return missed(mutant, tried, `seed ${failed.seed} fails without it too: ${control.failure}`);
+      }
+      return { mutant, tried, seen: failed, problem: null };
+    },
+    end: () => {
+      for (const runner of runners) runner.end();
+    },
+  };
 }
 
-async function hunt(mutant: Mutant, seeds: number): Promise<Hunt> {
-  const child = spawn(
-    process.execPath,
-    ['--import', LOADER, MAIN, '--seeds', String(seeds), '--until-failure'],
-    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, SIM_MUTANT: mutant.name } },
-  );
-  let output = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk: Buffer) => {
-      output += chunk.toString();
-    });
+interface FirstFailure {
+  readonly tried: number;
+  readonly failed: SeedReport | null;
+  /** Where the process did not live to tell: what was said last. */
+  readonly ended: string | null;
+}
+
+async function firstFailure(runner: SeedRunner, mutant: Mutant, seedsMax: number): Promise<FirstFailure> {
+  let tried = 0;
+  try {
+    for (const seed of seedsFor(mutant, seedsMax)) {
+      tried += 1;
+      const report = await runner.run({ seed, storage: 'persistent', mutant: mutant.name });
+      if (report.failure !== null) return { tried, failed: report, ended: null };
+    }
+    return { tried, failed: null, ended: null };
+  } catch (error) {
+    if (!(error instanceof SeedRunnerError)) throw error;
+    return { tried, failed: null, ended: error.message };
   }
-  await once(child, 'close');
-  const failed = /^FAILED seed +(\d+).*\n(.*)$/m.exec(output);
-  if (failed !== null) return { mutant, seed: Number(failed[1]), text: failed[2] ?? '' };
-  const last = output.trim().split('\n').at(-1) ?? '';
-  const text = child.exitCode === 0 ? `not seen in ${seeds} seeds` : `ended with ${child.exitCode}: ${last}`;
-  return { mutant, seed: null, text };
+}
+
+function seedsFor({ shownBy }: Mutant, seedsMax: number): readonly number[] {
+  const others = Array.from({ length: seedsMax }, (_, index) => index + 1);
+  return [...new Set([...shownBy, ...others])].slice(0, seedsMax);
+}
+
+function missed(mutant: Mutant, tried: number, problem: string): Hunt {
+  return { mutant, seen: null, tried, problem };
 }

@@ -8,6 +8,11 @@ export interface Mutant {
   readonly about: string;
   /** All are made. The text to be found stands in the file exactly once. */
   readonly edits: readonly Edit[];
+  /**
+   * Seeds that have shown it soonest, which are tried first: only to be quick. A change to the simulation gives every
+   * seed another life; then those from 1 on show it, a little later.
+   */
+  readonly shownBy: readonly number[];
 }
 export interface Edit {
   /** From the project's root. */
@@ -23,6 +28,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'promote-without-catching-up',
     about: 'a learner is promoted as soon as it is listed',
+    shownBy: [],
     edits: [
       {
         file: 'src/reconcile/membership.ts',
@@ -35,6 +41,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'remove-without-quorum',
     about: 'a voter is removed whoever else is healthy',
+    shownBy: [],
     edits: [
       {
         file: 'src/reconcile/quorum.ts',
@@ -46,6 +53,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'quorum-off-by-one',
     about: 'less than half of the voters are taken for a quorum',
+    shownBy: [],
     edits: [
       {
         file: 'src/reconcile/quorum.ts',
@@ -57,6 +65,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'remove-before-successor',
     about: 'a lost voter is removed before its successor is prepared',
+    shownBy: [],
     edits: [
       {
         file: REPAIR,
@@ -68,6 +77,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'intent-closed-early',
     about: 'a membership change is forgotten while it is under way',
+    shownBy: [],
     edits: [
       {
         file: REPAIR,
@@ -80,6 +90,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'act-before-persisting',
     about: 'orders are given before the record that explains them is stored',
+    shownBy: [],
     edits: [
       {
         file: 'src/framework/scheduler.ts',
@@ -96,6 +107,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'learners-join-as-voters',
     about: 'a new member votes at once',
+    shownBy: [],
     edits: [
       {
         file: 'src/member/cluster-work.ts',
@@ -107,6 +119,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'start-removed-data',
     about: 'a member that was removed is started again on its data',
+    shownBy: [],
     edits: [
       {
         file: SUPERVISOR_DECIDE,
@@ -118,6 +131,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'start-unlisted',
     about: 'a member is started in a cluster that does not list it',
+    shownBy: [],
     edits: [
       {
         file: 'src/reconcile/upkeep.ts',
@@ -134,6 +148,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'go-not-stored',
     about: 'the founding members are told to start while the stored record still prepares',
+    shownBy: [],
     edits: [
       {
         file: 'src/framework/record-keeper.ts',
@@ -146,6 +161,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'prepare-twice',
     about: 'founding members that were told to start are prepared again until they serve',
+    shownBy: [],
     edits: [
       {
         file: 'src/reconcile/formation.ts',
@@ -164,6 +180,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'destroy-before-replaced',
     about: 'the volume of a lost member is given back as soon as its removal is committed',
+    shownBy: [],
     edits: [
       {
         file: REPAIR,
@@ -180,6 +197,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'replace-the-living',
     about: 'a member whose task is not heard of at once is given up',
+    shownBy: [],
     edits: [
       {
         file: 'src/reconcile/evidence.ts',
@@ -191,6 +209,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'stale-task-list',
     about: 'places are relaunched and given back before the master was asked about their tasks',
+    shownBy: [],
     edits: [
       {
         file: 'src/reconcile/decide.ts',
@@ -203,6 +222,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'orphans-left',
     about: 'a supervisor does not look for an etcd that outlived the one before it',
+    shownBy: [],
     edits: [
       {
         file: 'src/member/supervisor.ts',
@@ -215,6 +235,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'bootstrap-over-what-runs',
     about: 'without a record a new cluster is begun, whatever the master shows',
+    shownBy: [],
     edits: [
       {
         file: 'src/framework/first-start.ts',
@@ -226,6 +247,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'strangers-kept',
     about: 'reservations that the record does not know are left',
+    shownBy: [],
     edits: [
       {
         file: 'src/reconcile/strangers.ts',
@@ -237,6 +259,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'leaving-forgotten',
     about: 'a place on its way out is forgotten as soon as its task is over',
+    shownBy: [],
     edits: [
       {
         file: 'src/reconcile/upkeep.ts',
@@ -254,6 +277,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'never-suppressed',
     about: 'offers go on when nothing is wanted',
+    shownBy: [],
     edits: [
       {
         file: 'src/framework/offer-interest.ts',
@@ -270,6 +294,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'spinning-loop',
     about: 'the loop wakes itself without anything to do',
+    shownBy: [],
     edits: [
       {
         file: 'src/reconcile/pass.ts',
@@ -281,6 +306,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'unstarted-member-kept',
     about: 'a member that was added and never started stays listed',
+    shownBy: [],
     edits: [
       {
         file: REPAIR,
@@ -297,6 +323,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'name-outlives-member',
     about: 'the name task of a member that is gone runs on',
+    shownBy: [],
     edits: [
       {
         file: 'src/reconcile/upkeep.ts',

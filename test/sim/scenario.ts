@@ -12,6 +12,8 @@ export interface Outcome {
   readonly hash: string;
   /** What was done to it, in words. */
   readonly plan: readonly string[];
+  /** Names of the faults among it. */
+  readonly faults: readonly string[];
   /** `null` when all held. */
   readonly failure: string | null;
   readonly story: readonly string[];
@@ -54,6 +56,7 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
     ...(options.canary === undefined ? {} : { canary: options.canary }),
   });
   const plan: string[] = [];
+  const faults: string[] = [];
   let failure: string | null = null;
   const { stackTraceLimit } = Error;
   // Thousands of errors are made in passing; the stack of the one that counts is wanted in a replay only.
@@ -64,7 +67,7 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
       world.story.tell('scenario', text);
     };
     const storage = options.storage ?? 'persistent';
-    await live({ world, random, jumps: chance.stream('clock jumps'), storage, say });
+    await live({ world, random, jumps: chance.stream('clock jumps'), storage, faults, say });
   } catch (error) {
     failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
   } finally {
@@ -75,6 +78,7 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
     seed: options.seed,
     hash: world.story.hash(),
     plan,
+    faults,
     failure,
     story: world.story.lines(),
     virtualMs: world.clock.monotonicMs(),
@@ -89,6 +93,8 @@ interface Life {
   readonly random: RandomStream;
   readonly jumps: RandomStream;
   readonly storage: SimStorage;
+  /** Names of those that were injected. */
+  readonly faults: string[];
   say(text: string): void;
 }
 
@@ -169,17 +175,19 @@ interface Budget {
   lost: number;
 }
 
-async function inject({ world, random, storage, say }: Life, budget: Budget): Promise<void> {
+async function inject(life: Life, budget: Budget): Promise<void> {
+  const { world, random, storage, say } = life;
   const seats = world.seatHosts();
   const host = random.pick(seats.length === 0 ? world.hosts : seats);
   const mayLose =
     budget.lost < Math.floor((world.size - 1) / 2) &&
     world.canLose(host) &&
     world.hosts.filter((other) => !world.isGone(other)).length > world.size;
-  const faults = faultsOn(storage);
-  const final = faults.filter((fault) => isFinal(fault, storage));
-  const harmless = faults.filter((fault) => !isFinal(fault, storage));
+  const all = faultsOn(storage);
+  const final = all.filter((fault) => isFinal(fault, storage));
+  const harmless = all.filter((fault) => !isFinal(fault, storage));
   const fault = random.pick(mayLose ? [...harmless, ...harmless, ...final, ...final] : harmless);
+  life.faults.push(fault.name);
   if (random.chance(0.5)) planCrash(world, random, say);
   if (isFinal(fault, storage)) budget.lost += 1;
   await fault.inject({ world, random, storage, host, seats, say });

@@ -1,5 +1,6 @@
 import { expect } from 'vitest';
-import { type Outcome, runScenario } from './scenario.ts';
+import { liveThrough } from './life.ts';
+import { explain } from './report.ts';
 import type { SimStorage } from './world.ts';
 
 /** Lives through the seeds `first`, `first + 2` … below `end`: two files of tests share them, to run side by side. */
@@ -7,24 +8,10 @@ export async function surviveEverySecond(first: number, end: number): Promise<vo
   for (let seed = first; seed < end; seed += 2) await survive(seed);
 }
 
-export async function survive(seed: number): Promise<void> {
-  const outcome = await runScenario({ seed });
-  expect(outcome.failure, explain(outcome)).toBeNull();
-}
-
-/** As {@link survive}, with the members' data elsewhere than on the agents' own disks. */
-export async function surviveOn(storage: SimStorage, seed: number): Promise<void> {
-  const outcome = await runScenario({ seed, storage });
-  expect(outcome.failure, explain(outcome, ` --storage ${storage}`)).toBeNull();
-}
-
-function explain(outcome: Outcome, flags = ''): string {
-  return [
-    `seed ${outcome.seed} failed: ${outcome.failure}`,
-    `replay: npm run sim -- --seed ${outcome.seed}${flags} --story`,
-    ...outcome.plan,
-    ...outcome.story.slice(-80),
-  ].join('\n');
+/** @param storage where the members' data lies. Default the agents' own disks. */
+export async function survive(seed: number, storage: SimStorage = 'persistent'): Promise<void> {
+  const report = await liveThrough({ seed, storage, mutant: null });
+  expect(report.failure, explain(report)).toBeNull();
 }
 
 /** Seeds that every run tries. */

@@ -1,5 +1,5 @@
 import { describe, test } from 'vitest';
-import { surviveOn } from './seeds.ts';
+import { survive } from './seeds.ts';
 
 /** Seeds that every run tries. */
 const SEEDS_END = 41;
@@ -8,6 +8,6 @@ const firsts = Array.from({ length: (SEEDS_END - 1) / SEEDS_A_TEST }, (_, at) =>
 
 describe.each(['sandbox', 'mount'] as const)('a cluster that keeps its data so: %s', (storage) => {
   test.each(firsts)('survives seeds from %i on', async (first) => {
-    for (let seed = first; seed < first + SEEDS_A_TEST; seed += 1) await surviveOn(storage, seed);
+    for (let seed = first; seed < first + SEEDS_A_TEST; seed += 1) await survive(seed, storage);
   });
 });

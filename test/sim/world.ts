@@ -136,6 +136,8 @@ const UNREACHABLE_TIMEOUT_MS = 20_000;
 const LOOK_MS = 250;
 /** Steps at one instant: more means that something goes round without time passing. */
 const STEPS_AT_ONCE_MAX = 20_000;
+/** Steps of a whole life, several times what the longest takes: more means that it never comes to an end. */
+const STEPS_MAX = 400_000;
 /** A supervisor that runs for this long is known to the scheduler, and so is its etcd. */
 const SETTLED_MS = 5_000;
 const MAINTENANCE_MS = 6 * 3_600_000;
@@ -305,12 +307,12 @@ export function createWorld(options: WorldOptions): World {
         clock: mortal.port(clock as VirtualClock, ['wallMs', 'monotonicMs']),
         random: chance.stream('scheduler'),
         ids: chance.ids('scheduler'),
-        log: story.logger(actor),
+        log: story.logger(actor, { from: 'warn' }),
         store: mortal.port(crash.store(store)),
         members: mortal.port(crash.members(options.canary?.members?.(membersPort) ?? membersPort)),
         orderKey: ORDER_KEY,
       },
-      onStory: ({ slot, text, reason }) => story.tell(actor, `${slot ?? 'cluster'}: ${text} (${reason})`),
+      onStory: ({ slot, text, reason }) => story.tell(actor, `${slot ?? 'cluster'}: ${text}`, reason),
     });
     story.tell('world', `${actor} is started`);
     scheduler = { instance, mortal, crash, stop };
@@ -332,7 +334,7 @@ export function createWorld(options: WorldOptions): World {
   const killScheduler = (why: string, downMs: number) => {
     if (scheduler === null) return;
     const { instance, mortal, crash } = scheduler;
-    story.tell('world', `the scheduler is killed ${why}`);
+    story.tell('world', 'the scheduler is killed', why);
     crashes.push(why);
     for (const kind of crash.kinds) calls.add(kind);
     passesBefore += instance.snapshot().counters.passes;
@@ -437,6 +439,7 @@ export function createWorld(options: WorldOptions): World {
     stepsAtOnce = nowMs === lastMs ? stepsAtOnce + 1 : 0;
     lastMs = nowMs;
     assert(stepsAtOnce < STEPS_AT_ONCE_MAX, 'the world goes round without time passing');
+    assert(steps < STEPS_MAX, `no end after ${STEPS_MAX} steps`);
     invariants.step();
     const violation = invariants.violations[0];
     if (violation !== undefined) throw new Error(`${violation.invariant} violated: ${violation.text}`);
