@@ -134,7 +134,7 @@ export const MUTANTS: readonly Mutant[] = [
     shownBy: [],
     edits: [
       {
-        file: 'src/reconcile/upkeep.ts',
+        file: 'src/reconcile/resumption.ts',
         find: '  if (membership !== null) return memberOf(membership, seat) !== undefined;',
         replace: '  if (membership !== null) return true;',
       },
@@ -184,7 +184,7 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: REPAIR,
-        find: '    } else if (seat.lost !== null && hasServingVoter(membership, seatsOf(pass, seat.slot))) {',
+        find: '    } else if (seat.lost !== null && seatsOf(pass, seat.slot).some((one) => isServing(membership, one))) {',
         replace: '    } else if (seat.lost !== null) {',
       },
       {
