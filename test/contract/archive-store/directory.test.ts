@@ -1,0 +1,127 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { afterEach, expect, test } from 'vitest';
+import { readWhole } from '../../../src/backup/store-port.ts';
+import { openDirectoryArchiveStore } from '../../../src/runtime/directory-archive-store.ts';
+import { skipUnless } from '../../needs.ts';
+import { clock } from '../../wait.ts';
+import { archiveStoreContract, growingObjectsContract } from './contract.ts';
+
+const never = new AbortController().signal;
+const directories: string[] = [];
+afterEach(async () => {
+  for (const directory of directories.splice(0)) await rm(directory, { recursive: true });
+});
+const freshDirectory = async (): Promise<string> => {
+  const directory = await mkdtemp(join(tmpdir(), 'etcd-mesos-archive-'));
+  directories.push(directory);
+  return directory;
+};
+const setUp = async () => {
+  const root = join(await freshDirectory(), 'deep', 'archive');
+  return {
+    store: await openDirectoryArchiveStore(root),
+    reopen: async () => await openDirectoryArchiveStore(root),
+  };
+};
+archiveStoreContract('in a directory', setUp);
+growingObjectsContract('in a directory', setUp);
+
+test('a writer that is killed at any moment leaves whole objects, and all that it was told are durable', async () => {
+  const root = await freshDirectory();
+  const writer = join(import.meta.dirname, 'directory-writer.ts');
+  for (let life = 0; life < 12; life += 1) {
+    const child = spawn(process.execPath, [writer, root, `${life}`], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const acknowledged: string[] = [];
+    const lines = createInterface({ input: child.stdout });
+    const ready = new Promise((resolve) => lines.once('line', resolve));
+    lines.on('line', (line) => acknowledged.push(line));
+    const ended = new Promise((resolve) => child.once('close', resolve));
+    await ready;
+    await clock.sleep(life * 7);
+    child.kill('SIGKILL');
+    await ended;
+
+    const store = await openDirectoryArchiveStore(root);
+    const found = new Set<string>();
+    for await (const { key } of store.list(`life-${life}/`, { signal: never })) {
+      const bytes = await readWhole(store, key, { bytesMax: 1e8, signal: never });
+      found.add(key);
+      if (key.endsWith('grown')) continue;
+      const marks = new Set(bytes);
+      expect([bytes.byteLength, marks.size]).toEqual([300_000, 1]);
+    }
+    for (const line of acknowledged) {
+      const [kind, key = '', sizeBytes] = line.split(' ');
+      expect(found).toContain(key);
+      if (kind === 'grown') {
+        expect((await store.head(key, never))?.sizeBytes).toBeGreaterThanOrEqual(Number(sizeBytes));
+      }
+    }
+    expect(acknowledged.length).toBeGreaterThan(0);
+  }
+  const drafts = join(root, '.drafts');
+  const anHourOld = new Date(clock.wallMs() - 3_600_000);
+  for (const name of await readdir(drafts)) await utimes(join(drafts, name), anHourOld, anHourOld);
+  const count = (await readdir(drafts)).length;
+  await openDirectoryArchiveStore(root);
+  expect((await readdir(drafts)).length).toBe(count);
+  await writeFile(join(drafts, 'old'), 'x');
+  const daysOld = new Date(clock.wallMs() - 3 * 86_400_000);
+  for (const name of await readdir(drafts)) await utimes(join(drafts, name), daysOld, daysOld);
+  await openDirectoryArchiveStore(root);
+  expect(await readdir(drafts)).toEqual([]);
+});
+
+test('a full disk is said to be full, what was there stays, and with room it goes on', async (context) => {
+  const root = await freshDirectory();
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', root]).status === 0;
+  skipUnless(context, mounted, 'to mount a small file system');
+  try {
+    const store = await openDirectoryArchiveStore(root);
+    await store.put('kept', Buffer.alloc(200_000, 1), { ifAbsent: true, signal: never });
+    const tooMuch = store.put('long', Buffer.alloc(1_000_000, 2), { ifAbsent: true, signal: never });
+    await expect(tooMuch).rejects.toMatchObject({ code: 'full', hint: expect.stringContaining('room') });
+    expect(await store.head('long', never)).toBeNull();
+
+    const grown = await store.growing?.create('log', Buffer.alloc(1000, 3), never);
+    await expect(grown?.append(Buffer.alloc(1_000_000, 4))).rejects.toMatchObject({ code: 'full' });
+    // Half of it may be there, so nothing may follow it.
+    await store.remove('kept', never);
+    await expect(grown?.append(Buffer.alloc(10, 5))).rejects.toMatchObject({ code: 'unavailable' });
+    await grown?.close();
+    await store.remove('log', never);
+    await store.put('long', Buffer.alloc(500_000, 6), { ifAbsent: true, signal: never });
+    expect((await store.head('long', never))?.sizeBytes).toBe(500_000);
+  } finally {
+    spawnSync('umount', [root]);
+  }
+});
+
+test('a directory that cannot be one is refused, by its name', async (context) => {
+  const root = await freshDirectory();
+  const file = join(root, 'file');
+  await writeFile(file, 'x');
+  await expect(openDirectoryArchiveStore(file)).rejects.toThrow(file);
+  await expect(openDirectoryArchiveStore(join(file, 'below'))).rejects.toThrow(file);
+  skipUnless(context, process.getuid?.() !== 0, 'to be refused by a directory, as root');
+  const closed = join(root, 'closed');
+  await mkdir(closed, { mode: 0o500 });
+  await expect(openDirectoryArchiveStore(closed)).rejects.toMatchObject({ code: 'denied' });
+  await chmod(closed, 0o700);
+});
+
+test('what else lies in the directory is not listed', async () => {
+  const root = await freshDirectory();
+  const store = await openDirectoryArchiveStore(root);
+  await store.put('a/b', Buffer.alloc(1), { ifAbsent: true, signal: never });
+  await writeFile(join(root, 'a', '.nfs0001'), 'x');
+  const keys: string[] = [];
+  for await (const { key } of store.list('', { signal: never })) keys.push(key);
+  expect(keys).toEqual(['a/b']);
+});
