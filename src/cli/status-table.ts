@@ -132,9 +132,16 @@ function warnings(view: PublishedView, isBrief: boolean): readonly string[] {
 }
 
 function progress(view: PublishedView): readonly string[] {
-  const { intent, blocked } = view;
+  const { intent, disruption, blocked } = view;
   return [
-    ...titled('in progress', intent === null ? [] : [`  ${intent.slot}  ${intent.step} (${intent.reason})`]),
+    ...titled('in progress', [
+      ...(intent === null ? [] : [`  ${intent.slot}  ${intent.step} (${intent.reason})`]),
+      ...(disruption === null
+        ? []
+        : [
+            `  ${disruption.slot}  ${disruption.kind}: ${disruption.step} (${disruption.reason}, by ${disruption.by})`,
+          ]),
+    ]),
     ...titled(
       'blocked',
       blocked.map((entry) => `  ${entry.slot ?? '-'}  ${entry.code}: ${entry.message}`),

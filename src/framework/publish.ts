@@ -1,6 +1,6 @@
 import { clientUrlOf, peerUrlOf } from '../protocol/launch.ts';
 import type { EtcdMember, MemberStatus, Probe } from '../protocol/member-status.ts';
-import type { ClusterRecord, Intent, Seat } from '../protocol/record.ts';
+import type { ClusterRecord, Disruption, Intent, Seat } from '../protocol/record.ts';
 import type { PublishedMember, PublishedView } from '../protocol/view.ts';
 import { FRESH_MS, type Observation } from '../reconcile/observation.ts';
 import { concentrationsOf } from './concentration.ts';
@@ -38,6 +38,7 @@ export function publishedViewOf(
     members,
     endpoints: record?.epoch.phase === 'formed' ? endpointsOf(record, members) : { client: [], peer: [] },
     intent: record?.intent == null ? null : intentOf(record.intent, listedBy(observation)),
+    disruption: record?.disruption == null ? null : disruptionOf(record, record.disruption),
     blocked: [...snapshot.blocked],
     warnings: record === null ? [] : [...concentrationsOf(record)],
     plans: plansOf(snapshot, config.spec.size),
@@ -119,6 +120,7 @@ function memberOf(seat: Seat, seen: Observation | null, listed: readonly EtcdMem
       seat.nameTask === null
         ? null
         : { task: seat.nameTask.task, mesosState: mesosStateOf(seat.nameTask.task, seen) },
+    paused: seat.paused,
     etcdVersion: probe?.version ?? status?.etcd?.version ?? null,
     leader: probe !== null && probe.leaderId === probe.memberId,
     healthy: probe !== null && probe.leaderId !== null && member !== undefined && seat.taskEnd === null,
@@ -166,6 +168,7 @@ function emptySlot(slot: string): PublishedMember {
     phase: null,
     mesosState: null,
     nameTask: null,
+    paused: null,
     etcdVersion: null,
     leader: false,
     healthy: false,
@@ -200,6 +203,19 @@ function stepOf(removes: string | null, adds: string | null, listed: readonly Et
   if (added?.isLearner === true) return removing ? 'the learner catches up' : 'the learner is promoted';
   if (removing) return 'the old member is removed';
   return adds !== null && added === undefined ? 'a learner is added' : 'done';
+}
+
+function disruptionOf(record: ClusterRecord, disruption: Disruption): PublishedView['disruption'] {
+  const { id, kind, slot, by, reason, openedAtMs, forced } = disruption;
+  const seat = record.seats.find((one) => one.id === disruption.seat);
+  return { id, kind, slot, by, reason, openedAtMs, forced, step: disruptionStepOf(disruption, seat) };
+}
+
+function disruptionStepOf({ begun, kind, task }: Disruption, seat: Seat | undefined): string {
+  if (!begun) return 'about to begin';
+  if (kind === 'defragment') return 'its database is defragmented';
+  if (seat?.task !== task) return 'it starts and catches up';
+  return seat.taskEnd === null ? 'its task ends' : 'its task is launched again';
 }
 
 function masterUrlOf(master: SchedulerSnapshot['mesos']['master']): string | null {

@@ -1,5 +1,6 @@
-import type { ClusterRecord, Seat } from '../protocol/record.ts';
+import type { ClusterRecord, Disruption, Seat } from '../protocol/record.ts';
 import type { ClusterHealth } from '../reconcile/decision.ts';
+import { describeDisruption } from '../reconcile/disruption.ts';
 import type { TaskEvidence } from '../reconcile/observation.ts';
 
 /** One readable line for each thing that happens, and why. */
@@ -22,6 +23,7 @@ export function storyOfRecord(before: ClusterRecord, after: ClusterRecord): read
       ),
     ),
     ...intentStory(before, after),
+    ...disruptionStory(before, after),
     ...leavingStory(before, after),
   ];
 }
@@ -63,6 +65,12 @@ function seatStory(before: Seat | undefined, seat: Seat): readonly StoryPart[] {
   if (seat.nameTask === null && before !== undefined && before.nameTask !== null) {
     parts.push({ slot: seat.slot, text: 'DNS tells clients of it no more', reason: 'its name task is over' });
   }
+  if (seat.paused !== null && before !== undefined && before.paused === null) {
+    parts.push({ slot: seat.slot, text: 'its etcd is to be down', reason: `paused by ${seat.paused.by}` });
+  }
+  if (seat.paused === null && before !== undefined && before.paused !== null) {
+    parts.push({ slot: seat.slot, text: 'its etcd may run again', reason: 'it is not paused any more' });
+  }
   if (seat.lost !== null && before !== undefined && before.lost === null) {
     parts.push({ slot: seat.slot, text: 'its place is given up', reason: seat.lost.message });
   }
@@ -88,6 +96,30 @@ function intentStory(before: ClusterRecord, after: ClusterRecord): readonly Stor
     parts.push({ slot, text: `membership change begun: ${what}`, reason });
   }
   return parts;
+}
+
+function disruptionStory(before: ClusterRecord, after: ClusterRecord): readonly StoryPart[] {
+  const parts: StoryPart[] = [];
+  const over = before.disruption?.id === after.disruption?.id ? null : before.disruption;
+  if (over !== null) {
+    const text = `${describeDisruption(over)} is ${wasDone(over, after) ? 'done' : 'given up'}`;
+    parts.push({ slot: over.slot, text, reason: over.reason });
+  }
+  const next = before.disruption?.id === after.disruption?.id ? null : after.disruption;
+  if (next !== null) {
+    const how = next.forced ? ', forced' : '';
+    const reason = `${next.reason}, by ${next.by}${how}`;
+    parts.push({ slot: next.slot, text: `${describeDisruption(next)} is opened`, reason });
+  }
+  return parts;
+}
+
+/** What it was for has come about: a new task, or an etcd that is held down. */
+function wasDone({ kind, begun, seat: id, task }: Disruption, { seats }: ClusterRecord): boolean {
+  const seat = seats.find((one) => one.id === id);
+  if (seat === undefined || seat.lost !== null || !begun) return false;
+  if (kind === 'pause') return seat.paused !== null;
+  return kind === 'defragment' || seat.task !== task;
 }
 
 function leavingStory(before: ClusterRecord, after: ClusterRecord): readonly StoryPart[] {

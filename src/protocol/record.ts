@@ -145,9 +145,10 @@ export const disruptionSchema = z.strictObject({
   id: z.string().min(1),
   /**
    * `restart`: its task ends and is launched in place, with what is pinned. `update`: the same, with what the
-   * roll-out wants. `defragment`: its etcd rewrites its database and answers nobody meanwhile.
+   * roll-out wants. `pause`: it hands leadership over, and ends as the seat's `paused`. `defragment`: its etcd
+   * rewrites its database and answers nobody meanwhile.
    */
-  kind: z.enum(['restart', 'update', 'defragment']),
+  kind: z.enum(['restart', 'update', 'pause', 'defragment']),
   slot: slotName,
   seat: z.string().min(1),
   /** The task that runs when it is opened: with `restart` and `update` the one that has to end. */
@@ -159,6 +160,8 @@ export const disruptionSchema = z.strictObject({
   forced: z.boolean(),
   /** Milliseconds for which a handover of leadership was waited for. Bounded: then it goes on without. */
   handoverMs: z.number().min(0),
+  /** Stored before the member is first touched: from then on it may be down, and does not count as healthy. */
+  begun: z.boolean(),
 });
 export type Disruption = z.infer<typeof disruptionSchema>;
 

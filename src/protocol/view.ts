@@ -34,6 +34,8 @@ export const memberViewSchema = z.object({
   mesosState: z.string().nullable(),
   /** The task that stands for its client port in DNS; `null` while it has none, as while it does not serve. */
   nameTask: z.object({ task: z.string(), mesosState: z.string().nullable() }).nullable().default(null),
+  /** Who has its etcd held down, and since when; `null`: nobody. */
+  paused: z.object({ by: z.string(), atMs: wallMs }).nullable().default(null),
   etcdVersion: z.string().nullable(),
   leader: z.boolean(),
   /** The etcd of this seat has answered within the last seconds and knows a leader. */
@@ -251,6 +253,20 @@ export const publishedViewSchema = z.object({
   endpoints: z.object({ client: z.array(z.string()), peer: z.array(z.string()) }),
   /** The one membership change that is in progress. */
   intent: z.object({ slot: z.string(), reason: z.string(), step: z.string() }).nullable(),
+  /** The one thing that is being done to a member that serves, of an operator's or a roll-out's will. */
+  disruption: z
+    .object({
+      id: z.string(),
+      kind: z.string(),
+      slot: z.string(),
+      by: z.string(),
+      reason: z.string(),
+      openedAtMs: wallMs,
+      forced: z.boolean(),
+      step: z.string(),
+    })
+    .nullable()
+    .default(null),
   blocked: z.array(blockedViewSchema),
   warnings: z.array(viewWarningSchema),
   plans: z.array(publishedPlanSchema),

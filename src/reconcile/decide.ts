@@ -1,6 +1,7 @@
 import type { ClusterRecord } from '../protocol/record.ts';
 import { adopt } from './adopting.ts';
 import type { Action, Decision, Want } from './decision.ts';
+import { carryDisruption } from './disruption.ts';
 import { foldEvidence } from './evidence.ts';
 import { form } from './formation.ts';
 import { moveFromMaintenance } from './maintenance.ts';
@@ -40,6 +41,7 @@ export function decide(spec: Spec, record: ClusterRecord, seen: Observation): De
     moveFromMaintenance(pass, membership);
     mend(pass, membership);
   }
+  carryDisruption(pass, membership);
   if (!overtaken) upkeep(pass, membership);
   keepNames(pass, membership);
   clearStrangers(pass, membership);

@@ -33,9 +33,10 @@ function mayStay(pass: Pass, membership: Membership | null, seat: DraftSeat): bo
 
 /** Every voter there should be is there and serves, and no change is in progress. */
 function isUndisturbed(pass: Pass, { set }: Membership): boolean {
-  const { intent, seats, size } = pass.record;
+  const { intent, disruption, seats, size } = pass.record;
   return (
     intent === null &&
+    disruption === null &&
     seats.every((seat) => seat.lost === null) &&
     set.voters.size >= size &&
     [...set.voters].every((id) => set.healthy.has(id))

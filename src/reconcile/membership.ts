@@ -46,7 +46,9 @@ export function readMembership(pass: Pass, clusterId: string): Membership | null
     set: {
       voters: new Set(members.filter((member) => !member.isLearner).map((member) => member.id)),
       healthy: new Set(
-        witnesses.filter((witness) => isHealthy(witness)).map((witness) => witness.probe.memberId),
+        witnesses
+          .filter((witness) => isHealthy(witness) && !isBeingStopped(pass, witness.seat))
+          .map((witness) => witness.probe.memberId),
       ),
     },
   };
@@ -73,6 +75,13 @@ function isHealthy(witness: Witness): boolean {
     (alarm) => alarm.alarm === 'CORRUPT' && alarm.memberId === probe.memberId,
   );
   return probe.leaderId !== null && !corrupt && witness.status.dataProblem === null;
+}
+
+/** It was told to stop, of our own will: it may answer a little longer, and nothing may be built on that. */
+function isBeingStopped({ record: { disruption } }: Pass, seat: DraftSeat): boolean {
+  if (seat.paused !== null) return true;
+  if (disruption === null || !disruption.begun || disruption.kind === 'defragment') return false;
+  return disruption.seat === seat.id && disruption.task === seat.task;
 }
 
 export function memberOf(membership: Membership, seat: DraftSeat): EtcdMember | undefined {

@@ -65,6 +65,7 @@ function backoffMs(pass: Pass, seat: DraftSeat): number {
 function reasonAgainst(pass: Pass, membership: Membership | null, seat: DraftSeat): string | null {
   if (seat.lost !== null && seat.lost.cause !== 'maintenance') return seat.lost.message;
   if (seat.taskEnd !== null) return `the task of its member is over: ${seat.taskEnd.state}`;
+  if (seat.paused !== null) return `its member is paused by ${seat.paused.by}`;
   const view = viewOf(pass, seat);
   if (membership !== null && memberOf(membership, seat)?.isLearner !== false)
     return 'its member does not vote';

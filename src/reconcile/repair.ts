@@ -2,6 +2,7 @@ import { peerUrlOf } from '../protocol/launch.ts';
 import type { EtcdMember } from '../protocol/member-status.ts';
 import type { Intent } from '../protocol/record.ts';
 import { askToPrepare } from './formation.ts';
+import { handOver, heirOf } from './handover.ts';
 import { isLevelWithLeader, type Membership, memberOf } from './membership.ts';
 import {
   BUSY_WAKE_MS,
@@ -403,10 +404,11 @@ function remove(
     block(pass, 'unsafe', intent.slot, `member ${member.id} is not removed: ${objection}`);
     return;
   }
-  const heir = heirOf(pass, membership, intent, member);
+  // Not insisted on for ever.
+  const isPatient = pass.seen.wallMs - intent.openedAtMs <= HANDOVER_MS_MAX;
+  const heir = isPatient ? heirOf(membership, member.id) : undefined;
   if (heir !== undefined) {
-    const body = { kind: 'move-leader', args: { memberId: heir } } as const;
-    order(pass, membership.speaker.seat, body, `the leader is about to be removed: ${reason}`);
+    handOver(pass, membership, heir, `the leader is about to be removed: ${reason}`);
     return;
   }
   const speaker =
@@ -419,23 +421,6 @@ function remove(
     { kind: 'member-remove', args: { memberId: member.id, voters: votersOf(membership) } },
     reason,
   );
-}
-
-/**
- * To whom a leader that still serves hands over before it is removed: else the others wait an election timeout
- * for nothing. Not insisted on for ever.
- */
-function heirOf(
-  pass: Pass,
-  membership: Membership,
-  intent: Draft<Intent>,
-  member: EtcdMember,
-): string | undefined {
-  const { voters, healthy } = membership.set;
-  const leads = membership.speaker.probe.memberId === member.id && membership.leaderId === member.id;
-  if (!leads || !healthy.has(member.id)) return undefined;
-  if (pass.seen.wallMs - intent.openedAtMs > HANDOVER_MS_MAX) return undefined;
-  return [...voters].find((id) => id !== member.id && healthy.has(id));
 }
 
 /** A leader that could not hand over this long after the change was begun is removed as it is. */

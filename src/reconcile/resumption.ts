@@ -98,7 +98,7 @@ type Hope = 'waiting' | 'starting' | 'silent' | 'leaderless' | 'none';
 function hopeOf(pass: Pass, seat: DraftSeat): Hope {
   const status = freshStatus(pass, seat);
   if (status === null) return seat.lost === null ? 'silent' : 'none';
-  if (seat.lost !== null && !mayComeBack(seat)) return 'none';
+  if (seat.paused !== null || (seat.lost !== null && !mayComeBack(seat))) return 'none';
   switch (status.phase) {
     case 'running':
     case 'backing-off': {

@@ -21,6 +21,7 @@ export function giveUp(pass: Pass): boolean {
   const { mesos } = pass.seen;
   for (const seat of [...pass.record.seats]) leave(pass, seat, REASON);
   pass.record.intent = null;
+  pass.record.disruption = null;
   for (const { seat } of [...pass.record.leaving]) skipIfOutOfReach(pass, seat);
   letGo(pass);
   for (const seat of mesos.strays) pass.wants.push({ kind: 'release', seat, reason: REASON });

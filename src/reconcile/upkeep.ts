@@ -106,10 +106,24 @@ function wantEtcd(pass: Pass, membership: Membership | null, seat: DraftSeat): v
     block(pass, 'member-failed', seat.slot, status.problem ?? 'its supervisor cannot go on');
     return;
   }
+  if (seat.paused !== null) {
+    holdDown(pass, seat, seat.paused);
+    return;
+  }
   if (data === null || !data.started || status.identity === null) return;
   if (status.phase === 'stopped' && status.identity.started) {
     if (mayResume(pass, membership, seat)) resume(pass, seat);
   } else if (status.phase === 'prepared') startFounder(pass, seat);
+}
+
+/** An operator has its etcd down: its supervisor stays, and answers. */
+function holdDown(pass: Pass, seat: DraftSeat, { by, atMs }: NonNullable<DraftSeat['paused']>): void {
+  const since = new Date(atMs).toISOString();
+  block(pass, 'member-paused', seat.slot, `${by} has it paused since ${since}, until \`pod resume\``);
+  const phase = freshStatus(pass, seat)?.phase;
+  if (phase !== 'running' && phase !== 'backing-off') return;
+  const body = { kind: 'stop', args: { graceMs: pass.spec.killGraceMs } } as const;
+  order(pass, seat, body, `paused by ${by}`);
 }
 
 function resume(pass: Pass, seat: DraftSeat): void {

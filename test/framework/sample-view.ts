@@ -82,6 +82,7 @@ export function sampleMember(index: number, changes: Partial<PublishedMember> = 
     role: 'voter',
     phase: 'running',
     nameTask: null,
+    paused: null,
     mesosState: 'TASK_RUNNING',
     etcdVersion: '3.5.21',
     leader: index === 0,

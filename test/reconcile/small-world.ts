@@ -82,6 +82,7 @@ export class SmallWorld {
   silentMs = 1_000;
   /** For how long members that answer have said that they do not serve. */
   notServingMs = 0;
+  killsAreLost = false;
   /** The share of the name task is on offer everywhere. */
   nameShares = false;
   /** `kind` of order → refused with nothing done. */
@@ -316,6 +317,7 @@ export class SmallWorld {
   private act(action: Action): void {
     if (action.kind === 'kill') {
       this.story.push(`kill ${action.task}`);
+      if (this.killsAreLost) return;
       const end: TaskEnd = {
         standing: 'ended',
         state: 'TASK_KILLED',
@@ -325,13 +327,12 @@ export class SmallWorld {
         atMs: this.nowMs,
       };
       this.tasks.set(action.task, { kind: 'over', end, agentId: action.agentId });
-      const leaving = this.record.leaving.find((entry) => entry.seat.task === action.task);
-      if (leaving !== undefined) {
-        if (leaving.seat.storage === 'persistent')
-          this.offered.set(leaving.seat.id, { volume: true, complete: true });
-        const member = this.members.get(leaving.seat.id);
-        if (member !== undefined) member.up = false;
-      }
+      const seats = [...this.record.seats, ...this.record.leaving.map((entry) => entry.seat)];
+      const killed = seats.find((seat) => seat.task === action.task);
+      if (killed === undefined) return;
+      if (killed.storage === 'persistent') this.offered.set(killed.id, { volume: true, complete: true });
+      const member = this.members.get(killed.id);
+      if (member !== undefined) member.up = false;
       return;
     }
     const member = this.members.get(action.seat.id);
@@ -376,7 +377,9 @@ export class SmallWorld {
         );
         return;
       case 'fence':
+        return;
       case 'stop':
+        if (member.phase === 'running') member.phase = 'stopped';
         return;
       case 'move-leader':
         this.leader = body.args.memberId;
