@@ -23,6 +23,8 @@ export interface Injection {
   readonly seats: readonly string[];
   /** What is done, in words. */
   say(text: string): void;
+  /** Lets it last for a time and undoes it then: now, or while the scenario goes on with what comes next. */
+  lasting(durationMs: number, undo: () => void): Promise<void>;
 }
 
 export const ON_VOLUMES: readonly SimStorage[] = ['persistent', 'mount'];

@@ -12,11 +12,32 @@ export const SCHEDULER_FAULTS: readonly Fault[] = [
   },
   {
     name: 'scheduler cut off',
-    inject: async ({ world, random, say }) => {
+    inject: async ({ world, random, say, lasting }) => {
       say('the scheduler reaches nobody');
       world.network.isolate(world.schedulerHost);
-      await world.run(random.between(100, 30_000));
-      world.network.heal(world.schedulerHost);
+      await lasting(random.between(100, 30_000), () => world.network.heal(world.schedulerHost));
+    },
+  },
+  {
+    name: 'scheduler cut off from members',
+    inject: async ({ world, random, seats, say, lasting }) => {
+      const apart = random.shuffle(seats).slice(0, random.integer(1, Math.max(1, seats.length)));
+      say(`the scheduler reaches the master, and not ${apart.join(', ')}`);
+      for (const host of apart) world.network.cut(world.schedulerHost, host);
+      await lasting(random.between(100, 40_000), () => world.network.heal(world.schedulerHost));
+    },
+  },
+  {
+    name: 'scheduler cut off from the master',
+    inject: async ({ world, random, say, lasting }) => {
+      const isSilent = random.chance(0.5);
+      say(`the scheduler reaches the members, and not the master${isSilent ? ', and nobody tells it' : ''}`);
+      const { schedulerHost, masterHost } = world;
+      if (isSilent) {
+        world.network.cutOneWay(schedulerHost, masterHost);
+        world.network.cutOneWay(masterHost, schedulerHost);
+      } else world.network.cut(schedulerHost, masterHost);
+      await lasting(random.between(100, 60_000), () => world.network.heal(world.schedulerHost));
     },
   },
 ];

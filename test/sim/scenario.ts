@@ -1,4 +1,5 @@
 import { faultsOn, isFinal } from './faults.ts';
+import { startWeather } from './faults-of-network.ts';
 import { createChance, type RandomStream } from './prng.ts';
 import { createWorld, type SimStorage, type World, type WorldOptions } from './world.ts';
 
@@ -102,6 +103,7 @@ async function live(life: Life): Promise<void> {
   const { world, random, jumps, say } = life;
   say(`${world.size} members on ${world.hosts.length} hosts`);
   if (random.chance(0.5)) planCrash(world, random, say);
+  if (random.chance(0.1)) startWeather(life);
   world.startScheduler();
   await world.runUntil('the cluster has formed and is whole', () => isWhole(world), WHOLE_WITHIN_MS);
   world.startWriter();
@@ -146,10 +148,8 @@ async function heal(world: World): Promise<void> {
   world.planCrash(null);
   await world.announceMaintenance([]);
   for (const host of world.hosts) if (!world.isGone(host)) await world.reactivate(host);
-  for (const host of world.hosts) {
-    world.network.heal(host);
-    if (!world.isGone(host)) world.startAgent(host);
-  }
+  world.network.healAll();
+  for (const host of world.hosts) if (!world.isGone(host)) world.startAgent(host);
   if (!world.schedulerRuns) world.startScheduler();
   await world.run(1);
 }
@@ -190,5 +190,20 @@ async function inject(life: Life, budget: Budget): Promise<void> {
   life.faults.push(fault.name);
   if (random.chance(0.5)) planCrash(world, random, say);
   if (isFinal(fault, storage)) budget.lost += 1;
-  await fault.inject({ world, random, storage, host, seats, say });
+  await fault.inject({
+    world,
+    random,
+    storage,
+    host,
+    seats,
+    say,
+    lasting: async (durationMs, undo) => {
+      if (random.chance(0.5)) {
+        void world.clock.sleep(durationMs).then(undo);
+        return;
+      }
+      await world.run(durationMs);
+      undo();
+    },
+  });
 }

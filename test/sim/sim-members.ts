@@ -20,16 +20,14 @@ export interface SimMembersOptions {
 /** What the real transport waits for a connection to a host that does not answer. */
 const CONNECT_MS = 5_000;
 
-/** Supervisors of a simulated world, asked over its network. */
+/**
+ * Supervisors of a simulated world, asked over its network. What was sent arrives, though whoever sent it may have
+ * given up, and in bad weather it arrives twice, late or never; so do the answers.
+ */
 export function createSimMembers(options: SimMembersOptions): Members {
   const { clock, network, members, fromHost, understood = PROTOCOL_VERSION } = options;
-  const reach = async (url: string, signal: AbortSignal): Promise<SimMember> => {
+  const memberAt = (url: string): SimMember => {
     const { hostname, port } = new URL(url);
-    await clock.sleep(network.latencyMs(fromHost, hostname), signal);
-    if (!network.reachable(fromHost, hostname)) {
-      await clock.sleep(CONNECT_MS, signal);
-      throw new MembersError('unreachable', `${url}: no connection within ${CONNECT_MS} ms`);
-    }
     for (const member of members) {
       const there = member.host === hostname && String(member.launch.ports.supervisor) === port;
       if (there && member.listening) return member;
@@ -37,33 +35,44 @@ export function createSimMembers(options: SimMembersOptions): Members {
     throw new MembersError('unreachable', `${url}: connection refused`);
   };
 
-  /** An answer arrives only over a network that is there, from a process that lives to the end of it. */
   const ask = async <T>(
     url: string,
     signal: AbortSignal,
     question: (member: SimMember) => Promise<T>,
   ): Promise<T> => {
+    const { hostname } = new URL(url);
     const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const asked = new Set<SimMember>();
+    let isOver = false;
     const giveUp = () => reject(new MembersError('aborted', `${url}: the question was given up`));
     const breakOff = () => reject(new MembersError('unreachable', `${url}: the connection broke`));
-    let asked: SimMember | null = null;
-    const exchange = async (): Promise<void> => {
-      const member = await reach(url, signal);
-      if (signal.aborted) return;
-      asked = member;
-      member.onExit.add(breakOff);
+
+    const exchange = async (arrivesInMs: number): Promise<void> => {
+      await clock.sleep(arrivesInMs);
+      if (!network.reachable(fromHost, hostname)) {
+        await clock.sleep(CONNECT_MS, signal);
+        throw new MembersError('unreachable', `${url}: no connection within ${CONNECT_MS} ms`);
+      }
+      const member = memberAt(url);
+      if (!isOver) {
+        asked.add(member);
+        member.onExit.add(breakOff);
+      }
       const value = await question(member);
-      await clock.sleep(network.latencyMs(member.host, fromHost));
-      if (network.reachable(fromHost, member.host)) resolve(value);
+      const [answeredInMs] = network.fateOf(member.host, fromHost);
+      if (answeredInMs === undefined) return;
+      await clock.sleep(answeredInMs);
+      if (network.reachable(member.host, fromHost)) resolve(value);
     };
     signal.addEventListener('abort', giveUp);
     if (signal.aborted) giveUp();
-    else exchange().catch(reject);
+    else for (const arrivesInMs of network.fateOf(fromHost, hostname)) exchange(arrivesInMs).catch(reject);
     try {
       return await promise;
     } finally {
+      isOver = true;
       signal.removeEventListener('abort', giveUp);
-      (asked as SimMember | null)?.onExit.delete(breakOff);
+      for (const member of asked) member.onExit.delete(breakOff);
     }
   };
 

@@ -29,6 +29,8 @@ export interface SimMesos {
   transport(fromHost: string): { readonly transport: HttpTransport; readonly end: () => void };
   readonly agents: readonly SimAgent[];
   agentAt(host: string): SimAgent;
+  /** Connections between that host and the master break; new ones can be made at once. */
+  resetConnections(fromHost: string): void;
   /** An operator's word to the master. */
   operator(body: unknown): Promise<number>;
   /** Of the master's operator API; the answer's JSON. */
@@ -99,6 +101,19 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
     () => tellMaster({ kind: 'tick' }),
   );
 
+  /** Late in bad weather, or never: then the connection breaks. */
+  const answer = (name: string, exchange: Exchange, response: MemoryResponse) => {
+    const [inMs] = network.fateOf(MASTER_HOST, exchange.fromHost);
+    if (inMs === undefined) {
+      breakOff(name);
+      return;
+    }
+    exchange.channel.send(() => {
+      exchanges.delete(name);
+      exchange.answer(response);
+    }, inMs);
+  };
+
   const carryOut = (output: MasterOutput) => {
     if (output.kind === 'send') {
       const link = links.get(output.link);
@@ -111,8 +126,7 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
     if (exchange === undefined) return;
     switch (output.kind) {
       case 'respond':
-        exchanges.delete(output.exchange);
-        exchange.channel.send(() => exchange.answer(output));
+        answer(output.exchange, exchange, output);
         return;
       case 'open-stream': {
         const { stream } = exchange;
@@ -145,40 +159,60 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
     ended: AbortSignal,
   ): Promise<MemoryResponse> => {
     const target = new URL(url);
-    if (target.hostname !== MASTER_HOST || !network.reachable(fromHost, MASTER_HOST)) {
+    if (target.hostname !== MASTER_HOST || network.severed(fromHost, MASTER_HOST)) {
       throw new HttpTransportError('connect-failed', `${url}: no route to host`);
     }
-    exchangeCount += 1;
-    const name = `exchange-${exchangeCount}`;
+    const given = { method, path: target.pathname + target.search, headers, body: body ?? '' };
+    const toMaster = network.channel(fromHost, MASTER_HOST);
+    const arrivals = network.fateOf(fromHost, MASTER_HOST);
     const { promise, resolve, reject } = Promise.withResolvers<MemoryResponse>();
     // It may break while the request is still on its way, before anybody waits for the answer.
     promise.catch(() => {});
     const stream = createByteStream();
-    const channel = network.channel(MASTER_HOST, fromHost);
-    exchanges.set(name, { fromHost, stream, channel, answer: resolve, fail: reject });
+    const toClient = network.channel(MASTER_HOST, fromHost);
+    exchangeCount += 1;
+    const name = `exchange-${exchangeCount}`;
+    exchanges.set(name, { fromHost, stream, channel: toClient, answer: resolve, fail: reject });
     let arrived = false;
     // What was sent arrives, whatever becomes of its sender; then the master finds nobody there.
     const left = () => {
       if (!arrived || !exchanges.delete(name)) return;
-      channel.close();
+      toClient.close();
       tellMaster({ kind: 'stream-closed', exchange: name });
     };
     gone.addEventListener('abort', left, { once: true });
     ended.addEventListener('abort', left, { once: true });
-    await clock.sleep(network.latencyMs(fromHost, MASTER_HOST));
-    arrived = true;
-    if (!exchanges.has(name))
-      throw new HttpTransportError('connection-lost', `${url}: the connection was reset`);
-    tellMaster({
-      kind: 'request',
-      exchange: name,
-      method,
-      path: target.pathname + target.search,
-      headers,
-      body: body ?? '',
-    });
-    if (gone.aborted || ended.aborted) left();
+    const arrive = () => {
+      arrived = true;
+      if (!exchanges.has(name)) return;
+      tellMaster({ kind: 'request', exchange: name, ...given });
+      if (gone.aborted || ended.aborted) left();
+    };
+    const [first, second] = arrivals;
+    if (first === undefined) toMaster.send(() => breakOff(name));
+    else toMaster.send(arrive, first);
+    // Nobody repeats a subscription on the way; its answer is a stream.
+    if (second !== undefined && !isSubscription(given)) {
+      void clock.sleep(second).then(() => askOnce(given));
+    }
     return await promise;
+  };
+
+  /** Its answer goes nowhere. */
+  const askOnce = (given: MasterRequest) => {
+    exchangeCount += 1;
+    tellMaster({ kind: 'request', exchange: `exchange-${exchangeCount}`, ...given });
+  };
+
+  const breakOff = (name: string) => {
+    const exchange = exchanges.get(name);
+    if (exchange === undefined) return;
+    exchanges.delete(name);
+    exchange.channel.close();
+    const error = new HttpTransportError('connection-lost', 'the connection was reset');
+    exchange.stream.fail(error);
+    exchange.fail(error);
+    tellMaster({ kind: 'stream-closed', exchange: name });
   };
 
   const transport = (fromHost: string) => {
@@ -192,13 +226,7 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
   /** A broken network breaks the connections over it. */
   network.onChange(() => {
     for (const [name, exchange] of [...exchanges]) {
-      if (network.reachable(exchange.fromHost, MASTER_HOST)) continue;
-      exchanges.delete(name);
-      exchange.channel.close();
-      const error = new HttpTransportError('connection-lost', 'the connection was reset');
-      exchange.stream.fail(error);
-      exchange.fail(error);
-      tellMaster({ kind: 'stream-closed', exchange: name });
+      if (network.severed(exchange.fromHost, MASTER_HOST)) breakOff(name);
     }
     for (const agent of agents) agent.networkChanged();
   });
@@ -265,7 +293,8 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
     };
 
     const connect = () => {
-      if (machine === null || link !== null || !network.reachable(host, MASTER_HOST)) return;
+      const isOpen = network.reachable(host, MASTER_HOST) && network.reachable(MASTER_HOST, host);
+      if (machine === null || link !== null || !isOpen) return;
       linkCount += 1;
       const created: Link = {
         name: `link-${linkCount}`,
@@ -331,8 +360,8 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
         else tell({ kind: 'container', containerId, event });
       },
       networkChanged: () => {
-        if (network.reachable(host, MASTER_HOST)) connect();
-        else disconnect();
+        if (network.severed(host, MASTER_HOST)) disconnect();
+        else connect();
       },
     };
   };
@@ -355,6 +384,9 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
   return {
     transport,
     agents,
+    resetConnections: (fromHost) => {
+      for (const [name, exchange] of [...exchanges]) if (exchange.fromHost === fromHost) breakOff(name);
+    },
     agentAt: (host) => agents.find((agent) => agent.host === host) as SimAgent,
     operator: async (body) => ask('POST', '/api/v1', JSON.stringify(body)).status,
     ask: (path) => JSON.parse(ask('GET', path, '').body) as unknown,
@@ -363,6 +395,17 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
 
 export function workDirectoryOf(host: string): string {
   return `/agents/${host}`;
+}
+
+interface MasterRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+function isSubscription({ body }: MasterRequest): boolean {
+  return body.includes('"SUBSCRIBE"');
 }
 
 interface Exchange {

@@ -7,6 +7,7 @@ import { placementRulesOf } from '../../src/framework/placement-rules.ts';
 import { createScheduler, type Scheduler } from '../../src/framework/scheduler.ts';
 import type { ContainerSpec } from '../../src/local/container-runtime.ts';
 import type { AgentDescription } from '../../src/local/messages.ts';
+import { MesosError } from '../../src/mesos/errors.ts';
 import { createFixedMasterSource } from '../../src/mesos/master-source.ts';
 import type { Resource } from '../../src/mesos/wire.ts';
 import { etcdOptions } from '../../src/protocol/etcd-options.ts';
@@ -41,6 +42,7 @@ export interface World {
   /** Addresses of the agents' hosts. */
   readonly hosts: readonly string[];
   readonly schedulerHost: string;
+  readonly masterHost: string;
   readonly unreachableTimeoutMs: number;
   readonly schedulerRuns: boolean;
   readonly steps: number;
@@ -75,6 +77,8 @@ export interface World {
   stopAgent(host: string): void;
   startAgent(host: string): void;
   cutFromMaster(host: string): void;
+  /** The scheduler's connections to the master break, and can be made anew at once. */
+  resetConnections(): void;
   /** Power is off; the disk stays. */
   reboot(host: string): void;
   /** Power is off and the disk is gone. Answers with the id of the agent that ran there. */
@@ -323,8 +327,9 @@ export function createWorld(options: WorldOptions): World {
         else if (mortal.alive && !ended) failures.push(`${actor} ended by itself`);
       },
       (error: unknown) => {
-        // Whoever keeps schedulers running starts the next one, until what is looked for can be seen.
-        if (isNoFirstStart(error)) killScheduler('since it cannot adopt what it sees', RESTART_MS);
+        // Whoever keeps schedulers running starts the next one.
+        const why = mortal.alive ? endsRightly(error) : null;
+        if (why !== null) killScheduler(why, RESTART_MS);
         else if (mortal.alive)
           failures.push(`${actor} ended: ${describeError(error)}\n${(error as Error).stack}`);
       },
@@ -455,6 +460,7 @@ export function createWorld(options: WorldOptions): World {
     size: options.size,
     hosts,
     schedulerHost: SCHEDULER_HOST,
+    masterHost: MASTER_HOST,
     unreachableTimeoutMs: UNREACHABLE_TIMEOUT_MS,
     get schedulerRuns() {
       return scheduler !== null;
@@ -515,6 +521,7 @@ export function createWorld(options: WorldOptions): World {
     stopAgent: (host) => mesos.agentAt(host).stop(),
     startAgent,
     cutFromMaster: (host) => network.cut(host, MASTER_HOST),
+    resetConnections: () => mesos.resetConnections(SCHEDULER_HOST),
     reboot: powerOff,
     loseHost: (host) => {
       const agentId = mesos.agentAt(host).agentId();
@@ -602,8 +609,14 @@ export function createWorld(options: WorldOptions): World {
   };
 }
 
-function isNoFirstStart(error: unknown): boolean {
-  return error instanceof SchedulerError && error.code === 'not-a-first-start';
+/** Why a scheduler is right to end with this error; `null` where it is not. */
+function endsRightly(error: unknown): string | null {
+  if (error instanceof SchedulerError && error.code === 'not-a-first-start') {
+    return 'since it cannot adopt what it sees';
+  }
+  // Its own subscription that it had given up may arrive late, and take the framework from its present one.
+  if (error instanceof MesosError && error.code === 'failed-over') return 'since another seems to lead';
+  return null;
 }
 
 interface RunningScheduler {
