@@ -1,5 +1,6 @@
 import { type ChannelOptions, Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
-import type { Clock } from '../base/ports.ts';
+import { jsonOf, readBody } from '../base/body.ts';
+import type { Clock, HttpTransport } from '../base/ports.ts';
 import { etcdErrorOf, provesQuorum } from './error-texts.ts';
 import {
   alarmMethod,
@@ -51,11 +52,20 @@ const CHANNEL_OPTIONS: ChannelOptions = {
   'grpc.use_local_subchannel_pool': 1,
 };
 
-/** A client of exactly one member. Connects at the first call. */
-export function createEtcdClient(endpoint: EtcdEndpoint, clock: Clock): EtcdClient {
+/**
+ * A client of exactly one member. Connects at the first call.
+ * @param transport for what etcd says over HTTP alone, its cluster version; without one that stays unknown.
+ */
+export function createEtcdClient(
+  endpoint: EtcdEndpoint,
+  clock: Clock,
+  transport: HttpTransport | null = null,
+): EtcdClient {
   const { call, close } = openChannel(endpoint, clock);
   return {
     status: (signal) => call(statusMethod, null, signal),
+    clusterVersion: async (signal) =>
+      transport === null ? null : await askClusterVersion(transport, endpoint.url, signal),
     confirmQuorum: async (signal) => {
       try {
         await call(confirmMethod, null, signal);
@@ -74,6 +84,25 @@ export function createEtcdClient(endpoint: EtcdEndpoint, clock: Clock): EtcdClie
     moveLeader: async (memberId, signal) => void (await call(moveLeaderMethod, memberId, signal)),
     close,
   };
+}
+
+/** What `/version` answers with is some fifty bytes. */
+const VERSION_BYTES_MAX = 4096;
+
+async function askClusterVersion(
+  transport: HttpTransport,
+  url: string,
+  signal: AbortSignal,
+): Promise<string | null> {
+  const response = await transport.request({
+    method: 'GET',
+    url: new URL('/version', url).href,
+    headers: {},
+    signal,
+  });
+  const { text } = await readBody(response.body, VERSION_BYTES_MAX);
+  const etcdcluster = (jsonOf(text) as { etcdcluster?: unknown } | undefined)?.etcdcluster;
+  return typeof etcdcluster === 'string' && /^\d+\.\d+\.\d+/.test(etcdcluster) ? etcdcluster : null;
 }
 
 /** Keys and values of exactly one member: what a drill writes and reads back. */

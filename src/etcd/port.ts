@@ -7,6 +7,8 @@ import { CodedError } from '../base/errors.ts';
 export interface EtcdClient {
   /** Maintenance.Status: local, answers without a leader. */
   status(signal: AbortSignal): Promise<EtcdStatus>;
+  /** `GET /version`: the cluster version as the member knows it, as `3.5.0`; `null` while it knows none. */
+  clusterVersion(signal: AbortSignal): Promise<string | null>;
   /** Resolves when a linearizable read was answered: the member sees a quorum now. A learner refuses. */
   confirmQuorum(signal: AbortSignal): Promise<void>;
   /** Cluster.MemberList by local evidence; after {@link confirmQuorum} it holds every change committed before. */

@@ -32,8 +32,8 @@ export interface ApiOptions {
   /** See {@link PlanSource}. */
   readonly tell: PlanSource['tell'];
   readonly liveness: () => Liveness;
-  /** `null` where the scheduler serves no tarball. */
-  readonly artifact: ServedArtifact | null;
+  /** The tarballs that the scheduler serves. */
+  readonly artifacts: readonly ServedArtifact[];
   /** The bearer token; `null`: off loopback only status is served. */
   readonly token: string | null;
   readonly logger: Logger;
@@ -50,7 +50,7 @@ export function createApi(options: ApiOptions): Hono<ApiEnvironment> {
     ...planRoutes(options),
     livenessRoute(options.liveness),
     ...viewRoutes(options),
-    ...(options.artifact === null ? [] : [artifactRoute(options.artifact)]),
+    artifactRoute(options.artifacts),
   ];
   mountRoutes(app, routes, options.token);
   app.onError((error, context) => {

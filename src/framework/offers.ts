@@ -8,6 +8,7 @@ import type { OfferedSeat } from '../reconcile/observation.ts';
 import { nameLaunched, seatPlaced, seatRelaunched } from '../reconcile/seats.ts';
 import type { SchedulerConfig } from './config.ts';
 import { type Ownership, ownerOf, ownershipOf } from './labels.ts';
+import { artifactOf } from './launched-artifact.ts';
 import { createId, destroyId, reserveId, seatsOf, unreserveId } from './mesos-view.ts';
 import { NAME_SHARE } from './name-share.ts';
 import { nameTaskInfoOf } from './name-task.ts';
@@ -164,7 +165,7 @@ function takePlace(state: Matching, want: Want & { kind: 'place' }, input: Match
       nameShare: config.storage.kind === 'persistent' ? NAME_SHARE : null,
       resources: config.resources,
       task: taskIdOf(want.slot, input.freshId),
-      pinned: { artifact: config.spec.artifact, etcd: config.spec.etcd },
+      pinned: want.run,
     },
     input.wallMs,
   );
@@ -204,7 +205,8 @@ function takeRelaunch(state: Matching, want: Want & { kind: 'relaunch' }, input:
   if (seat === undefined || offer === undefined) return false;
   const offered = offeredSeat(offer, seat, input.config.framework.role);
   if (offered === null || !offered.found.complete) return false;
-  state.record = seatRelaunched(state.record, seat.id, want.task, input.wallMs);
+  const { task, run } = want;
+  state.record = seatRelaunched(state.record, seat.id, { task, run, atMs: input.wallMs });
   const next = state.record.seats.find((one) => one.id === seat.id) as Seat;
   const operations = operationsOn(state, offered.rest);
   const owner = ownerFor(next, state.record);
@@ -314,7 +316,7 @@ function launchOperation(
   const { config, schedulerKey } = input;
   const task = taskInfoOf({
     framework: config.framework,
-    artifact: config.artifact,
+    artifact: artifactOf(seat.pinned.artifact, config),
     owner,
     seat,
     schedulerKey,

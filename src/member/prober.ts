@@ -39,6 +39,8 @@ const UNSETTLED_FOR_MS = 5_000;
 const LOCAL_MS_MAX = 2_000;
 /** The linearizable read hangs without a quorum; it runs beside the local looks, which never wait for it. */
 const CONFIRM_MS_MAX = 1_000;
+/** Between two questions for the cluster version, which changes once in an upgrade. */
+const VERSION_EVERY_MS = 1_500;
 /** Failed looks in a row until etcd counts as not answering. */
 const FAILURES_MAX = 2;
 
@@ -54,6 +56,8 @@ export function createProber(options: ProberOptions): Prober {
   let confirmed: Evidence<readonly EtcdMember[]> | null = null;
   let confirmedAtMs = Number.POSITIVE_INFINITY;
   let confirming = false;
+  let clusterVersion: string | null = null;
+  let versionAskedAtMs = Number.NEGATIVE_INFINITY;
   let failures = 0;
   let changedAtMs = clock.monotonicMs();
   let shape = '';
@@ -118,11 +122,24 @@ export function createProber(options: ProberOptions): Prober {
     if (!signal.aborted) options.onChange();
   };
 
+  const learnVersion = async (signal: AbortSignal): Promise<void> => {
+    if (local === null || clock.monotonicMs() - versionAskedAtMs < VERSION_EVERY_MS) return;
+    versionAskedAtMs = clock.monotonicMs();
+    const before = clusterVersion;
+    try {
+      clusterVersion = await withDeadline(clock, LOCAL_MS_MAX, signal, client.clusterVersion);
+    } catch {
+      clusterVersion = null;
+    }
+    if (!signal.aborted && clusterVersion !== before) options.onChange();
+  };
+
   return {
     async run(signal) {
       while (!signal.aborted) {
         await look(signal);
         void confirm(signal);
+        void learnVersion(signal);
         pause = new AbortController();
         const end = () => pause.abort();
         signal.addEventListener('abort', end, { once: true });
@@ -138,7 +155,8 @@ export function createProber(options: ProberOptions): Prober {
       confirmed = null;
       pause.abort();
     },
-    probe: () => (local === null ? null : probeOf(local, confirmed, clock.monotonicMs())),
+    probe: () =>
+      local === null ? null : { ...probeOf(local, confirmed, clock.monotonicMs()), clusterVersion },
   };
 }
 
@@ -146,7 +164,7 @@ function probeOf(
   local: Evidence<{ status: EtcdStatus; members: readonly EtcdMember[] }>,
   confirmed: Evidence<readonly EtcdMember[]> | null,
   nowMs: number,
-): Probe {
+): Omit<Probe, 'clusterVersion'> {
   const { status, members } = local.value;
   return {
     ageMs: Math.max(0, nowMs - Math.min(local.atMs, confirmed?.atMs ?? local.atMs)),

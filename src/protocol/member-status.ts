@@ -25,6 +25,8 @@ export const probeSchema = z.object({
   /** Milliseconds between the look and the status that carries it. */
   ageMs: z.number().min(0),
   version: z.string(),
+  /** The version that the cluster as a whole has, as `3.5.0`; `null` where the supervisor could not learn it. */
+  clusterVersion: z.string().nullable().default(null),
   clusterId: etcdId,
   memberId: etcdId,
   /** `null` while it knows no leader. */

@@ -111,7 +111,8 @@ function timeRules(options: SchedulerOptions): readonly OptionProblem[] {
 }
 
 function artifactRules(options: SchedulerOptions): readonly OptionProblem[] {
-  const { artifact, artifactUri, artifactFile, artifactSha256, etcdBinary, etcdctlBinary } = options;
+  const { artifact, artifactUri, artifactFile, artifactSha256, artifactEtcdVersion } = options;
+  const { etcdBinary, etcdctlBinary } = options;
   const tarball = artifactUri !== null ? '--artifact-uri' : artifactFile !== null ? '--artifact-file' : null;
   const rules: readonly (readonly [broken: boolean, where: string, message: string, hint: string])[] = [
     [
@@ -131,6 +132,12 @@ function artifactRules(options: SchedulerOptions): readonly OptionProblem[] {
       '--artifact-sha256',
       '--artifact-sha256 is given without --artifact-uri or --artifact-file',
       'Say which tarball it is the sum of.',
+    ],
+    [
+      artifactEtcdVersion !== null && tarball === null,
+      '--artifact-etcd-version',
+      '--artifact-etcd-version is given without --artifact-uri or --artifact-file',
+      'Leave it out: the etcd of this machine is asked for its version.',
     ],
     [
       artifact === 'checkout' && tarball !== null,

@@ -367,6 +367,16 @@ export const OPTIONS = {
     about: 'Checksum of the tarball; a member checks it before it runs anything.',
     changes: 'new places',
   }),
+  artifactEtcdVersion: option({
+    name: 'artifact-etcd-version',
+    kind: textKind(/^3\.\d+\.\d+([-+.][0-9A-Za-z.-]+)?$/, 'a version of etcd, as 3.5.30'),
+    initial: null,
+    otherwise: 'what the manifest of a tarball that the scheduler serves says; of any other it is unknown',
+    about:
+      'Version of the etcd in the tarball. Without it members that run are not updated to a tarball of ' +
+      '--artifact-uri: etcd goes up one minor at a time.',
+    changes: 'new places',
+  }),
   artifactFile: option({
     name: 'artifact-file',
     kind: pathKind,
@@ -518,6 +528,7 @@ type MayBeAbsent =
   | 'apiTokenFile'
   | 'artifactUri'
   | 'artifactSha256'
+  | 'artifactEtcdVersion'
   | 'artifactFile'
   | 'etcdBinary'
   | 'etcdctlBinary';

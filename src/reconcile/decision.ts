@@ -1,12 +1,21 @@
 import type { OrderBody } from '../protocol/orders.ts';
 import type { ClusterRecord, Seat } from '../protocol/record.ts';
 
+/** What a task runs, and with which options. */
+export type Pinned = Seat['pinned'];
+
 /** What needs an offer. Matched with the offers in hand by the framework; the result goes into the record first. */
 export type Want =
   /** A new seat for a slot. */
-  | { readonly kind: 'place'; readonly slot: string; readonly reason: string }
+  | { readonly kind: 'place'; readonly slot: string; readonly run: Pinned; readonly reason: string }
   /** A new task on a seat whose reservation and volume are to be offered. */
-  | { readonly kind: 'relaunch'; readonly seat: string; readonly task: string; readonly reason: string }
+  | {
+      readonly kind: 'relaunch';
+      readonly seat: string;
+      readonly task: string;
+      readonly run: Pinned;
+      readonly reason: string;
+    }
   /** A name task on the share that a seat keeps for it. */
   | { readonly kind: 'name'; readonly seat: string; readonly task: string; readonly reason: string }
   /** Destroy the volume and give the reservation back. */

@@ -15,8 +15,10 @@ export interface Spec {
   readonly launchTimeoutMs: number;
   /** SIGTERM to SIGKILL. Default 10 s. */
   readonly killGraceMs: number;
-  /** Names what new seats run; see `pinned` in the record. */
+  /** What members are to run, as the record keeps it: see `ArtifactPin`. */
   readonly artifact: string;
+  /** Tarballs that this scheduler can serve, the present one too: URIs by SHA-256, lower-case hex. */
+  readonly kept: ReadonlyMap<string, string>;
   readonly etcd: EtcdOptions;
 }
 

@@ -29,14 +29,21 @@ export function seatPlaced(record: ClusterRecord, placed: PlacedSeat, atMs: numb
 export function seatRelaunched(
   record: ClusterRecord,
   seatId: string,
-  task: string,
-  atMs: number,
+  { task, run, atMs }: { readonly task: string; readonly run: Seat['pinned']; readonly atMs: number },
 ): ClusterRecord {
   return {
     ...record,
     seats: record.seats.map((seat) =>
       seat.id === seatId
-        ? { ...seat, task, taskEnd: null, launches: seat.launches + 1, launchedAtMs: atMs, absentMs: 0 }
+        ? {
+            ...seat,
+            task,
+            taskEnd: null,
+            launches: seat.launches + 1,
+            launchedAtMs: atMs,
+            absentMs: 0,
+            pinned: run,
+          }
         : seat,
     ),
   };

@@ -1,4 +1,5 @@
 import { taskIdOf } from '../protocol/identifiers.ts';
+import { type Launchable, launchable, pinnedForSlot } from './artifacts.ts';
 import type { Membership } from './membership.ts';
 import { isNameOver } from './names.ts';
 import {
@@ -35,8 +36,17 @@ function wantPlace(pass: Pass, slot: string): void {
   const seats = seatsOf(pass, slot);
   if (seats.some((seat) => seat.lost === null)) return;
   const reason = seats[0]?.lost?.message ?? 'the slot has no place yet';
-  pass.wants.push({ kind: 'place', slot, reason });
+  const next = launchable(pass, pinnedForSlot(pass, slot));
+  if ('objection' in next) {
+    block(pass, 'artifact-missing', slot, next.objection);
+    return;
+  }
+  pass.wants.push({ kind: 'place', slot, run: next.run, reason: withInstead(reason, next) });
   block(pass, 'waits-for-offers', slot, `waits for an offer that fits: ${reason}`);
+}
+
+function withInstead(reason: string, { instead }: Launchable): string {
+  return instead === null ? reason : `${reason}; ${instead}: the present one is taken`;
 }
 
 /** Without a quorum it votes until its removal is committed, and its disk may hold what the others lack. */
@@ -65,12 +75,19 @@ function wantRelaunch(pass: Pass, seat: DraftSeat): void {
     wakeWithin(pass, waitMs);
     return;
   }
-  const reason = `its task is over: ${end.state}${end.message === '' ? '' : `, ${end.message}`}`;
+  const next = launchable(pass, seat.pinned);
+  if ('objection' in next) {
+    block(pass, 'artifact-missing', seat.slot, next.objection);
+    wakeWithin(pass, 1000);
+    return;
+  }
+  const over = `its task is over: ${end.state}${end.message === '' ? '' : `, ${end.message}`}`;
+  const reason = withInstead(over, next);
   // A slot may have two places, and a task id names one task.
   const at = seatsOf(pass, seat.slot).indexOf(seat);
   const { freshId } = pass.seen;
   const task = taskIdOf(seat.slot, at === 0 ? freshId : `${freshId}-${at}`);
-  pass.wants.push({ kind: 'relaunch', seat: seat.id, task, reason });
+  pass.wants.push({ kind: 'relaunch', seat: seat.id, task, run: next.run, reason });
   const offered = pass.seen.mesos.offered.get(seat.id);
   if (offered?.complete === true) return;
   wakeWithin(pass, 1000);

@@ -27,7 +27,7 @@ export interface ApiFront {
 
 export interface ApiSource {
   readonly config: SchedulerConfig;
-  readonly artifact: ServedArtifact | null;
+  readonly artifacts: readonly ServedArtifact[];
   /** The scheduler that acts; `null` while none does. */
   readonly scheduler: ActiveScheduler['current'];
 }
@@ -77,7 +77,7 @@ export function createApiFront(options: ApiFrontOptions): ApiFront {
       },
       metrics,
       liveness,
-      artifact: source?.artifact ?? null,
+      artifacts: source?.artifacts ?? [],
       token: options.token,
       logger: log,
     });

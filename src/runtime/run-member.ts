@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { BUILD_ID, VERSION } from '../base/build.ts';
 import type { Clock } from '../base/ports.ts';
 import { listenHosts } from '../etcd/arguments.ts';
+import type { EtcdClient } from '../etcd/port.ts';
 import { etcdEnvironment } from '../member/death-pact.ts';
 import { createFileVolume, type FileVolumeOptions } from '../member/file-volume.ts';
 import { listenForSchedulers, type MemberServer, MemberServerError } from '../member/http-server.ts';
@@ -43,6 +44,7 @@ export async function runMember(options: {
   for (const warning of warnings) log.warn('known defect', { warning });
   const volumePath = path.resolve(workDirectory, launch.volume.path);
   const hosts = listenHosts(launch.host, localAddresses());
+  const etcdClients = etcdClientsOf(clock);
   const supervisor = createSupervisor({
     launch,
     schedulerKey,
@@ -50,7 +52,7 @@ export async function runMember(options: {
     processes,
     volume: createFileVolume(volumePath, volumeOptions(launch, workDirectory)),
     orphans: orphansOf(launch, volumePath, clock),
-    etcd: async (url) => (await import('../etcd/client.ts')).createEtcdClient({ url }, clock),
+    etcd: async (url) => (await etcdClients()).connect(url),
     log,
     etcdLog: (line) => void process.stderr.write(`${line}\n`),
     build: `${VERSION}+${BUILD_ID}`,
@@ -64,13 +66,27 @@ export async function runMember(options: {
   try {
     const server = await serve(supervisor, running, { launch, hosts, log });
     // What every start of etcd needs a moment later, and nothing before: loaded while orders are on their way.
-    void import('../etcd/client.ts');
+    void etcdClients();
     await running;
     await server?.close();
   } finally {
     stop.abort();
     await running;
   }
+}
+
+/** Loads what talks to etcd, once. */
+function etcdClientsOf(clock: Clock): () => Promise<{ connect(url: string): EtcdClient }> {
+  const load = async () => {
+    const [{ createEtcdClient }, { createHttpTransport }] = await Promise.all([
+      import('../etcd/client.ts'),
+      import('./http-transport.ts'),
+    ]);
+    const transport = createHttpTransport();
+    return { connect: (url: string) => createEtcdClient({ url }, clock, transport) };
+  };
+  let loaded: ReturnType<typeof load> | null = null;
+  return () => (loaded ??= load());
 }
 
 function volumeOptions({ wal, storage }: Launch, sandbox: string): FileVolumeOptions {

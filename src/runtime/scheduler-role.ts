@@ -131,6 +131,7 @@ async function serve(
     const leadership = state.election?.(baseUrl) ?? null;
     front.listens(baseUrl, leadership);
     const member = await memberArtifactOf(options, etcd, baseUrl);
+    for (const warning of member.warnings) log.warn('artifact', { warning });
     const { principal } = parts.access;
     const config = configOf(options, member, { host, webuiUrl: options.webuiUrl ?? baseUrl, principal });
     if (signal.aborted) return;
@@ -141,7 +142,7 @@ async function serve(
       wrapPorts: parts.wrapPorts,
       ports: worldOf(parts, { transport, toMasters, clock }),
     });
-    front.canAct({ config, artifact: member.served, scheduler: active.current });
+    front.canAct({ config, artifacts: member.served, scheduler: active.current });
     const end =
       leadership === null
         ? await active.act({ over: signal, holds: () => !signal.aborted })
@@ -235,6 +236,7 @@ function configOf(
       launchTimeoutMs: options.launchTimeoutMs,
       killGraceMs: options.killGraceMs,
       artifact: member.name,
+      kept: member.kept,
       etcd: { heartbeatIntervalMs, electionTimeoutMs, quotaBytes, snapshotCount },
     },
     artifact: member.artifact,

@@ -19,6 +19,7 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { createKvClient } from '../../src/etcd/client.ts';
 import { type LocalCluster, startLocalCluster } from '../../src/local/local-cluster.ts';
+import { readPin } from '../../src/protocol/artifact-pin.ts';
 import { clientUrlOf } from '../../src/protocol/launch.ts';
 import { type BuiltArtifact, buildArtifact } from '../../src/runtime/artifact.ts';
 import { createHttpTransport } from '../../src/runtime/http-transport.ts';
@@ -109,7 +110,11 @@ test('a member brings node, our code and etcd from the scheduler, and runs on th
     healthy: true,
     etcdVersion: artifact.etcdVersion,
   });
-  expect(record.seats[0]?.pinned.artifact).toBe(`sha256:${artifact.sha256}`);
+  expect(readPin(record.seats[0]?.pinned.artifact ?? '')).toEqual({
+    id: `sha256:${artifact.sha256}`,
+    etcd: artifact.etcdVersion,
+    source: { from: 'scheduler' },
+  });
 
   const client = createKvClient({ url: clientUrlOf(seat) }, clock);
   close.push(async () => client.close());

@@ -25,12 +25,14 @@ function apiOf(view: PublishedView | null, offers: OfferReport = { summaries: []
     metrics: createMetrics(),
     tell: () => Promise.resolve({ outcome: 'done', message: 'told' }),
     liveness: () => LEADS,
-    artifact: {
-      name: 'etcd-mesos.tar.gz',
-      sizeBytes: TARBALL.byteLength,
-      sha256: 'ab'.repeat(32),
-      open: () => new Blob([TARBALL]).stream(),
-    },
+    artifacts: [
+      {
+        name: 'etcd-mesos.tar.gz',
+        sizeBytes: TARBALL.byteLength,
+        sha256: 'ab'.repeat(32),
+        open: () => new Blob([TARBALL]).stream(),
+      },
+    ],
     token: null,
     logger: silentLogger,
   });
@@ -422,7 +424,7 @@ describe('the rest', () => {
       metrics: createMetrics(),
       tell: () => Promise.resolve({ outcome: 'done', message: 'told' }),
       liveness: () => LEADS,
-      artifact: null,
+      artifacts: [],
       token: null,
       logger: silentLogger,
     });

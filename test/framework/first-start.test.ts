@@ -101,6 +101,7 @@ function probe(changes: Partial<Probe> = {}): Probe {
   return {
     ageMs: 0,
     version: '3.6.1',
+    clusterVersion: '3.6.0',
     clusterId: 'c1',
     memberId: 'a0',
     leaderId: 'a0',

@@ -29,12 +29,16 @@ export const CONFIG: SchedulerConfig = {
     launchTimeoutMs: 300_000,
     killGraceMs: 10_000,
     artifact: 'checkout',
+    kept: new Map(),
     etcd: { heartbeatIntervalMs: 100, electionTimeoutMs: 1000, quotaBytes: 2 ** 31, snapshotCount: 10_000 },
   },
   artifact: { kind: 'checkout', node: '/opt/node', entry: '/opt/etcd-mesos.js', etcdBinary: '/usr/bin/etcd' },
   bootstrap: 'auto',
   uninstall: null,
 };
+
+/** What members of these tests run. */
+export const RUN: Seat['pinned'] = { artifact: CONFIG.spec.artifact, etcd: CONFIG.spec.etcd };
 
 export function seat(changes: Partial<Seat> = {}): Seat {
   return {
@@ -59,7 +63,7 @@ export function seat(changes: Partial<Seat> = {}): Seat {
     launches: 1,
     launchedAtMs: 0,
     quickEnds: 0,
-    pinned: { artifact: 'checkout', etcd: CONFIG.spec.etcd },
+    pinned: RUN,
     data: null,
     absentMs: 0,
     lost: null,

@@ -10,7 +10,7 @@ import type { Attribute, Offer } from '../../src/mesos/wire.ts';
 import { type PlacementConstraint, parsePlacement } from '../../src/protocol/placement-constraint.ts';
 import type { ClusterRecord } from '../../src/protocol/record.ts';
 import type { Want } from '../../src/reconcile/decision.ts';
-import { CONFIG, offer, ROLE, record, seat } from './fixtures.ts';
+import { CONFIG, offer, ROLE, RUN, record, seat } from './fixtures.ts';
 
 function constraintsOf(text: string): readonly PlacementConstraint[] {
   const parsed = parsePlacement(text);
@@ -215,7 +215,7 @@ it('agrees with a simple oracle on any constraint, agent and members (property)'
 });
 
 const places = (count: number): readonly Want[] =>
-  Array.from({ length: count }, (_, at) => ({ kind: 'place', slot: `etcd-${at}`, reason: 'new' }));
+  Array.from({ length: count }, (_, at) => ({ kind: 'place', slot: `etcd-${at}`, run: RUN, reason: 'new' }));
 
 const rack = (value: string): Attribute => ({ name: 'rack', type: 'TEXT', text: { value } });
 

@@ -18,9 +18,14 @@ import { parseEvent } from '../../src/mesos/parse-event.ts';
 import type { Offer, Operation, Resource } from '../../src/mesos/wire.ts';
 import type { ClusterRecord } from '../../src/protocol/record.ts';
 import type { Want } from '../../src/reconcile/decision.ts';
-import { CONFIG, offer, offers, ROLE, record, seat } from './fixtures.ts';
+import { CONFIG, offer, offers, ROLE, RUN, record, seat } from './fixtures.ts';
 
-const places: readonly Want[] = [0, 1, 2].map((at) => ({ kind: 'place', slot: `etcd-${at}`, reason: 'new' }));
+const places: readonly Want[] = [0, 1, 2].map((at) => ({
+  kind: 'place',
+  slot: `etcd-${at}`,
+  run: RUN,
+  reason: 'new',
+}));
 
 const AROUND = { masterRegion: null, seen: new Map() };
 
@@ -504,7 +509,7 @@ describe('a placed seat', () => {
   const seatId = placed.record.seats[0]?.id ?? '';
 
   it('is launched again on what was reserved for it, and nothing else', () => {
-    const want: Want = { kind: 'relaunch', seat: seatId, task: 'etcd-0__two', reason: 'ended' };
+    const want: Want = { kind: 'relaunch', seat: seatId, task: 'etcd-0__two', run: RUN, reason: 'ended' };
     const result = match([want], [again], placed.record);
     expect(operationsOf(result).map((operation) => operation.type)).toEqual(['LAUNCH']);
     expect(launchedOn(result)).toEqual(launchedOn(placed));
@@ -512,7 +517,7 @@ describe('a placed seat', () => {
   });
 
   it('is launched again while its name task holds its share, and leaves that share alone', () => {
-    const want: Want = { kind: 'relaunch', seat: seatId, task: 'etcd-0__two', reason: 'ended' };
+    const want: Want = { kind: 'relaunch', seat: seatId, task: 'etcd-0__two', run: RUN, reason: 'ended' };
     const held = offer({ id: 'O2', cpus: 0, mem: 0, more: launchedOn(placed) });
     expect(launchedOn(match([want], [held], placed.record))).toEqual(launchedOn(placed));
     const [one] = placed.record.seats;
@@ -567,7 +572,7 @@ describe('a placed seat', () => {
   });
 
   it('is not launched without its volume', () => {
-    const want: Want = { kind: 'relaunch', seat: seatId, task: 'etcd-0__two', reason: 'ended' };
+    const want: Want = { kind: 'relaunch', seat: seatId, task: 'etcd-0__two', run: RUN, reason: 'ended' };
     const bare = reservedBy(placed).map(({ disk: _, ...rest }) => rest);
     const result = match([want], [offer({ id: 'O2', more: bare })], placed.record);
     expect(result.unmatched).toEqual([want]);
@@ -589,7 +594,7 @@ describe('a placed seat', () => {
   });
 
   it('is launched again from offers that come in pieces', () => {
-    const want: Want = { kind: 'relaunch', seat: seatId, task: 'etcd-0__two', reason: 'ended' };
+    const want: Want = { kind: 'relaunch', seat: seatId, task: 'etcd-0__two', run: RUN, reason: 'ended' };
     const pieces = reservedBy(placed).map((one, at) => offer({ id: `P${at}`, cpus: 0, more: [one] }));
     const [accept] = match([want], pieces, placed.record).accepts;
     expect(accept?.offerIds).toHaveLength(4);

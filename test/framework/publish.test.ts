@@ -35,6 +35,7 @@ function statusOf(one: Seat, at: number, confirmed = true): MemberStatus {
     probe: {
       ageMs: 0,
       version: '3.6.1',
+      clusterVersion: '3.6.0',
       clusterId: 'c1',
       memberId: `a${at}`,
       leaderId: 'a1',

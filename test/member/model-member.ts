@@ -215,6 +215,7 @@ function clientOf(world: ModelWorld): EtcdClient {
   };
   return {
     status: async () => await answer(() => ({ ...etcd.status })),
+    clusterVersion: async () => await answer(() => '3.5.0'),
     members: async () => await answer(() => etcd.members),
     confirmQuorum: async (signal) => {
       await answer(() => null);

@@ -206,6 +206,14 @@ const TABLE: Record<OptionKey, { good: [string, unknown][]; bad: string[]; with?
     bad: ['abc', 'A'.repeat(64), `${'a'.repeat(64)}0`],
     with: ['--artifact-file', 'a.tar'],
   },
+  artifactEtcdVersion: {
+    good: [
+      ['3.5.30', '3.5.30'],
+      ['3.6.0-rc.1', '3.6.0-rc.1'],
+    ],
+    bad: ['3.5', 'v3.5.30', '2.3.8', ''],
+    with: ['--artifact-file', 'a.tar'],
+  },
   artifactFile: { good: [['a.tar.gz', 'a.tar.gz']], bad: [''] },
   etcdBinary: { good: [['/usr/bin/etcd', '/usr/bin/etcd']], bad: [''] },
   etcdctlBinary: { good: [['/usr/bin/etcdctl', '/usr/bin/etcdctl']], bad: [''] },

@@ -41,6 +41,7 @@ const SPEC: Spec = {
   launchTimeoutMs: 300_000,
   killGraceMs: 10_000,
   artifact: 'checkout',
+  kept: new Map(),
   etcd: { heartbeatIntervalMs: 100, electionTimeoutMs: 1000, quotaBytes: 2 ** 31, snapshotCount: 10_000 },
 };
 
@@ -221,6 +222,7 @@ export class SmallWorld {
     return {
       ageMs: 0,
       version: '3.4.23',
+      clusterVersion: '3.4.0',
       clusterId: 'c1',
       memberId: member.memberId ?? '0',
       leaderId: leader,
@@ -249,7 +251,8 @@ export class SmallWorld {
     if (want.kind === 'relaunch') {
       if (!this.offered.has(want.seat)) return;
       this.offered.delete(want.seat);
-      this.record = seatRelaunched(this.record, want.seat, want.task, this.nowMs);
+      const { task, run } = want;
+      this.record = seatRelaunched(this.record, want.seat, { task, run, atMs: this.nowMs });
       const member = this.members.get(want.seat);
       if (member === undefined) return;
       this.story.push(`relaunch ${member.seat.slot}`);
@@ -291,7 +294,7 @@ export class SmallWorld {
         nameShare: null,
         resources: { cpus: 1, memMb: 512, diskMb: 1024 },
         task: `${want.slot}__${number}`,
-        pinned: { artifact: 'checkout', etcd: SPEC.etcd },
+        pinned: want.run,
       },
       this.nowMs,
     );

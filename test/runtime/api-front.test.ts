@@ -50,7 +50,7 @@ async function start(): Promise<Process> {
     sha256: 'ab'.repeat(32),
     open: tarball,
   };
-  front.canAct({ config: CONFIG, artifact, scheduler: () => null });
+  front.canAct({ config: CONFIG, artifacts: [artifact], scheduler: () => null });
   return { front, leadership, url };
 }
 

@@ -166,6 +166,7 @@ describe('a scheduler and a supervisor over HTTP', () => {
     const probe = {
       ageMs: 1,
       version: '3.5.30',
+      clusterVersion: '3.5.0',
       clusterId: 'a',
       memberId: 'b',
       leaderId: null,

@@ -419,6 +419,8 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
 
     return {
       status: (signal) => call(signal, async (node) => statusOf(node)),
+      clusterVersion: (signal) =>
+        call(signal, async (node) => (node.leader === null ? null : version.replace(/\d+$/, '0'))),
       confirmQuorum: (signal) => call(signal, async (node, asked) => confirm(refuseLearner(node), asked)),
       members: (signal) => call(signal, async (node) => membersOf(refuseLearner(node))),
       alarms: (signal) =>

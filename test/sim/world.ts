@@ -710,6 +710,7 @@ function configOf(size: number, storage: SimStorage): SchedulerConfig {
       launchTimeoutMs: 60_000,
       killGraceMs: 10_000,
       artifact: 'simulated',
+      kept: new Map(),
       etcd: etcdOptions.parse({}),
     },
     artifact: {
