@@ -10,28 +10,24 @@ const kept = (...digits: readonly string[]): ReadonlyMap<string, string> =>
 /** A formed cluster that runs `a`; its scheduler is then started again with `b`. */
 function upgraded(of: { readonly to: string; readonly has: readonly string[]; from?: string }): SmallWorld {
   const world = new SmallWorld();
-  world.spec = { ...world.spec, artifact: served('a', of.from ?? '3.5.30'), kept: kept('a') };
-  world.form();
+  const { from = '3.5.30' } = of;
+  world.clusterVersion = from.replace(/\d+$/, '0');
+  world.spec = { ...world.spec, artifact: served('a', from), kept: kept('a') };
+  world.until(() => world.isWhole());
   world.spec = { ...world.spec, artifact: served('b', of.to), kept: kept('b', ...of.has) };
   return world;
 }
 
-function endAndOffer(world: SmallWorld, slot: string): void {
-  world.kill(slot);
-  world.offer(slot);
-}
-
 test('a member whose task ended runs what it ran, whatever its scheduler brings', () => {
   const world = upgraded({ to: '3.6.16', has: ['a'] });
-  endAndOffer(world, 'etcd-1');
-  world.until(() => world.record.seats.every(({ taskEnd, launches }) => taskEnd === null && launches < 3));
+  world.end('etcd-1', 'ended');
   world.until(() => world.seat('etcd-1').launches === 2);
   expect(world.seat('etcd-1').pinned.artifact).toBe(served('a', '3.5.30'));
 });
 
 test('what is not kept any more gives way to the present one where etcd bears it, and that is said', () => {
   const world = upgraded({ to: '3.6.16', has: [] });
-  endAndOffer(world, 'etcd-1');
+  world.end('etcd-1', 'ended');
   const reasons: string[] = [];
   world.until(() => {
     for (const want of world.last?.wants ?? []) reasons.push(want.reason);
@@ -47,7 +43,7 @@ test('it is not launched with what would skip a minor or go back', () => {
     ['3.6.16', '3.5.30'],
   ] as const) {
     const world = upgraded({ from, to, has: [] });
-    endAndOffer(world, 'etcd-1');
+    world.end('etcd-1', 'ended');
     for (let steps = 0; steps < 20; steps += 1) world.step();
     expect(world.seat('etcd-1').launches).toBe(1);
     expect(world.last?.blocked.find(({ code }) => code === 'artifact-missing')?.message).toContain(
@@ -58,8 +54,9 @@ test('it is not launched with what would skip a minor or go back', () => {
 
 test('a successor begins with what its predecessor ran', () => {
   const world = upgraded({ to: '3.6.16', has: ['a'] });
-  world.lose('etcd-2');
-  world.until(() => world.record.seats.filter(({ slot }) => slot === 'etcd-2').length === 2);
+  const before = world.seat('etcd-2').id;
+  world.loseAgent('etcd-2');
+  world.until(() => world.record.seats.some(({ id, slot }) => slot === 'etcd-2' && id !== before));
   expect(world.record.seats.map(({ pinned }) => pinned.artifact)).toEqual(
     world.record.seats.map(() => served('a', '3.5.30')),
   );

@@ -56,13 +56,15 @@ function blankRecord(size: number): ClusterRecord {
 }
 
 export class SmallWorld {
-  readonly spec: Spec;
+  spec: Spec;
   record: ClusterRecord;
   nowMs = 1_000_000;
   passes = 0;
   /** Members as etcd lists them. */
   listed: EtcdMember[] = [];
   applied = 100n;
+  /** As every etcd tells it. */
+  clusterVersion = '3.4.0';
   /** Who leads, if it votes and runs; else the first that does. */
   leader: string | null = null;
   /** What an etcd that starts says of its peers. */
@@ -222,7 +224,7 @@ export class SmallWorld {
     return {
       ageMs: 0,
       version: '3.4.23',
-      clusterVersion: '3.4.0',
+      clusterVersion: this.clusterVersion,
       clusterId: 'c1',
       memberId: member.memberId ?? '0',
       leaderId: leader,
