@@ -4,7 +4,12 @@ import type { Clock, HttpTransport } from '../base/ports.ts';
 import { etcdErrorOf, provesQuorum } from './error-texts.ts';
 import {
   alarmMethod,
+  compactMethod,
   confirmMethod,
+  defragmentMethod,
+  disarmMethod,
+  hashKvMethod,
+  keySizesMethod,
   memberAddMethod,
   memberListMethod,
   memberPromoteMethod,
@@ -28,8 +33,10 @@ export interface EtcdEndpoint {
   };
 }
 
-/** No call lasts longer, whatever its signal allows: etcd itself gives a request up after 5 s + 2 elections. */
+/** No other call lasts longer, whatever its signal allows: etcd itself gives a request up after 5 s + 2 elections. */
 const ETCD_CALL_MS_MAX = 15_000;
+/** What works through the whole database; whoever asks knows its size, and says how long that may take. */
+const LONG_CALL_MS_MAX = 3_600_000;
 /** Members and status of a cluster of seven fit many times over. */
 const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -82,6 +89,12 @@ export function createEtcdClient(
     memberRemove: async (memberId, signal) => void (await call(memberRemoveMethod, memberId, signal)),
     memberPromote: async (memberId, signal) => void (await call(memberPromoteMethod, memberId, signal)),
     moveLeader: async (memberId, signal) => void (await call(moveLeaderMethod, memberId, signal)),
+    defragment: async (signal) => void (await call(defragmentMethod, null, signal, LONG_CALL_MS_MAX)),
+    compact: async (revision, physical, signal) =>
+      void (await call(compactMethod, { revision, physical }, signal, LONG_CALL_MS_MAX)),
+    disarm: async (memberId, alarm, signal) => void (await call(disarmMethod, { memberId, alarm }, signal)),
+    hashKv: async (revision, signal) => await call(hashKvMethod, revision, signal, LONG_CALL_MS_MAX),
+    keySizes: async (from, countMax, signal) => await call(keySizesMethod, { from, countMax }, signal),
     close,
   };
 }
@@ -115,7 +128,7 @@ export function createKvClient(endpoint: EtcdEndpoint, clock: Clock): KvClient {
   };
 }
 
-/** One channel to one member; a call on it ends by its signal or after {@link ETCD_CALL_MS_MAX}. */
+/** One channel to one member; a call on it ends by its signal or its deadline. */
 function openChannel(endpoint: EtcdEndpoint, clock: Clock) {
   const client = new Client(targetOf(endpoint.url), credentialsOf(endpoint), CHANNEL_OPTIONS);
   const closed = new AbortController();
@@ -124,8 +137,9 @@ function openChannel(endpoint: EtcdEndpoint, clock: Clock) {
       method: UnaryMethod<Request, Response>,
       request: Request,
       signal: AbortSignal,
+      callMsMax = ETCD_CALL_MS_MAX,
     ): Promise<Response> => {
-      const deadlineMs = clock.wallMs() + ETCD_CALL_MS_MAX;
+      const deadlineMs = clock.wallMs() + callMsMax;
       return unary(client, method, request, { signals: [signal, closed.signal], deadlineMs });
     },
     close: () => {

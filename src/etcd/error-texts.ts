@@ -25,6 +25,11 @@ const TEXTS: readonly (readonly [text: string, code: EtcdError['code']])[] = [
   ['leader changed', 'no-leader'],
   ['not leader', 'not-leader'],
   ['request timed out', 'timeout'],
+  ['database space exceeded', 'no-space'],
+  ['corrupt cluster', 'corrupt-cluster'],
+  ['required revision has been compacted', 'compacted'],
+  ['required revision is a future revision', 'future-revision'],
+  ['message larger than max', 'answer-too-large'],
 ];
 
 /**
@@ -38,11 +43,12 @@ export function etcdErrorOf(call: string, code: number, detail: string, cause: u
 }
 
 /**
- * With authentication on, etcd refuses an anonymous read only after the read index was confirmed by a quorum:
- * for the question "is there a quorum" such a refusal is a yes. etcdctl's `endpoint health` judges it alike.
+ * With authentication on, or under a CORRUPT alarm, etcd refuses a read only after the read index was confirmed by a
+ * quorum: for the question "is there a quorum" such a refusal is a yes. etcdctl's `endpoint health` judges the first
+ * alike.
  */
 export function provesQuorum(detail: string): boolean {
-  return detail.includes('permission denied') || detail.includes('user name is empty');
+  return ['permission denied', 'user name is empty', 'corrupt cluster'].some((text) => detail.includes(text));
 }
 
 function byStatus(code: number): EtcdError['code'] {

@@ -1,4 +1,4 @@
-import type { EtcdMember, EtcdStatus, KeyValue } from './port.ts';
+import type { AlarmName, EtcdMember, EtcdStatus, KeySizes, KeyValue, KvHash } from './port.ts';
 import {
   bytesOf,
   decodeFields,
@@ -22,7 +22,8 @@ export interface EtcdAlarm {
   readonly alarm: string;
 }
 
-const ALARM_NAMES: readonly string[] = ['NONE', 'NOSPACE', 'CORRUPT'];
+/** By their numbers. */
+const ALARMS: readonly string[] = ['NONE', 'NOSPACE', 'CORRUPT'];
 
 export const statusMethod: UnaryMethod<null, EtcdStatus> = {
   path: '/etcdserverpb.Maintenance/Status',
@@ -67,6 +68,61 @@ export const alarmMethod: UnaryMethod<null, readonly EtcdAlarm[]> = {
     bytesOf(decodeFields(bytes), 2)
       .map(decodeFields)
       .map((alarm) => ({ memberId: hexOf(uint64Of(alarm, 1)), alarm: alarmName(uint64Of(alarm, 2)) })),
+};
+
+/** Action DEACTIVATE (2). */
+export const disarmMethod: UnaryMethod<{ memberId: string; alarm: AlarmName }, 'answered'> = {
+  path: '/etcdserverpb.Maintenance/Alarm',
+  encode: ({ memberId, alarm }) =>
+    encodeFields([
+      [1, 2n],
+      [2, BigInt(`0x${memberId}`)],
+      [3, BigInt(ALARMS.indexOf(alarm))],
+    ]),
+  decode: () => 'answered',
+};
+export const defragmentMethod: UnaryMethod<null, 'answered'> = {
+  path: '/etcdserverpb.Maintenance/Defragment',
+  encode: () => encodeFields([]),
+  decode: () => 'answered',
+};
+export const compactMethod: UnaryMethod<{ revision: string; physical: boolean }, 'answered'> = {
+  path: '/etcdserverpb.KV/Compact',
+  encode: ({ revision, physical }) =>
+    encodeFields([
+      [1, BigInt(revision)],
+      [2, physical],
+    ]),
+  decode: () => 'answered',
+};
+export const hashKvMethod: UnaryMethod<string, KvHash> = {
+  path: '/etcdserverpb.Maintenance/HashKV',
+  encode: (revision) => encodeFields([[1, BigInt(revision)]]),
+  decode: (bytes) => {
+    const fields = decodeFields(bytes);
+    return { hash: Number(uint64Of(fields, 2)), compactRevision: compactRevisionOf(uint64Of(fields, 3)) };
+  },
+};
+/** Serializable, from that key to the last. */
+export const keySizesMethod: UnaryMethod<{ from: Uint8Array; countMax: number }, KeySizes> = {
+  path: '/etcdserverpb.KV/Range',
+  encode: ({ from, countMax }) =>
+    encodeFields([
+      [1, from],
+      [2, new Uint8Array([0])],
+      [3, BigInt(countMax)],
+      [7, true],
+    ]),
+  decode: (bytes) => {
+    const fields = decodeFields(bytes);
+    const keys = bytesOf(fields, 2).map((pair) => {
+      const of = decodeFields(pair);
+      // A copy: a view would hold the page with all its values.
+      const key = Uint8Array.from(bytesOf(of, 1).at(-1) ?? []);
+      return { key, bytes: key.length + (bytesOf(of, 5).at(-1)?.length ?? 0) };
+    });
+    return { keys, more: uint64Of(fields, 3) !== 0n };
+  },
 };
 
 export const putMethod: UnaryMethod<{ key: string; value: string }, { readonly revision: string }> = {
@@ -146,5 +202,11 @@ function headerOf(fields: ProtoFields): ProtoFields {
 }
 
 function alarmName(alarm: bigint): string {
-  return ALARM_NAMES[Number(alarm)] ?? `ALARM_${alarm}`;
+  return ALARMS[Number(alarm)] ?? `ALARM_${alarm}`;
+}
+
+/** A store that was never compacted says -1. */
+function compactRevisionOf(value: bigint): string {
+  const signed = BigInt.asIntN(64, value);
+  return (signed < 0n ? 0n : signed).toString();
 }

@@ -19,8 +19,45 @@ export interface EtcdClient {
   memberRemove(memberId: string, signal: AbortSignal): Promise<void>;
   memberPromote(memberId: string, signal: AbortSignal): Promise<void>;
   moveLeader(memberId: string, signal: AbortSignal): Promise<void>;
+  /**
+   * Maintenance.Defragment: this member rewrites its database without the free pages, and may answer nobody until it
+   * has. It goes on with that when the call is given up; nothing but `signal` limits the call.
+   */
+  defragment(signal: AbortSignal): Promise<void>;
+  /**
+   * KV.Compact: forgets what was superseded up to that revision, in the whole cluster. With `physical` it resolves
+   * when this member's pages are free. Rejects with `compacted` where that was done before.
+   */
+  compact(revision: string, physical: boolean, signal: AbortSignal): Promise<void>;
+  /** Maintenance.Alarm DEACTIVATE, which needs a quorum. An alarm that is not raised is disarmed already. */
+  disarm(memberId: string, alarm: AlarmName, signal: AbortSignal): Promise<void>;
+  /**
+   * Maintenance.HashKV by local evidence: of every key up to that revision. Two members' are comparable at the same
+   * revision and compact revision. Rejects with `compacted` or `future-revision` where it cannot be computed.
+   */
+  hashKv(revision: string, signal: AbortSignal): Promise<KvHash>;
+  /** KV.Range by local evidence: the sizes of at most `countMax` keys from that one on, in their order; not empty. */
+  keySizes(from: Uint8Array, countMax: number, signal: AbortSignal): Promise<KeySizes>;
   /** What is open then, or is asked afterwards, ends as `aborted`. */
   close(): void;
+}
+
+/** The alarms that etcd knows. */
+export const ALARM_NAMES = ['NOSPACE', 'CORRUPT'] as const;
+export type AlarmName = (typeof ALARM_NAMES)[number];
+
+export interface KvHash {
+  /** CRC-32C. */
+  readonly hash: number;
+  /** What was compacted before it was computed; 0 for nothing, as text. */
+  readonly compactRevision: string;
+}
+
+export interface KeySizes {
+  /** Bytes of the key and of its value. */
+  readonly keys: readonly { readonly key: Uint8Array; readonly bytes: number }[];
+  /** There are keys after the last of these. */
+  readonly more: boolean;
 }
 
 /** Keys and values through one member, linearizable. Keys and values are text, as UTF-8. */
@@ -90,6 +127,16 @@ export class EtcdError extends CodedError<
   | 'not-leader'
   /** A learner does not serve this. */
   | 'refused-on-learner'
+  /** Writes are refused: a member’s database has reached its quota, and the alarm stands. */
+  | 'no-space'
+  /** Reads and writes are refused: a member was found to differ from the others, and the alarm stands. */
+  | 'corrupt-cluster'
+  /** That revision was compacted. */
+  | 'compacted'
+  /** That revision is yet to come. */
+  | 'future-revision'
+  /** The answer is larger than is taken: ask for less at once. */
+  | 'answer-too-large'
   /** The answer is not what etcd's API promises. */
   | 'protocol'
   /** Anything else that etcd said; the message has it. */

@@ -5,6 +5,9 @@ import { formed, type PlainCluster, type PlainEtcd } from '../real-etcd/plain-cl
 import { freePorts, until } from '../wait.ts';
 
 const clock = createSystemClock();
+/** The least that is taken for a quota here: twenty large values. */
+const QUOTA_BYTES = 20 * 1024 * 1024;
+const VALUE = 'x'.repeat(1024 * 1024);
 const within = (ms: number) => AbortSignal.timeout(ms);
 /** How a call ended: `done`, or the code of its error. */
 export const codeOf = async (promise: Promise<unknown>): Promise<string> =>
@@ -19,7 +22,9 @@ const unusedPeerUrl = async (): Promise<string> => `http://127.0.0.1:${(await fr
  * model shows of etcd is what etcd does.
  * @param start runs a cluster of that size, in real time.
  */
-export function etcdClientContract(start: (size: number) => Promise<PlainCluster>): void {
+export function etcdClientContract(
+  start: (size: number, quotaBytes?: number) => Promise<PlainCluster>,
+): void {
   let cluster: PlainCluster;
   const at = (index: number): PlainEtcd => {
     const member = cluster.members[index];
@@ -202,6 +207,118 @@ export function etcdClientContract(start: (size: number) => Promise<PlainCluster
       expect(listed.map(({ id }) => id).toSorted()).toEqual([idOf(leader), idOf(rest), memberId].toSorted());
       expect(listed.find(({ id }) => id === memberId)).toMatchObject({ name: '', isLearner: true });
       expect(await codeOf(client.memberPromote(memberId, within(3000)))).toBe('learner-not-ready');
+    });
+  });
+
+  describe('the space of a cluster of three', () => {
+    beforeAll(async () => {
+      cluster = await start(3, QUOTA_BYTES);
+    });
+    afterAll(async () => await cluster.close());
+
+    const fill = async (key: string): Promise<string> =>
+      await codeOf(at(0).keys.put(key, VALUE, within(5000)));
+    const statusOf = async (index: number) => await at(index).client.status(within(2000));
+    const revisionOf = async (): Promise<string> => (await statusOf(0)).revision;
+
+    test('the database grows with its history until a member reaches its quota; then all refuse writes', async () => {
+      await formed(cluster);
+      const outcomes: string[] = [];
+      for (let count = 0; count < 40 && outcomes.at(-1) !== 'no-space'; count += 1) {
+        outcomes.push(await fill(`key-${count % 2}`));
+      }
+      expect(outcomes.at(-1)).toBe('no-space');
+      // 20 MiB of values of 1 MiB, of which two are live.
+      expect(outcomes.length).toBeGreaterThan(10);
+      await until('all know of the alarm', 5000, async () => {
+        const all = await Promise.all([0, 1, 2].map(statusOf));
+        return all.every(({ errors }) => errors.some((error) => /memberID:\d+ alarm:NOSPACE/.test(error)));
+      });
+      expect(await codeOf(at(1).keys.put('other', 'small', within(5000)))).toBe('no-space');
+      const alarms = await at(2).client.alarms(within(2000));
+      expect(alarms.map(({ alarm }) => alarm)).toEqual(alarms.map(() => 'NOSPACE'));
+      expect(alarms.map(({ memberId }) => memberId)).toContain((await statusOf(0)).memberId);
+    });
+
+    test('the sizes of keys are told page by page, also under an alarm', async () => {
+      const first = await at(1).client.keySizes(new Uint8Array([0]), 1, within(5000));
+      expect(first).toEqual({
+        keys: [{ key: Uint8Array.from(Buffer.from('key-0')), bytes: 5 + VALUE.length }],
+        more: true,
+      });
+      const from = Buffer.from('key-0\0');
+      const rest = await at(1).client.keySizes(from, 100, within(5000));
+      expect(rest.keys.map(({ key }) => Buffer.from(key).toString())).toEqual(['key-1']);
+      expect(rest.more).toBe(false);
+    });
+
+    test('a compaction frees pages in the file, and is refused where it was made or is yet to come', async () => {
+      const revision = await revisionOf();
+      const future = String(BigInt(revision) + 100n);
+      expect(await codeOf(at(1).client.compact(future, true, within(5000)))).toBe('future-revision');
+      const before = await statusOf(1);
+      expect(await codeOf(at(1).client.compact(revision, true, within(10_000)))).toBe('done');
+      expect(await codeOf(at(1).client.compact(revision, true, within(5000)))).toBe('compacted');
+      await until('the pages are free', 10_000, async () => {
+        const now = await statusOf(1);
+        expect(now.dbSizeBytes).toBeGreaterThanOrEqual(before.dbSizeInUseBytes);
+        // 3.4 counts free pages anew with its next write, and takes none now.
+        return now.dbSizeInUseBytes < QUOTA_BYTES / 2 || now.version.startsWith('3.4.');
+      });
+      expect(await fill('key-0')).toBe('no-space');
+    });
+
+    test('defragmenting brings the file down to what is in use, one member at a time', async () => {
+      for (const index of [0, 1, 2]) {
+        const before = await statusOf(index);
+        await at(index).client.defragment(within(20_000));
+        const after = await until('it answers again', 10_000, async () => await statusOf(index));
+        expect(after.dbSizeBytes).toBeLessThan(before.dbSizeBytes / 2);
+        expect(after.dbSizeBytes - after.dbSizeInUseBytes).toBeLessThan(after.dbSizeBytes / 4);
+      }
+    });
+
+    test('the alarm stands until it is disarmed, although there is space', async () => {
+      expect(await fill('key-0')).toBe('no-space');
+      for (const { memberId, alarm } of await at(0).client.alarms(within(2000))) {
+        if (alarm === 'NOSPACE') await at(1).client.disarm(memberId, alarm, within(5000));
+      }
+      expect(await at(2).client.alarms(within(2000))).toEqual([]);
+      expect(await fill('key-0')).toBe('done');
+      const { memberId } = await statusOf(2);
+      expect(await codeOf(at(0).client.disarm(memberId, 'NOSPACE', within(5000)))).toBe('done');
+    });
+
+    test('members that hold the same have one hash at a revision', async () => {
+      const revision = await revisionOf();
+      for (const index of [0, 1, 2]) {
+        await until(
+          'it has applied that',
+          5000,
+          async () => BigInt((await statusOf(index)).revision) >= BigInt(revision),
+        );
+      }
+      const hashes = await Promise.all(
+        [0, 1, 2].map(async (index) => await at(index).client.hashKv(revision, within(5000))),
+      );
+      expect(hashes[0]?.compactRevision).toMatch(/^[1-9]\d*$/);
+      expect(new Set(hashes.map((hash) => JSON.stringify(hash))).size).toBe(1);
+      expect(await codeOf(at(0).client.hashKv('2', within(5000)))).toBe('compacted');
+      const future = String(BigInt(revision) + 100n);
+      expect(await codeOf(at(0).client.hashKv(future, within(5000)))).toBe('future-revision');
+    });
+
+    test('a CORRUPT alarm stops reads and writes, and hides neither the quorum nor the hashes', async () => {
+      const { memberId } = await statusOf(1);
+      const revision = await revisionOf();
+      await at(0).keys.raiseAlarm(memberId, 'CORRUPT', within(5000));
+      await until('writes are refused', 5000, async () => (await fill('key-0')) === 'corrupt-cluster');
+      expect(await codeOf(at(2).client.confirmQuorum(within(2000)))).toBe('done');
+      expect(await codeOf(at(2).client.hashKv(revision, within(5000)))).toBe('done');
+      expect(await codeOf(at(2).client.compact(revision, false, within(5000)))).toBe('corrupt-cluster');
+      expect(await at(2).client.alarms(within(2000))).toEqual([{ memberId, alarm: 'CORRUPT' }]);
+      await at(0).client.disarm(memberId, 'CORRUPT', within(5000));
+      expect(await fill('key-0')).toBe('done');
     });
   });
 

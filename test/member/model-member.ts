@@ -43,6 +43,10 @@ export interface ModelMemberEtcd {
   readonly calls: string[];
   /** Thrown by the next call that changes the cluster. */
   refusal: EtcdError | null;
+  /** Settled when it has rewritten its database. */
+  rewriting: Promise<void>;
+  /** In their order, with the bytes of key and value. */
+  keys: readonly (readonly [key: string, bytes: number])[];
 }
 
 export interface ModelWorld {
@@ -127,6 +131,8 @@ export function createModelWorld(): ModelWorld {
     },
     calls: [],
     refusal: null,
+    rewriting: Promise.resolve(),
+    keys: [],
   };
   const processes = createMemoryProcesses({
     clock,
@@ -201,6 +207,12 @@ export function untilEnded(context: ProgramContext): Promise<number> {
   return new Promise((resolve) => context.ended.addEventListener('abort', () => resolve(0)));
 }
 
+async function aborted(signal: AbortSignal): Promise<never> {
+  return await new Promise<never>((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(new EtcdError('aborted', 'aborted')));
+  });
+}
+
 function clientOf(world: ModelWorld): EtcdClient {
   const { etcd, processes } = world;
   const answer = async <T>(value: () => T): Promise<T> => {
@@ -219,10 +231,7 @@ function clientOf(world: ModelWorld): EtcdClient {
     members: async () => await answer(() => etcd.members),
     confirmQuorum: async (signal) => {
       await answer(() => null);
-      if (etcd.quorum) return;
-      await new Promise<never>((_resolve, reject) => {
-        signal.addEventListener('abort', () => reject(new EtcdError('aborted', 'aborted')));
-      });
+      if (!etcd.quorum) await aborted(signal);
     },
     alarms: async () => await answer(() => []),
     memberAddLearner: async (url) => {
@@ -234,6 +243,25 @@ function clientOf(world: ModelWorld): EtcdClient {
     memberRemove: async (memberId) => await change(`remove ${memberId}`),
     memberPromote: async (memberId) => await change(`promote ${memberId}`),
     moveLeader: async (memberId) => await change(`move to ${memberId}`),
+    defragment: async (signal) => {
+      await Promise.race([etcd.rewriting, aborted(signal)]);
+      await change('defragment');
+    },
+    compact: async (revision) => await change(`compact ${revision}`),
+    disarm: async (memberId, alarm) => await change(`disarm ${memberId} ${alarm}`),
+    hashKv: async (revision) => {
+      await change(`hash ${revision}`);
+      return { hash: 7, compactRevision: '3' };
+    },
+    keySizes: async (from, countMax) =>
+      await answer(() => {
+        const rest = etcd.keys.filter(([key]) => Buffer.compare(Buffer.from(key), from) >= 0);
+        const page = rest.slice(0, countMax);
+        return {
+          keys: page.map(([key, bytes]) => ({ key: Buffer.from(key), bytes })),
+          more: page.length < rest.length,
+        };
+      }),
     close: () => {},
   };
 }

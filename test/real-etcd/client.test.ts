@@ -10,7 +10,8 @@ const clock = createSystemClock();
 
 describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as const))(
   'etcd %s',
-  ([, binary]) => etcdClientContract(async (size) => await startPlainCluster(binary, size)),
+  ([, binary]) =>
+    etcdClientContract(async (size, quotaBytes) => await startPlainCluster(binary, size, quotaBytes)),
 );
 
 test('where no member ever was nobody is available, soon', async () => {

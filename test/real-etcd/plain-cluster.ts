@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Processes, RunningProcess } from '../../src/base/ports.ts';
 import { etcdArguments } from '../../src/etcd/arguments.ts';
-import { createEtcdClient } from '../../src/etcd/client.ts';
-import type { EtcdClient } from '../../src/etcd/port.ts';
+import { createEtcdClient, createKvClient } from '../../src/etcd/client.ts';
+import type { AlarmName, EtcdClient } from '../../src/etcd/port.ts';
 import { parseEtcdVersion } from '../../src/etcd/versions.ts';
 import { createSystemClock } from '../../src/runtime/clock.ts';
 import { createProcesses } from '../../src/runtime/processes.ts';
@@ -19,10 +19,16 @@ export interface PlainEtcd {
   readonly peerUrl: string;
   readonly clientUrl: string;
   readonly client: EtcdClient;
+  readonly keys: PlainKeys;
   readonly process: RunningProcess;
   /** Monotonic. */
   readonly startedAtMs: number;
   readonly lines: readonly string[];
+}
+/** What a user of the store, and a member that finds another's data to differ, ask of it. */
+export interface PlainKeys {
+  put(key: string, value: string, signal: AbortSignal): Promise<unknown>;
+  raiseAlarm(memberId: string, alarm: AlarmName, signal: AbortSignal): Promise<void>;
 }
 export interface PlainCluster {
   readonly members: readonly PlainEtcd[];
@@ -39,18 +45,39 @@ interface EtcdWorld {
   readonly binary: EtcdBinary;
   readonly processes: Processes;
   readonly connect: (url: string) => EtcdClient;
+  readonly keys: (url: string) => PlainKeys & { close(): void };
 }
+
+const QUOTA_BYTES = 2 ** 28;
 
 const LOOPBACK = '127.0.0.1';
 const clock = createSystemClock();
 
-export async function startPlainCluster(binary: EtcdBinary, size: number): Promise<PlainCluster> {
+export async function startPlainCluster(
+  binary: EtcdBinary,
+  size: number,
+  quotaBytes = QUOTA_BYTES,
+): Promise<PlainCluster> {
   const connect = (url: string) => createEtcdClient({ url }, clock);
-  return await startCluster({ binary, processes: createProcesses(), connect }, size);
+  const keys = (url: string) => ({ ...createKvClient({ url }, clock), raiseAlarm: raiserOf(url) });
+  return await startCluster({ binary, processes: createProcesses(), connect, keys }, size, quotaBytes);
+}
+
+/** Over etcd's own gateway from JSON: nothing of ours raises alarms. */
+function raiserOf(url: string): PlainKeys['raiseAlarm'] {
+  return async (memberId, alarm, signal) => {
+    const body = { action: 'ACTIVATE', memberID: BigInt(`0x${memberId}`).toString(), alarm };
+    const response = await fetch(`${url}/v3/maintenance/alarm`, {
+      method: 'POST',
+      body: JSON.stringify(body),
+      signal,
+    });
+    if (!response.ok) throw new Error(`raising an alarm: ${response.status} ${await response.text()}`);
+  };
 }
 
 /** The simulation's etcd, its world one host without faults, in real time. */
-export async function startModelCluster(size: number): Promise<PlainCluster> {
+export async function startModelCluster(size: number, quotaBytes = QUOTA_BYTES): Promise<PlainCluster> {
   const etcd = createModelEtcd({
     clock,
     random: createChance(1).stream('etcd'),
@@ -62,14 +89,20 @@ export async function startModelCluster(size: number): Promise<PlainCluster> {
     binary: { path: 'etcd', version: parseEtcdVersion('etcd Version: 3.5.29') },
     processes: etcd.processes(LOOPBACK),
     connect: (url) => etcd.connect(LOOPBACK, url),
+    keys: (url) => etcd.connect(LOOPBACK, url),
   };
-  return await startCluster(world, size);
+  return await startCluster(world, size, quotaBytes);
 }
 
-async function startCluster({ binary, processes, connect }: EtcdWorld, size: number): Promise<PlainCluster> {
+async function startCluster(
+  { binary, processes, connect, keys: keysAt }: EtcdWorld,
+  size: number,
+  quotaBytes: number,
+): Promise<PlainCluster> {
   const directory = await mkdtemp(join(tmpdir(), 'etcd-mesos-plain-'));
   const ports = await freePorts(size * 2);
   const members: PlainEtcd[] = [];
+  const opened: { close(): void }[] = [];
   const urlOf = (port: number | undefined) => `http://${LOOPBACK}:${port}`;
 
   const start = async (
@@ -99,7 +132,7 @@ async function startCluster({ binary, processes, connect }: EtcdWorld, size: num
         options: {
           heartbeatIntervalMs: 50,
           electionTimeoutMs: 500,
-          quotaBytes: 2 ** 28,
+          quotaBytes,
           snapshotCount: 10_000,
         },
       }),
@@ -108,7 +141,9 @@ async function startCluster({ binary, processes, connect }: EtcdWorld, size: num
       onLine: (line) => lines.push(line),
     });
     const client = connect(clientUrl);
-    const member = { name, peerUrl, clientUrl, client, process, startedAtMs, lines };
+    const keys = keysAt(clientUrl);
+    const member = { name, peerUrl, clientUrl, client, keys, process, startedAtMs, lines };
+    opened.push(keys);
     members.push(member);
     return member;
   };
@@ -134,6 +169,7 @@ async function startCluster({ binary, processes, connect }: EtcdWorld, size: num
       return await start(name, at, [{ name, peerUrl }], 'existing');
     },
     async close() {
+      for (const keys of opened) keys.close();
       for (const { client, process } of members) {
         client.close();
         process.signal('SIGKILL');

@@ -10,6 +10,8 @@ export interface EtcdCommandLine {
   readonly initialCluster: readonly { readonly name: string; readonly peerUrl: string }[];
   readonly isNew: boolean;
   readonly token: string;
+  /** Bytes that the database may grow to. */
+  readonly quotaBytes: number;
 }
 
 /**
@@ -58,6 +60,7 @@ export function parseEtcdCommandLine(args: readonly string[]): EtcdCommandLine {
       }),
     isNew: state === 'new',
     token: value('initial-cluster-token', 'etcd-cluster'),
+    quotaBytes: Number(value('quota-backend-bytes', String(2 * 1024 ** 3))),
   };
 }
 

@@ -258,6 +258,16 @@ export function createInvariants(options: InvariantsOptions): Invariants {
       `${nameOf(learner)} is promoted ${floor} entries behind what the leader had applied`);
   };
 
+  const defragmenting = (node: RaftNode) => {
+    const { clusterId, memberId } = node.data;
+    const voters = [...(clusters.get(clusterId)?.members.values() ?? [])]
+      .filter((member) => !member.isLearner)
+      .map(({ id }) => id);
+    const others = voters.filter((id) => id !== memberId);
+    require(healthyAmong(clusterId, others) >= quorumOf(voters.length), 'S9', () =>
+      `member ${memberId} rewrites its database while the others are no quorum`);
+  };
+
   const promotionGranted = (leader: RaftNode, learner: RaftNode) => {
     const sinceMs = clock.monotonicMs() - HINDSIGHT_MS;
     let index = leader.data.applied;
@@ -365,7 +375,8 @@ export function createInvariants(options: InvariantsOptions): Invariants {
         return [`${key} was acknowledged by another cluster, ${clusterId}`];
       // A follower applies a moment after the leader has acknowledged.
       if (clock.monotonicMs() - atMs < APPLIED_WITHIN_MS) continue;
-      if (!process.data.values.has(key)) return [`${nameOf(process)} lacks the acknowledged write ${key}`];
+      if (!process.data.store.values.has(key))
+        return [`${nameOf(process)} lacks the acknowledged write ${key}`];
     }
     return [];
   };
@@ -378,6 +389,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
       committed,
       elected,
       promotionGranted,
+      defragmenting,
     },
     step,
     removingVolume,

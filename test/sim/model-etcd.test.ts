@@ -82,7 +82,7 @@ describe('model etcd', () => {
     expect(new Set(statuses.map((status) => status.clusterId)).size).toBe(1);
     expect(new Set(statuses.map((status) => status.leaderId)).size).toBe(1);
     await clock.advance(100);
-    for (const process of etcd.running) expect(process.data.values.get('a')).toBe('1');
+    for (const process of etcd.running) expect(process.data.store.values.get('a')).toBe('1');
   });
 
   test('a killed leader is followed by another with every acknowledged write, and comes back on its data', async () => {
@@ -96,7 +96,7 @@ describe('model etcd', () => {
     await clock.during(clientOf(asked).put('after', 'v', never));
     await start(leader + 1, argumentsOf(leader + 1, [1, 2, 3], 'existing'));
     await clock.advance(5_000);
-    const values = [...etcd.running].map((one) => one.data.values.size);
+    const values = [...etcd.running].map((one) => one.data.store.values.size);
     expect(values).toEqual([21, 21, 21]);
   });
 
@@ -159,7 +159,7 @@ describe('model etcd', () => {
     expect(promotions).toEqual([false]);
     await clock.advance(10_000);
     expect((await clock.during(clientOf(4).status(never))).isLearner).toBe(false);
-    expect([...etcd.running].map((one) => one.data.values.size)).toEqual([20, 20, 20]);
+    expect([...etcd.running].map((one) => one.data.store.values.size)).toEqual([20, 20, 20]);
   });
 
   test('a removed member ends with code 0, and does so again when it is started on its data', async () => {
@@ -208,6 +208,6 @@ describe('model etcd', () => {
     etcd.networkChanged();
     await clock.advance(5_000);
     expect((await clock.during(clientOf(2).status(never))).leaderId).not.toBeNull();
-    expect([...etcd.running].map((one) => one.data.values.size)).toEqual([1, 1, 1]);
+    expect([...etcd.running].map((one) => one.data.store.values.size)).toEqual([1, 1, 1]);
   });
 });

@@ -3,7 +3,13 @@ import { basename } from 'node:path';
 import { assert } from '../../src/base/assert.ts';
 import type { Clock, ProcessExit, Processes, ProcessSpec, RunningProcess } from '../../src/base/ports.ts';
 import { ProcessError } from '../../src/base/ports.ts';
-import { type EtcdClient, EtcdError, type EtcdStatus } from '../../src/etcd/port.ts';
+import {
+  type AlarmName,
+  type EtcdClient,
+  EtcdError,
+  type EtcdStatus,
+  type KeySizes,
+} from '../../src/etcd/port.ts';
 import type { EtcdMember } from '../../src/protocol/member-status.ts';
 import { type EtcdCommandLine, parseEtcdCommandLine, portOf } from './etcd-command-line.ts';
 import {
@@ -20,6 +26,7 @@ import {
   type Refusal,
   votersOf,
 } from './model-raft.ts';
+import { alarmsOf, exceedsQuota, hasAlarm, hashOf, inUseOf } from './model-store.ts';
 import type { RandomStream } from './prng.ts';
 
 /**
@@ -50,6 +57,9 @@ export interface ModelEtcd {
 export interface ModelEtcdClient extends EtcdClient {
   /** Resolves when the write is committed and applied; a rejection leaves that open. */
   put(key: string, value: string, signal: AbortSignal): Promise<void>;
+  delete(key: string, signal: AbortSignal): Promise<void>;
+  /** What a member that finds another's data to differ does. */
+  raiseAlarm(memberId: string, alarm: AlarmName, signal: AbortSignal): Promise<void>;
 }
 
 /** A running etcd as the checkers see it. */
@@ -88,6 +98,8 @@ export interface EtcdObserver {
   elected(leader: RaftNode): void;
   /** etcd has granted a promotion, nothing is appended yet. */
   promotionGranted(leader: RaftNode, learner: RaftNode): void;
+  /** It is asked to rewrite its database, and answers nobody until it has. */
+  defragmenting(node: RaftNode): void;
 }
 
 /** Watches nothing. */
@@ -98,10 +110,13 @@ export const silentObserver: EtcdObserver = {
   committed: () => {},
   elected: () => {},
   promotionGranted: () => {},
+  defragmenting: () => {},
 };
 
 /** A call is given up after this long, as the real client's deadline does. */
 const CALL_DEADLINE_MS = 2_000;
+/** What whoever asks for something long waits at most. */
+const LONG_CALL_MS = 600_000;
 const ELECTION_TIMEOUT_MS = 1_000;
 /** etcd's HealthInterval. */
 const CONNECTED_MS_MIN = 5_000;
@@ -118,6 +133,8 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
   /** Cluster id → the entries with which all of its first members begin. */
   const bootstraps = new Map<string, readonly Entry[]>();
   const running = new Set<EtcdProcess>();
+  /** Data of members that are defragmenting. */
+  const rewriting = new Set<DataDirectory>();
   let pids = 1000;
 
   const raft: RaftGroup = createRaftGroup({
@@ -247,12 +264,24 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
   ): { readonly data: DataDirectory; readonly mode: EtcdProcess['mode'] } | { readonly refusal: string } => {
     const key = directoryKey(host, commandLine.dataDirectory);
     const existing = directories.get(key);
-    if (existing !== undefined) return { data: existing, mode: 'resume' };
+    if (existing !== undefined) {
+      if (differsFromPeers(host, existing)) {
+        return { refusal: 'checkInitialHashKV failed: found data inconsistency with peers' };
+      }
+      return { data: existing, mode: 'resume' };
+    }
     const opened = commandLine.isNew ? bootstrap(host, commandLine) : join(host, commandLine);
     if (typeof opened === 'string') return { refusal: opened };
     directories.set(key, opened);
     return { data: opened, mode: commandLine.isNew ? 'bootstrap' : 'join' };
   };
+
+  /** The check before serving, by HashKV of every peer that answers. */
+  const differsFromPeers = (host: string, { clusterId, memberId, members, store }: DataDirectory): boolean =>
+    [...members.keys()].some((id) => {
+      const peer = id === memberId ? null : raft.nodeOf(clusterId, id);
+      return peer !== null && options.reachable(host, peer.host) && peer.data.store.damage !== store.damage;
+    });
 
   const bootstrap = (host: string, commandLine: EtcdCommandLine): DataDirectory | string => {
     const { initialCluster, token, peerUrl } = commandLine;
@@ -383,7 +412,11 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
     };
 
     /** One timer and one listener on each signal: there are many calls. */
-    const call = <T>(signal: AbortSignal, work: (node: RaftNode, asked: Asked) => Promise<T>): Promise<T> => {
+    const call = <T>(
+      signal: AbortSignal,
+      work: (node: RaftNode, asked: Asked) => Promise<T>,
+      callMs = CALL_DEADLINE_MS,
+    ): Promise<T> => {
       const asked: Asked = { over: false };
       const { promise, resolve, reject } = Promise.withResolvers<T>();
       const timer = new AbortController();
@@ -395,6 +428,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
         process = serverOf();
         process.onExit.add(breakOff);
         assert(process.node !== null, 'a member that serves runs raft');
+        while (rewriting.has(process.node.data)) await clock.sleep(10);
         return await work(process.node, asked);
       };
       if (signal.aborted || closed.signal.aborted) {
@@ -403,9 +437,9 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
       }
       signal.addEventListener('abort', giveUp);
       closed.signal.addEventListener('abort', giveUp);
-      void clock.sleep(CALL_DEADLINE_MS, timer.signal).then(() => {
+      void clock.sleep(callMs, timer.signal).then(() => {
         if (timer.signal.aborted) return;
-        reject(new EtcdError('timeout', `${url}: no answer within ${CALL_DEADLINE_MS} ms`));
+        reject(new EtcdError('timeout', `${url}: no answer within ${callMs} ms`));
       });
       answer().then(resolve, reject);
       return promise.finally(() => {
@@ -426,7 +460,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
       alarms: (signal) =>
         call(signal, async (node, asked) => {
           await confirm(refuseLearner(node), asked);
-          return [];
+          return alarmsOf(node.data.store);
         }),
       memberAddLearner: (peerUrl, signal) => call(signal, (node) => addLearner(refuseLearner(node), peerUrl)),
       memberRemove: (memberId, signal) => call(signal, (node) => remove(refuseLearner(node), memberId)),
@@ -439,9 +473,40 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
             throw new EtcdError('other', 'etcdserver: bad leader transferee');
           }
         }),
+      defragment: (signal) => call(signal, async (node) => await defragment(node), LONG_CALL_MS),
+      compact: (revision, _physical, signal) =>
+        call(signal, async (node) => {
+          await proposed(refuseLearner(node), { kind: 'compact', revision: Number(revision) });
+        }),
+      disarm: (memberId, alarm, signal) =>
+        call(signal, async (node) => {
+          await proposed(refuseLearner(node), { kind: 'alarm', memberId, alarm, raised: false });
+        }),
+      raiseAlarm: (memberId, alarm, signal) =>
+        call(signal, async (node) => {
+          await proposed(refuseLearner(node), { kind: 'alarm', memberId, alarm, raised: true });
+        }),
+      hashKv: (revision, signal) =>
+        call(signal, async (node) => {
+          const { store } = refuseLearner(node).data;
+          const asked = Number(revision);
+          if (asked > store.revision) throw refused('future-revision');
+          if (asked <= store.compactRevision) throw refused('compacted');
+          return { hash: hashOf(store, asked), compactRevision: String(store.compactRevision) };
+        }),
+      keySizes: (from, countMax, signal) =>
+        call(signal, async (node) => {
+          if (hasAlarm(node.data.store, 'CORRUPT')) throw refused('corrupt-cluster');
+          return keySizesOf(node, Buffer.from(from).toString(), countMax);
+        }),
       put: (key, value, signal) =>
         call(signal, async (node) => {
-          await proposed(refuseLearner(node), { kind: 'put', key, value });
+          refuseWithoutSpace(refuseLearner(node), key, value);
+          await proposed(node, { kind: 'put', key, value });
+        }),
+      delete: (key, signal) =>
+        call(signal, async (node) => {
+          await proposed(refuseLearner(node), { kind: 'delete', key });
         }),
       close: () => closed.abort(),
     };
@@ -461,11 +526,50 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
     raftTerm: String(node.data.term),
     raftIndex: String(node.data.commit),
     raftAppliedIndex: String(node.data.applied),
-    revision: String(node.data.revision),
-    dbSizeBytes: 20_480 + 64 * node.data.revision,
-    dbSizeInUseBytes: 16_384 + 64 * node.data.revision,
-    errors: node.leader === null ? ['etcdserver: no leader'] : [],
+    revision: String(node.data.store.revision),
+    dbSizeBytes: node.data.store.fileBytes,
+    dbSizeInUseBytes: inUseOf(node.data.store),
+    errors: [
+      ...(node.leader === null ? ['etcdserver: no leader'] : []),
+      ...alarmsOf(node.data.store).map(
+        ({ memberId, alarm }) => `memberID:${BigInt(`0x${memberId}`)} alarm:${alarm} `,
+      ),
+    ],
   });
+
+  /** Rewrites the database; nobody is answered meanwhile. Raft goes on. */
+  const defragment = async (node: RaftNode): Promise<void> => {
+    const { data } = node;
+    observer.defragmenting(node);
+    rewriting.add(data);
+    await clock.sleep(random.between(50, 1_500));
+    // Killed in the middle of it, the old file is what there is.
+    rewriting.delete(data);
+    if (!node.stopped) data.store.fileBytes = inUseOf(data.store);
+  };
+
+  /** The member that is asked judges by its own file, and tells the cluster. */
+  const refuseWithoutSpace = (node: RaftNode, key: string, value: string): void => {
+    const process = [...running].find((one) => one.node === node);
+    if (process === undefined || !exceedsQuota(node.data.store, key, value, process.commandLine.quotaBytes))
+      return;
+    const { memberId } = node.data;
+    void raft.propose(node, { kind: 'alarm', memberId, alarm: 'NOSPACE', raised: true });
+    throw refused('no-space');
+  };
+
+  const keySizesOf = (node: RaftNode, from: string, countMax: number): KeySizes => {
+    const { values } = node.data.store;
+    const after = [...values.keys()].filter((key) => key >= from).toSorted();
+    const page = after.slice(0, countMax);
+    return {
+      keys: page.map((key) => ({
+        key: Uint8Array.from(Buffer.from(key)),
+        bytes: key.length + (values.get(key)?.length ?? 0),
+      })),
+      more: page.length < after.length,
+    };
+  };
 
   const membersOf = (node: RaftNode): EtcdMember[] =>
     [...node.data.members.values()].map((member) => ({
@@ -589,6 +693,10 @@ const REFUSALS: Partial<Record<Refusal, string>> = {
   'too-many-learners': 'etcdserver: too many learner members in cluster',
   'learner-not-ready': 'etcdserver: can only promote a learner member which is in sync with leader',
   'not-a-learner': 'etcdserver: can only promote a learner member',
+  'no-space': 'etcdserver: mvcc: database space exceeded',
+  'corrupt-cluster': 'etcdserver: corrupt cluster',
+  compacted: 'etcdserver: mvcc: required revision has been compacted',
+  'future-revision': 'etcdserver: mvcc: required revision is a future revision',
 };
 
 function refused(refusal: Refusal): EtcdError {

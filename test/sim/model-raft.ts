@@ -1,6 +1,7 @@
 import { assert } from '../../src/base/assert.ts';
 import type { Clock } from '../../src/base/ports.ts';
 import type { EtcdError } from '../../src/etcd/port.ts';
+import { applyToStore, createKeyStore, type KeyStore, type StorePayload } from './model-store.ts';
 import type { RandomStream } from './prng.ts';
 
 /**
@@ -11,7 +12,7 @@ import type { RandomStream } from './prng.ts';
 
 export type Payload =
   | { readonly kind: 'noop' }
-  | { readonly kind: 'put'; readonly key: string; readonly value: string }
+  | StorePayload
   | {
       readonly kind: 'publish';
       readonly memberId: string;
@@ -49,8 +50,7 @@ export interface DataDirectory {
   term: number;
   commit: number;
   applied: number;
-  revision: number;
-  readonly values: Map<string, string>;
+  readonly store: KeyStore;
   readonly members: Map<string, MemberState>;
   readonly removed: Set<string>;
 }
@@ -408,6 +408,8 @@ export function createRaftGroup(options: RaftOptions): RaftGroup {
   ): number | null => {
     const { data } = follower;
     if (follower.role === 'leader') stepDown(follower);
+    // Who begins is sent the leader's database, with whatever is wrong in it.
+    if (data.log.length === 0) data.store.damage = leader.data.store.damage;
     data.term = leader.data.term;
     if (follower.leader !== leader) {
       follower.leader = leader;
@@ -543,8 +545,7 @@ export function createDataDirectory(clusterId: string, memberId: string): DataDi
     term: 0,
     commit: 0,
     applied: 0,
-    revision: 1,
-    values: new Map(),
+    store: createKeyStore(),
     members: new Map(),
     removed: new Set(),
   };
@@ -567,9 +568,10 @@ export function applyPayload(data: DataDirectory, payload: Payload): Refusal | n
     case 'noop':
       return null;
     case 'put':
-      data.values.set(payload.key, payload.value);
-      data.revision += 1;
-      return null;
+    case 'delete':
+    case 'compact':
+    case 'alarm':
+      return applyToStore(data.store, payload);
     case 'publish': {
       const member = data.members.get(payload.memberId);
       if (member === undefined) return 'member-not-found';

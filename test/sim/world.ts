@@ -651,6 +651,10 @@ function told(observer: EtcdObserver, story: Story): EtcdObserver {
       observer.elected(leader);
     },
     promotionGranted: observer.promotionGranted,
+    defragmenting: (node) => {
+      story.tell(node.host, 'etcd rewrites its database');
+      observer.defragmenting(node);
+    },
   };
 }
 
