@@ -46,6 +46,11 @@ export function saysServesPeers(line: string): boolean {
   return line.includes('serving peer traffic') || line.includes('cmux::serve');
 }
 
+/** Whether etcd ended because the file system is full: it knows no way to go on then. Its quota is another matter. */
+export function saysDiskFull(line: string): boolean {
+  return line.includes('no space left on device');
+}
+
 /** Keeps what is worth telling when a process has died: its first fatal line, else its last. */
 export interface LastWords {
   add(line: string): void;

@@ -58,6 +58,8 @@ const CLUSTER_CHANGES: ReadonlySet<OrderKind> = new Set<OrderKind>([
 /** How long an order may take. A start ends when the process runs, a stop after its grace. */
 const ORDER_MS = 10_000;
 const START_MS = 20_000;
+/** What goes through the whole database. */
+const DATABASE_MS = 70_000;
 /** An order that was carried out and has not shown yet may be given again after this. */
 const SETTLE_MS = 1_000;
 const RETRY_FIRST_MS = 250;
@@ -184,8 +186,20 @@ function keyOf(action: OrderAction): string {
 }
 
 function deadlineMs(body: OrderBody): number {
-  if (body.kind === 'stop') return ORDER_MS + body.args.graceMs;
-  return body.kind === 'start' ? START_MS : ORDER_MS;
+  switch (body.kind) {
+    case 'stop':
+      return ORDER_MS + body.args.graceMs;
+    case 'start':
+      return START_MS;
+    case 'defragment':
+    case 'measure-space':
+      return ORDER_MS + body.args.limitMs;
+    case 'compact':
+    case 'hash-kv':
+      return DATABASE_MS;
+    default:
+      return ORDER_MS;
+  }
 }
 
 function describeReceipt(receipt: Receipt): string {
@@ -211,5 +225,15 @@ export function describeOrder(body: OrderBody): string {
       return `promote member ${body.args.memberId}`;
     case 'move-leader':
       return `hand leadership to member ${body.args.memberId}`;
+    case 'defragment':
+      return 'defragment its database';
+    case 'compact':
+      return `compact up to revision ${body.args.revision}`;
+    case 'disarm':
+      return `disarm the alarm ${body.args.alarm} of member ${body.args.memberId}`;
+    case 'hash-kv':
+      return `tell the hash of its keys at revision ${body.args.revision}`;
+    case 'measure-space':
+      return 'measure the prefixes of its keys';
   }
 }

@@ -64,7 +64,7 @@ export function receiptOf(
   problem: OrderProblem | null,
   message: string,
 ): Receipt {
-  return { id, outcome, problem, message, memberId: null };
+  return { id, outcome, problem, message, memberId: null, finding: null };
 }
 
 function refuse(order: Order, problem: OrderProblem, message: string): Admission {

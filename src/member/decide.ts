@@ -1,6 +1,6 @@
 import { unreachable } from '../base/assert.ts';
 import type { ProcessExit } from '../base/ports.ts';
-import type { EtcdStatus } from '../etcd/port.ts';
+import type { AlarmName, EtcdStatus } from '../etcd/port.ts';
 import { compareUint64 } from '../protocol/identifiers.ts';
 import type { EtcdMember, LogPosition, MemberStatus, SupervisorPhase } from '../protocol/member-status.ts';
 import type { Order, OrderProblem } from '../protocol/orders.ts';
@@ -61,7 +61,11 @@ export type Work =
       readonly memberId: string;
       readonly voters: readonly string[];
     }
-  | { readonly kind: 'move-leader'; readonly memberId: string };
+  | { readonly kind: 'move-leader'; readonly memberId: string }
+  | { readonly kind: 'defragment'; readonly run: string; readonly limitMs: number }
+  | { readonly kind: 'measure-space'; readonly limitMs: number }
+  | { readonly kind: 'compact' | 'hash-kv'; readonly revision: string }
+  | { readonly kind: 'disarm'; readonly memberId: string; readonly alarm: AlarmName };
 
 /** What an order that was admitted means for this member. */
 export function workFor(view: MemberView, order: Order): Work {
@@ -82,6 +86,15 @@ export function workFor(view: MemberView, order: Order): Work {
     case 'member-promote':
       return ask(view, order) ?? { kind: order.kind, ...order.args };
     case 'move-leader':
+      return ask(view, order) ?? { kind: order.kind, ...order.args };
+    case 'defragment':
+      return ask(view, order) ?? { kind: order.kind, ...order.args };
+    case 'measure-space':
+      return ask(view, order) ?? { kind: order.kind, ...order.args };
+    case 'compact':
+    case 'hash-kv':
+      return ask(view, order) ?? { kind: order.kind, ...order.args };
+    case 'disarm':
       return ask(view, order) ?? { kind: order.kind, ...order.args };
     default:
       return unreachable(order);

@@ -2,10 +2,11 @@ import type { KeyObject } from 'node:crypto';
 import { describeError } from '../base/errors.ts';
 import { type Clock, type Logger, ProcessError, type Processes } from '../base/ports.ts';
 import { type EtcdStart, etcdArguments } from '../etcd/arguments.ts';
+import { saysDiskFull } from '../etcd/log-line.ts';
 import type { EtcdClient } from '../etcd/port.ts';
 import type { EtcdVersion } from '../etcd/versions.ts';
 import { clientUrlOf, type Launch, PROTOCOL_VERSION, peerUrlOf } from '../protocol/launch.ts';
-import type { MemberStatus } from '../protocol/member-status.ts';
+import { type MemberStatus, NOTHING_DONE, type SpaceDone } from '../protocol/member-status.ts';
 import type { Order, OrderProblem, Receipt, SignedOrder } from '../protocol/orders.ts';
 import { compareFences, receiptOf } from './admission.ts';
 import { askEtcd, type ClusterWork } from './cluster-work.ts';
@@ -25,6 +26,7 @@ import { createOrderLine } from './order-line.ts';
 import { describeHolder, type Orphans } from './orphan-port.ts';
 import { createProber, type Look, type Prober, UNSETTLED_MS } from './prober.ts';
 import { createRunner, type LastExit } from './runner.ts';
+import { askAboutSpace, type SpaceWork, withDone } from './space-work.ts';
 import { createStatusBoard, type StatusDraft } from './status-board.ts';
 import { type Fence, type MemberVolume, type StoredIdentity, VolumeError } from './volume.ts';
 
@@ -101,6 +103,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
   let exitTrouble: string | null = null;
   let portTrouble: string | null = null;
   let watched: { readonly prober: Prober; readonly client: EtcdClient } | null = null;
+  let busy: MemberStatus['busy'] = null;
+  let space: SpaceDone = NOTHING_DONE;
   let closing = false;
 
   const runner = createRunner({
@@ -152,7 +156,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       etcd: etcdOf(),
       probe: watched?.prober.probe() ?? null,
       warnings: [...options.warnings],
-      busy: null,
+      busy,
+      space,
     };
   };
 
@@ -247,7 +252,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     if (decision.kind === 'removed') await holdings.markRemoved();
     if (decision.kind !== 'restart') return;
     const how = exit.code === null ? `by ${exit.signal ?? 'no signal'}` : `with code ${exit.code}`;
-    exitTrouble = `etcd ended ${how}: ${exit.line}`;
+    const full = saysDiskFull(exit.line)
+      ? 'the disk under its volume is full: free space there, or give it a larger one; '
+      : '';
+    exitTrouble = `${full}etcd ended ${how}: ${exit.line}`;
   };
 
   /** The log that was there must still be there; and who took our port meanwhile is worth naming. */
@@ -321,6 +329,12 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       case 'member-promote':
       case 'move-leader':
         return await changeCluster(order, work);
+      case 'defragment':
+      case 'compact':
+      case 'disarm':
+      case 'hash-kv':
+      case 'measure-space':
+        return await workOnSpace(order, work);
     }
   };
 
@@ -367,6 +381,24 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     try {
       return await askEtcd({ clock, client, id: order.id }, work);
     } finally {
+      prober.noteChange();
+    }
+  };
+
+  const workOnSpace = async (order: Order, work: SpaceWork): Promise<Receipt> => {
+    if (watched === null) return receiptOf(order.id, 'failed', 'not-running', 'etcd does not answer yet');
+    if (work.kind === 'defragment' && work.run === space.defragmented) {
+      return receiptOf(order.id, 'done', null, 'this run was done before');
+    }
+    const { client, prober } = watched;
+    busy = work.kind === 'defragment' ? 'defragmenting' : null;
+    publish();
+    try {
+      const receipt = await askAboutSpace({ clock, client, id: order.id }, work);
+      if (receipt.outcome === 'done') space = withDone(space, work, receipt);
+      return receipt;
+    } finally {
+      busy = null;
       prober.noteChange();
     }
   };

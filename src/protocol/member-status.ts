@@ -68,6 +68,26 @@ export const SUPERVISOR_PHASES = [
   'failed',
 ] as const;
 
+/** Two members' are comparable at the same revision and compact revision. */
+export const kvHashSchema = z.object({
+  revision: uint64Text,
+  hash: z.number().int().min(0),
+  compactRevision: uint64Text,
+});
+export type KvHashAt = z.infer<typeof kvHashSchema>;
+
+const spaceSchema = z.object({
+  /** The run of the newest defragmentation that was done. */
+  defragmented: z.string().nullable(),
+  /** The highest revision up to which it had its etcd compact. */
+  compacted: uint64Text.nullable(),
+  /** The newest hash of all keys up to a revision. */
+  hash: kvHashSchema.nullable(),
+});
+export type SpaceDone = z.infer<typeof spaceSchema>;
+/** Of a supervisor that was given no such order. */
+export const NOTHING_DONE: SpaceDone = { defragmented: null, compacted: null, hash: null };
+
 export const memberStatusSchema = z.object({
   protocol: z.number().int().min(1).max(PROTOCOL_VERSION),
   /** Version and short hash of the supervisor's code. */
@@ -121,6 +141,8 @@ export const memberStatusSchema = z.object({
    * keeps it from answering.
    */
   busy: z.enum(['defragmenting']).nullable().default(null),
+  /** Since version 2. What became of the newest orders about the database; of this supervisor's life. */
+  space: spaceSchema.default(NOTHING_DONE),
 });
 export type MemberStatus = z.infer<typeof memberStatusSchema>;
 export type SupervisorPhase = MemberStatus['phase'];
@@ -132,6 +154,6 @@ export type LogPosition = z.infer<typeof position>;
  */
 export function inProtocol(status: MemberStatus, understood: number): unknown {
   if (understood >= PROTOCOL_VERSION) return status;
-  const { busy: _, ...known } = status;
+  const { busy: _, space: __, ...known } = status;
   return { ...known, protocol: PREVIOUS_PROTOCOL_VERSION };
 }

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { etcdId, uint64Text } from './identifiers.ts';
+import { kvHashSchema } from './member-status.ts';
 
 /**
  * Orders: the only way in which a scheduler changes anything at a member. `POST /v1/orders` takes a
@@ -13,6 +14,11 @@ const url = z.string().regex(/^https?:\/\//, 'must be a URL');
  */
 const voters = z.array(etcdId).max(32).readonly();
 const position = z.strictObject({ term: uint64Text, index: uint64Text });
+
+/** The longest that a defragmentation is waited for: some 10 GiB on a slow disk. */
+export const DEFRAGMENT_MS_MAX = 600_000;
+/** The longest that the keys are read for the sake of their sizes. */
+export const MEASURE_MS_MAX = 30_000;
 
 const kinds = [
   /** Adopt the order's epoch and generation; nothing else. A new leader's first word to every supervisor. */
@@ -53,6 +59,35 @@ const kinds = [
   z.strictObject({ kind: z.literal('member-promote'), args: z.strictObject({ memberId: etcdId, voters }) }),
   /** Hand leadership to that voter, if the member leads. */
   z.strictObject({ kind: z.literal('move-leader'), args: z.strictObject({ memberId: etcdId }) }),
+  /**
+   * Rewrite the member's database without what is free in it. Done when that is; meanwhile its etcd may answer
+   * nobody, and the status says `busy`. Whoever orders it has seen how large the database is. A run that was done is
+   * not done again.
+   */
+  z.strictObject({
+    kind: z.literal('defragment'),
+    args: z.strictObject({
+      run: z.string().min(1).max(200),
+      limitMs: z.number().int().min(1_000).max(DEFRAGMENT_MS_MAX),
+    }),
+  }),
+  /** Forget what was superseded up to that revision, in the whole cluster. One that was is compacted already. */
+  z.strictObject({ kind: z.literal('compact'), args: z.strictObject({ revision: uint64Text }) }),
+  /** Let an alarm go. One that does not stand is disarmed already. */
+  z.strictObject({
+    kind: z.literal('disarm'),
+    args: z.strictObject({ memberId: etcdId, alarm: z.enum(['NOSPACE', 'CORRUPT']) }),
+  }),
+  /** Tell the hash of all keys up to that revision, by local evidence. */
+  z.strictObject({ kind: z.literal('hash-kv'), args: z.strictObject({ revision: uint64Text }) }),
+  /**
+   * Tell under which prefixes most of what is live now lies, by local evidence. Reads every key and value, for at most
+   * `limitMs`.
+   */
+  z.strictObject({
+    kind: z.literal('measure-space'),
+    args: z.strictObject({ limitMs: z.number().int().min(100).max(MEASURE_MS_MAX) }),
+  }),
 ] as const;
 
 const envelope = z.object({
@@ -71,6 +106,20 @@ const envelope = z.object({
 export const orderBodySchema = z.discriminatedUnion('kind', kinds);
 export type OrderBody = z.infer<typeof orderBodySchema>;
 export type OrderKind = OrderBody['kind'];
+
+/** What supervisors of version 1 of the protocol take for malformed. */
+const SINCE_2: ReadonlySet<OrderKind> = new Set<OrderKind>([
+  'defragment',
+  'compact',
+  'disarm',
+  'hash-kv',
+  'measure-space',
+]);
+
+/** The version of the protocol that a supervisor has to speak to be given such an order. */
+export function protocolOf(kind: OrderKind): number {
+  return SINCE_2.has(kind) ? 2 : 1;
+}
 
 export const orderSchema = z.intersection(envelope, orderBodySchema);
 export type Order = z.infer<typeof orderSchema>;
@@ -107,10 +156,30 @@ export const ORDER_PROBLEMS = [
   'membership-changed',
   'learner-not-ready',
   'too-many-learners',
+  /** `hash-kv`: that revision was compacted, or is yet to come. */
+  'revision-unavailable',
   'etcd-error',
   'timeout',
 ] as const;
 export type OrderProblem = (typeof ORDER_PROBLEMS)[number];
+
+/** What an order that asks for something found. */
+export const findingSchema = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('hash-kv'), ...kvHashSchema.shape }),
+  z.object({
+    kind: z.literal('measure-space'),
+    /** Of keys and values that are live now; what was superseded and not compacted comes on top. */
+    keys: z.number().int().min(0),
+    bytes: z.number().min(0),
+    /** `false`: the time was up; then it is of the keys up to `lastKey`. */
+    complete: z.boolean(),
+    lastKey: z.string().nullable(),
+    /** The largest, by bytes: of one, two and three path segments, so one may lie in another. */
+    prefixes: z.array(z.object({ prefix: z.string(), keys: z.number().int(), bytes: z.number() })).max(64),
+  }),
+]);
+export type Finding = z.infer<typeof findingSchema>;
+export type PrefixReport = Finding & { kind: 'measure-space' };
 
 export const receiptSchema = z.object({
   id: z.string(),
@@ -120,5 +189,7 @@ export const receiptSchema = z.object({
   message: z.string(),
   /** `member-add`: the new member's id. */
   memberId: etcdId.nullable(),
+  /** Since version 2; `null` for an order that only does something, and where it is not understood. */
+  finding: findingSchema.nullable().default(null).catch(null),
 });
 export type Receipt = z.infer<typeof receiptSchema>;

@@ -1,8 +1,9 @@
 import type { MemberStatus } from '../protocol/member-status.ts';
-import type { OrderBody } from '../protocol/orders.ts';
+import { type OrderBody, type OrderKind, protocolOf } from '../protocol/orders.ts';
 import type { ClusterRecord, Seat } from '../protocol/record.ts';
 import type { Action, Blocked, Want } from './decision.ts';
 import { FRESH_MS, type MemberView, type Observation, type Spec, type TaskEvidence } from './observation.ts';
+import type { Objection } from './quorum.ts';
 
 /**
  * One run of `decide`: what it was given and what it has concluded so far. `record` is a copy of its own that
@@ -51,11 +52,27 @@ export function block(pass: Pass, code: string, slot: string | null, message: st
   pass.blocked.push({ code, slot, message });
 }
 
-/** An order to a seat's supervisor, in the name of the present epoch. */
+/**
+ * An order to a seat's supervisor, in the name of the present epoch. One of an older build that cannot understand it
+ * is not given it: then that is what stands in the way.
+ */
 export function order(pass: Pass, seat: DraftSeat, body: OrderBody, reason: string): void {
+  const objection = objectionToOrder(pass, seat, body.kind);
+  if (objection !== null) {
+    block(pass, 'older-supervisor', seat.slot, objection);
+    return;
+  }
   const { number: epoch, attempt } = pass.record.epoch;
   pass.actions.push({ kind: 'order', seat: structuredClone(seat), body, epoch, attempt, reason });
   wakeWithin(pass, BUSY_WAKE_MS);
+}
+
+/** Whether a supervisor's build understands orders of that kind; `null`: it does, or it is not known yet. */
+export function objectionToOrder(pass: Pass, seat: DraftSeat, kind: OrderKind): Objection {
+  const status = freshStatus(pass, seat);
+  if (status === null || status.protocol >= protocolOf(kind)) return null;
+  const rollOut = 'roll this release out to it first (etcd-mesos pod restart, or an update)';
+  return `the supervisor of ${seat.slot} is of an older build (${status.build}) that does not know the order ${kind}: ${rollOut}`;
 }
 
 export function viewOf(pass: Pass, seat: DraftSeat): MemberView | undefined {

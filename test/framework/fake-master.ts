@@ -1,7 +1,7 @@
 import type { HttpTransport } from '../../src/base/ports.ts';
 import type { Call, Operation, SchedulerEvent, TaskInfo } from '../../src/mesos/wire.ts';
 import { PROTOCOL_VERSION } from '../../src/protocol/launch.ts';
-import type { MemberStatus } from '../../src/protocol/member-status.ts';
+import { type MemberStatus, NOTHING_DONE } from '../../src/protocol/member-status.ts';
 import { type Members, MembersError } from '../../src/protocol/members-port.ts';
 import { type Order, orderSchema, type Receipt } from '../../src/protocol/orders.ts';
 import { type ByteStream, createByteStream, createMemoryTransport } from '../sim/memory-transport.ts';
@@ -137,7 +137,7 @@ export function createFakeMembers(
 }
 
 export function done(order: Order): Receipt {
-  return { id: order.id, outcome: 'done', problem: null, message: '', memberId: null };
+  return { id: order.id, outcome: 'done', problem: null, message: '', memberId: null, finding: null };
 }
 
 export function status(changes: Partial<MemberStatus>): MemberStatus {
@@ -159,6 +159,7 @@ export function status(changes: Partial<MemberStatus>): MemberStatus {
     probe: null,
     warnings: [],
     busy: null,
+    space: NOTHING_DONE,
     ...changes,
   };
 }

@@ -47,6 +47,8 @@ export interface ModelMemberEtcd {
   rewriting: Promise<void>;
   /** In their order, with the bytes of key and value. */
   keys: readonly (readonly [key: string, bytes: number])[];
+  /** What a page of them takes. */
+  pageMs: number;
 }
 
 export interface ModelWorld {
@@ -133,6 +135,7 @@ export function createModelWorld(): ModelWorld {
     refusal: null,
     rewriting: Promise.resolve(),
     keys: [],
+    pageMs: 0,
   };
   const processes = createMemoryProcesses({
     clock,
@@ -253,15 +256,17 @@ function clientOf(world: ModelWorld): EtcdClient {
       await change(`hash ${revision}`);
       return { hash: 7, compactRevision: '3' };
     },
-    keySizes: async (from, countMax) =>
-      await answer(() => {
+    keySizes: async (from, countMax) => {
+      if (etcd.pageMs > 0) await world.clock.sleep(etcd.pageMs);
+      return await answer(() => {
         const rest = etcd.keys.filter(([key]) => Buffer.compare(Buffer.from(key), from) >= 0);
         const page = rest.slice(0, countMax);
         return {
           keys: page.map(([key, bytes]) => ({ key: Buffer.from(key), bytes })),
           more: page.length < rest.length,
         };
-      }),
+      });
+    },
     close: () => {},
   };
 }

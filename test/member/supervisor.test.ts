@@ -201,6 +201,23 @@ describe('L0', () => {
     expect(startedAtMs.length).toBe(before + 1);
   });
 
+  test('an etcd that ended on a full disk says so: its quota is another matter', async () => {
+    const supervisor = await world.start();
+    await supervisor.bootstrap();
+    world.etcd.program = async (context) => {
+      const error = 'write /volume/epoch-1/data/member/snap/db: no space left on device';
+      context.print(JSON.stringify({ level: 'fatal', msg: 'failed to commit tx', error }));
+      return 1;
+    };
+    world.processes.running()[0]?.kill('SIGKILL');
+    await world.clock.runUntil(() => supervisor.status().phase === 'backing-off', 5000);
+    await world.clock.advance(1000);
+    expect(supervisor.status().problem).toMatch(
+      /^the disk under its volume is full: .*; etcd ended with code 1: failed to commit tx: write .* no space left/,
+    );
+    expect(supervisor.status().dataProblem).toBeNull();
+  });
+
   test('a stop ends the waiting, and it stays down', async () => {
     const supervisor = await world.start();
     await supervisor.bootstrap();

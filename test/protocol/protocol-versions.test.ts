@@ -1,6 +1,11 @@
 import { expect, test } from 'vitest';
 import { PREVIOUS_PROTOCOL_VERSION, PROTOCOL_VERSION } from '../../src/protocol/launch.ts';
-import { inProtocol, memberStatusSchema, SUPERVISOR_PHASES } from '../../src/protocol/member-status.ts';
+import {
+  inProtocol,
+  memberStatusSchema,
+  NOTHING_DONE,
+  SUPERVISOR_PHASES,
+} from '../../src/protocol/member-status.ts';
 import { status } from '../framework/fake-master.ts';
 import { launch } from '../member/model-member.ts';
 import { launchOf1, statusOf1 } from './protocol-1.ts';
@@ -13,8 +18,8 @@ test('whatever a supervisor has to say, a scheduler of the previous release read
 });
 
 test('what a supervisor of the previous release says is read, and lacks what it did not know', () => {
-  const { busy: _, ...told } = status({ protocol: PREVIOUS_PROTOCOL_VERSION });
-  expect(memberStatusSchema.parse(told)).toEqual({ ...told, busy: null });
+  const { busy: _, space: __, ...told } = status({ protocol: PREVIOUS_PROTOCOL_VERSION });
+  expect(memberStatusSchema.parse(told)).toEqual({ ...told, busy: null, space: NOTHING_DONE });
 });
 
 test('who understands more than this build is answered with what it has', () => {

@@ -1,5 +1,10 @@
 import { PROTOCOL_VERSION, peerUrlOf } from '../../src/protocol/launch.ts';
-import type { EtcdMember, MemberStatus, Probe } from '../../src/protocol/member-status.ts';
+import {
+  type EtcdMember,
+  type MemberStatus,
+  NOTHING_DONE,
+  type Probe,
+} from '../../src/protocol/member-status.ts';
 import { type ClusterRecord, newRecord, type Seat, type TaskEnd } from '../../src/protocol/record.ts';
 import { decide } from '../../src/reconcile/decide.ts';
 import type { Action, Decision, Want } from '../../src/reconcile/decision.ts';
@@ -209,6 +214,7 @@ export class SmallWorld {
       probe: member.phase === 'running' ? this.probe(member) : null,
       warnings: [],
       busy: null,
+      space: NOTHING_DONE,
     };
   }
 

@@ -41,7 +41,7 @@ function createFakeSupervisor() {
     },
     order: async (signed) => {
       taken.push(signed);
-      return { id: 'x', outcome: 'done', problem: null, message: 'done', memberId: null };
+      return { id: 'x', outcome: 'done', problem: null, message: 'done', memberId: null, finding: null };
     },
   };
   return {
