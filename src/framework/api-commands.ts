@@ -1,3 +1,4 @@
+import { OPERATOR_HEADER } from '../protocol/operator-header.ts';
 import type { CommandAnswer, OperatorCommand } from '../reconcile/commands.ts';
 import { type ApiContext, problem } from './api-access.ts';
 import { SchedulerError } from './config.ts';
@@ -21,8 +22,6 @@ export async function told(
   }
 }
 
-/** Names who asks, as clients may. */
-export const OPERATOR_HEADER = 'x-etcd-mesos-operator';
 const OPERATOR_CHARS_MAX = 120;
 
 /** Who asked, for the record: what the client calls itself, which nobody checks, and where it asked from. */

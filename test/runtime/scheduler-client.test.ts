@@ -64,3 +64,18 @@ describe('a client of the scheduler', () => {
     expect(asked()).toBe(1);
   });
 });
+
+test('a command says who gives it', async () => {
+  const { port, url } = await freeUrl();
+  const names: unknown[] = [];
+  const server = createServer((request, response) => {
+    names.push(request.headers['x-etcd-mesos-operator']);
+    response.end('{}');
+  });
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  const client = createSchedulerClient(url);
+  await client.post('/v1/pod/etcd-0/restart', {});
+  await client.text('/v1/pod');
+  expect(names).toEqual([expect.stringMatching(/^\S+@\S+$/), undefined]);
+});
