@@ -31,6 +31,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./endpoints.ts'),
   },
   {
+    name: 'pod',
+    summary: 'restart, replace, pause or resume a member, one at a time and never against the quorum',
+    load: () => import('./pod.ts'),
+  },
+  {
+    name: 'leader',
+    summary: 'hand leadership to another member',
+    load: () => import('./leader.ts'),
+  },
+  {
     name: 'debug',
     summary: 'show what the scheduler sees: offers, and why they were taken or not',
     load: () => import('./debug.ts'),

@@ -20,6 +20,8 @@ import { artifactRoute, type ServedArtifact } from './api-artifact.ts';
 import { healthRoutes } from './api-health.ts';
 import { type Liveness, livenessRoute } from './api-liveness.ts';
 import { type PlanSource, planRoutes } from './api-plans.ts';
+import { podRoutes } from './api-pods.ts';
+import { status, withView } from './api-routes.ts';
 import { DISCOVERY, discoveryDomainOf, vipOf } from './dns-names.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -60,28 +62,11 @@ export function createApi(options: ApiOptions): Hono<ApiEnvironment> {
   return app;
 }
 
-/** A route that anybody may read. */
-export function status(path: string, about: string, handler: ApiRoute['handler']): ApiRoute {
-  return { method: 'get', path, access: 'status', about, handler };
-}
-
 const describeRoute = (route: ApiRoute): unknown => ({
   method: route.method.toUpperCase(),
   path: route.path,
   about: route.about,
 });
-
-/** Answers with the view, or says that there is none yet. */
-function withView(
-  view: () => PublishedView | null,
-  handler: (context: ApiContext, view: PublishedView) => Response,
-): ApiRoute['handler'] {
-  return (context) => {
-    const current = view();
-    if (current !== null) return handler(context, current);
-    return problem(context, 503, 'the scheduler has only just started', 'Ask again in a moment.');
-  };
-}
 
 /** Names under `/v1/endpoints`. The last is plain text for kube-apiserver's `--etcd-servers`. */
 const ENDPOINT_NAMES = ['client', 'etcd-servers', 'peer'] as const;
@@ -148,53 +133,6 @@ function dnsName(url: string, members: readonly PublishedMember[]): string {
   );
   return `${member?.hostname ?? hostname}:${port}`;
 }
-
-function podRoutes({ view }: ApiOptions): readonly ApiRoute[] {
-  return [
-    status(
-      '/v1/pod',
-      'names of the members’ slots',
-      withView(view, (context, current) => json(context, slotsOf(current))),
-    ),
-    status(
-      '/v1/pod/status',
-      'the tasks of every slot',
-      withView(view, (context, current) =>
-        json(context, {
-          service: current.framework.name,
-          pods: [{ name: 'etcd', instances: slotsOf(current).map((slot) => instanceOf(current, slot)) }],
-        }),
-      ),
-    ),
-    status(
-      '/v1/pod/:slot/status',
-      'the tasks of one slot',
-      withView(view, (context, current) => {
-        const slot = context.req.param('slot') ?? '';
-        if (slotsOf(current).includes(slot)) return json(context, instanceOf(current, slot));
-        return problem(context, 404, `Pod ${slot} not found`, 'GET /v1/pod lists them.');
-      }),
-    ),
-  ];
-}
-
-const slotsOf = (view: PublishedView): readonly string[] =>
-  [...new Set(view.members.map((member) => member.slot))].sort();
-
-/** One pod instance as DC/OS describes it. */
-function instanceOf(view: PublishedView, slot: string): unknown {
-  const tasks = view.members
-    .filter((member) => member.slot === slot && member.task !== null)
-    .flatMap(({ task, mesosState, nameTask }) => [
-      { id: task, name: `${slot}-server`, status: statusWordOf(mesosState) },
-      ...(nameTask === null
-        ? []
-        : [{ id: nameTask.task, name: `${slot}-client`, status: statusWordOf(nameTask.mesosState) }]),
-    ]);
-  return { name: slot, tasks };
-}
-
-const statusWordOf = (mesosState: string | null): string => mesosState?.replace(/^TASK_/, '') ?? 'PENDING';
 
 function viewRoutes({ view, offers, metrics }: ApiOptions): readonly ApiRoute[] {
   const debugOffers = withView(view, (context) => {

@@ -182,12 +182,15 @@ function rankOf(
   judge: PlacementJudge,
 ): readonly number[] {
   const zoneMates = standingOf(input).filter((seat) => seat.zone === offer.zone).length;
-  const { shunned } = input;
+  const { shunned, record, slot } = input;
+  // Whoever has a member moved wants it elsewhere; where there is nowhere else it moves on its own agent.
+  const isOwn = record.seats.some((seat) => seat.slot === slot && seat.agentId === offer.agent.id);
   const { host, groups } = judge.crowding(traitsOf(offer));
   const room = roomOf(requirements);
   return [
     offer.maintenance ? 1 : 0,
     shunned.has(offer.agent.id) ? 1 : 0,
+    isOwn ? 1 : 0,
     host,
     groups,
     offer.zone === null ? 0 : zoneMates,

@@ -214,6 +214,8 @@ function disruptionOf(record: ClusterRecord, disruption: Disruption): PublishedV
 function disruptionStepOf({ begun, kind, task }: Disruption, seat: Seat | undefined): string {
   if (!begun) return 'about to begin';
   if (kind === 'defragment') return 'its database is defragmented';
+  if (kind === 'move-leader') return 'it hands leadership over';
+  if (kind === 'pause') return 'its etcd is stopped';
   if (seat?.task !== task) return 'it starts and catches up';
   return seat.taskEnd === null ? 'its task ends' : 'its task is launched again';
 }

@@ -1,6 +1,6 @@
 import type { ClusterRecord, Disruption, Seat } from '../protocol/record.ts';
 import type { ClusterHealth } from '../reconcile/decision.ts';
-import { describeDisruption } from '../reconcile/disruption.ts';
+import { describeDisruption, HANDOVER_MS_MAX } from '../reconcile/disruption.ts';
 import type { TaskEvidence } from '../reconcile/observation.ts';
 
 /** One readable line for each thing that happens, and why. */
@@ -115,10 +115,12 @@ function disruptionStory(before: ClusterRecord, after: ClusterRecord): readonly 
 }
 
 /** What it was for has come about: a new task, or an etcd that is held down. */
-function wasDone({ kind, begun, seat: id, task }: Disruption, { seats }: ClusterRecord): boolean {
+function wasDone(of: Disruption, { seats }: ClusterRecord): boolean {
+  const { kind, begun, seat: id, task, handoverMs } = of;
   const seat = seats.find((one) => one.id === id);
   if (seat === undefined || seat.lost !== null || !begun) return false;
   if (kind === 'pause') return seat.paused !== null;
+  if (kind === 'move-leader') return handoverMs < HANDOVER_MS_MAX;
   return kind === 'defragment' || seat.task !== task;
 }
 

@@ -146,9 +146,9 @@ export const disruptionSchema = z.strictObject({
   /**
    * `restart`: its task ends and is launched in place, with what is pinned. `update`: the same, with what the
    * roll-out wants. `pause`: it hands leadership over, and ends as the seat's `paused`. `defragment`: its etcd
-   * rewrites its database and answers nobody meanwhile.
+   * rewrites its database and answers nobody meanwhile. `move-leader`: it leads, and is to hand leadership over.
    */
-  kind: z.enum(['restart', 'update', 'pause', 'defragment']),
+  kind: z.enum(['restart', 'update', 'pause', 'defragment', 'move-leader']),
   slot: slotName,
   seat: z.string().min(1),
   /** The task that runs when it is opened: with `restart` and `update` the one that has to end. */
@@ -160,6 +160,8 @@ export const disruptionSchema = z.strictObject({
   forced: z.boolean(),
   /** Milliseconds for which a handover of leadership was waited for. Bounded: then it goes on without. */
   handoverMs: z.number().min(0),
+  /** `move-leader`: who is to lead; `null` with every other kind, where it is chosen when it is due. */
+  heir: etcdId.nullable(),
   /** Stored before the member is first touched: from then on it may be down, and does not count as healthy. */
   begun: z.boolean(),
 });

@@ -1,5 +1,6 @@
 import type { ClusterRecord } from '../protocol/record.ts';
 import type { Observation, Spec } from './observation.ts';
+import { applyPodCommand, type MoveLeaderCommand, type PodCommand } from './pods.ts';
 
 /** What an operator tells a scheduler. It takes effect through the record, so that it outlives the scheduler. */
 export type OperatorCommand =
@@ -10,7 +11,9 @@ export type OperatorCommand =
       readonly destroyData: boolean;
     }
   /** Go on with what waits for a word. */
-  | { readonly kind: 'continue' };
+  | { readonly kind: 'continue' }
+  | PodCommand
+  | MoveLeaderCommand;
 
 export interface CommandAnswer {
   /** `already`: it was said before, or nothing waits for it. `refused`: nothing was changed; the message says why. */
@@ -19,6 +22,8 @@ export interface CommandAnswer {
   readonly message: string;
   /** `refused`: what the same command with `force` would cost, or what to do instead. */
   readonly hint?: string;
+  /** The disruption that was opened, or that does it already: it is over when the record has it no more. */
+  readonly disruption?: string;
 }
 
 /** What a command is judged by. */
@@ -36,13 +41,16 @@ export interface AppliedCommand {
 export function applyCommand(
   record: ClusterRecord,
   command: OperatorCommand,
-  { seen }: CommandContext,
+  context: CommandContext,
 ): AppliedCommand {
   switch (command.kind) {
     case 'uninstall':
-      return askToUninstall(record, command, seen.wallMs);
+      return askToUninstall(record, command, context.seen.wallMs);
     case 'continue':
       return continued(record);
+    case 'pod':
+    case 'move-leader':
+      return applyPodCommand(record, command, context);
   }
 }
 

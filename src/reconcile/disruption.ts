@@ -50,10 +50,11 @@ export function riskOfDisturbing(pass: Pass, membership: Membership | null, seat
 export function openDisruption(
   pass: Pass,
   seat: DraftSeat,
-  what: Pick<Disruption, 'kind' | 'by' | 'reason' | 'forced'>,
+  what: Pick<Disruption, 'kind' | 'by' | 'reason' | 'forced'> & Partial<Pick<Disruption, 'heir'>>,
 ): void {
   pass.record.disruption = {
     id: `disruption-${pass.seen.freshId}`,
+    heir: null,
     ...what,
     slot: seat.slot,
     seat: seat.id,
@@ -66,9 +67,16 @@ export function openDisruption(
 
 /** For people: `the restart of etcd-1`. */
 export function describeDisruption({ kind, slot }: Pick<Disruption, 'kind' | 'slot'>): string {
-  const what = { restart: 'restart', update: 'update', pause: 'pause', defragment: 'defragmentation' };
-  return `the ${what[kind]} of ${slot}`;
+  return `the ${NOUNS[kind]} ${slot}`;
 }
+
+const NOUNS: Readonly<Record<Disruption['kind'], string>> = {
+  restart: 'restart of',
+  update: 'update of',
+  pause: 'pause of',
+  defragment: 'defragmentation of',
+  'move-leader': 'handover of leadership by',
+};
 
 /** Takes the open disruption one step on, or closes it. */
 export function carryDisruption(pass: Pass, membership: Membership | null): void {
@@ -83,7 +91,9 @@ export function carryDisruption(pass: Pass, membership: Membership | null): void
   }
   if (disruption.kind === 'defragment') return;
   wakeWithin(pass, BUSY_WAKE_MS);
-  if (disruption.kind === 'pause') {
+  if (disruption.kind === 'move-leader') {
+    moveLeader(pass, membership, disruption, seat);
+  } else if (disruption.kind === 'pause') {
     if (seat.paused === null) stop(pass, membership, disruption, seat);
     else if (isDown(pass, seat) || isTooLate(pass, disruption)) pass.record.disruption = null;
   } else if (seat.task === disruption.task && seat.taskEnd === null) {
@@ -143,6 +153,28 @@ function stop(
   }
 }
 
+/** Over once anybody else leads; what does not come about is not insisted on. */
+function moveLeader(
+  pass: Pass,
+  membership: Membership | null,
+  disruption: Draft<Disruption>,
+  seat: DraftSeat,
+): void {
+  const leaderId = membership?.leaderId ?? null;
+  const member = membership === null ? undefined : memberOf(membership, seat);
+  const isOver = leaderId !== null && leaderId !== member?.id;
+  if (isOver || disruption.handoverMs >= HANDOVER_MS_MAX) {
+    pass.record.disruption = null;
+    return;
+  }
+  disruption.handoverMs += pass.seen.elapsedMs;
+  const { heir, by, reason } = disruption;
+  if (membership === null || leaderId === null || pass.record.intent !== null) return;
+  if (heir === null || !membership.set.healthy.has(heir) || !membership.set.voters.has(heir)) return;
+  disruption.begun = true;
+  handOver(pass, membership, heir, `${reason}, by ${by}`);
+}
+
 /** What could not be begun, or a task that does not end, is not waited for longer: by then nobody expects it. */
 const GIVE_UP_MS = 600_000;
 
@@ -179,5 +211,5 @@ function waitsForHandover(
   return true;
 }
 
-/** An order takes at most 10 s; so it was given, and perhaps once more. */
-const HANDOVER_MS_MAX = 15_000;
+/** An order takes at most 10 s: so it was given, and perhaps once more. */
+export const HANDOVER_MS_MAX = 15_000;

@@ -1,5 +1,7 @@
+import { describeDisruption } from './disruption.ts';
 import { type Membership, memberOf } from './membership.ts';
 import type { DraftSeat, Pass } from './pass.ts';
+import type { Objection } from './quorum.ts';
 
 /**
  * A member leaves an agent whose maintenance is announced before the agent goes: its place counts as lost, and as
@@ -10,7 +12,7 @@ export function moveFromMaintenance(pass: Pass, membership: Membership | null): 
   for (const seat of pass.record.seats) {
     if (seat.lost?.cause === 'maintenance' && mayStay(pass, membership, seat)) seat.lost = null;
   }
-  if (membership === null || !isUndisturbed(pass, membership)) return;
+  if (membership === null || objectionToMove(pass, membership) !== null) return;
   const next = candidates(pass, membership)[0];
   if (next === undefined) return;
   const { startMs, seat } = next;
@@ -31,16 +33,16 @@ function mayStay(pass: Pass, membership: Membership | null, seat: DraftSeat): bo
   );
 }
 
-/** Every voter there should be is there and serves, and no change is in progress. */
-function isUndisturbed(pass: Pass, { set }: Membership): boolean {
+/** Why no member that serves may be moved now: one is only while every voter there should be serves, and all rests. */
+export function objectionToMove(pass: Pass, { set }: Membership): Objection {
   const { intent, disruption, seats, size } = pass.record;
-  return (
-    intent === null &&
-    disruption === null &&
-    seats.every((seat) => seat.lost === null) &&
-    set.voters.size >= size &&
-    [...set.voters].every((id) => set.healthy.has(id))
-  );
+  if (intent !== null) return `the member of ${intent.slot} is being changed: ${intent.reason}`;
+  if (disruption !== null) return `${describeDisruption(disruption)} is under way`;
+  const lost = seats.find((seat) => seat.lost !== null);
+  if (lost !== undefined) return `${lost.slot} is being replaced: ${lost.lost?.message ?? ''}`;
+  const healthy = [...set.voters].filter((id) => set.healthy.has(id)).length;
+  if (set.voters.size >= size && healthy === set.voters.size) return null;
+  return `${healthy} of ${Math.max(size, set.voters.size)} voters are healthy, and all have to be`;
 }
 
 /** Whose agent goes first; the leader's last, as it costs an election. */

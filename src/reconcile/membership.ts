@@ -80,7 +80,8 @@ function isHealthy(witness: Witness): boolean {
 /** It was told to stop, of our own will: it may answer a little longer, and nothing may be built on that. */
 function isBeingStopped({ record: { disruption } }: Pass, seat: DraftSeat): boolean {
   if (seat.paused !== null) return true;
-  if (disruption === null || !disruption.begun || disruption.kind === 'defragment') return false;
+  if (disruption === null || !disruption.begun) return false;
+  if (disruption.kind !== 'restart' && disruption.kind !== 'update') return false;
   return disruption.seat === seat.id && disruption.task === seat.task;
 }
 

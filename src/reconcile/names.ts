@@ -3,6 +3,7 @@ import type { MemberStatus } from '../protocol/member-status.ts';
 import type { Membership } from './membership.ts';
 import { memberOf } from './membership.ts';
 import { block, type DraftSeat, evidenceOf, freshStatus, type Pass, viewOf, wakeWithin } from './pass.ts';
+import { mayServe } from './seats.ts';
 
 /**
  * Name tasks: one beside every voter that serves clients, so that who asks DNS for the client port is told of
@@ -63,7 +64,7 @@ function backoffMs(pass: Pass, seat: DraftSeat): number {
 
 /** Why the seat must have no name; `null` where it may keep the one it has. */
 function reasonAgainst(pass: Pass, membership: Membership | null, seat: DraftSeat): string | null {
-  if (seat.lost !== null && seat.lost.cause !== 'maintenance') return seat.lost.message;
+  if (seat.lost !== null && !mayServe(seat)) return seat.lost.message;
   if (seat.taskEnd !== null) return `the task of its member is over: ${seat.taskEnd.state}`;
   if (seat.paused !== null) return `its member is paused by ${seat.paused.by}`;
   const view = viewOf(pass, seat);

@@ -30,6 +30,8 @@ const COMES_BACK: ReadonlySet<NonNullable<DraftSeat['lost']>['cause']> = new Set
   'maintenance',
   'task-gone',
   'doubled',
+  'moved',
+  'surplus',
 ] as const);
 
 function isDoubtful(pass: Pass, seat: DraftSeat): boolean {

@@ -68,6 +68,12 @@ export function isKept(seat: Seat): boolean {
   return seat.lost?.cause === 'foreign-data';
 }
 
+/** It was given up of our own will: its member votes and serves until its successor does, or it is removed. */
+export function mayServe({ lost }: Pick<Seat, 'lost'>): boolean {
+  return lost !== null && SERVING.has(lost.cause);
+}
+const SERVING: ReadonlySet<NonNullable<Seat['lost']>['cause']> = new Set(['maintenance', 'moved', 'surplus']);
+
 /** Forgets a leaving seat: nothing of it is reserved any more, or its agent is gone with all it held. */
 export function seatReleased(record: ClusterRecord, seatId: string): ClusterRecord {
   const leaving = record.leaving.filter((entry) => entry.seat.id !== seatId);

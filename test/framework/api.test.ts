@@ -1,6 +1,6 @@
 import { Hono } from 'hono';
 import { describe, expect, test } from 'vitest';
-import { createApi, status } from '../../src/framework/api.ts';
+import { createApi } from '../../src/framework/api.ts';
 import {
   type ApiEnvironment,
   type ApiRoute,
@@ -8,6 +8,7 @@ import {
   isLoopback,
   mountRoutes,
 } from '../../src/framework/api-access.ts';
+import { status } from '../../src/framework/api-routes.ts';
 import { createMetrics, METRIC_PREFIX, SERIES } from '../../src/framework/metrics.ts';
 import { debugOffersSchema, type OfferReport, type PublishedView } from '../../src/protocol/view.ts';
 import { silentLogger } from '../silent-logger.ts';
