@@ -1,0 +1,17 @@
+import { CodedError } from '../base/errors.ts';
+
+/** What is wrong with an archive, or with who wants to use it. */
+export class ArchiveError extends CodedError<
+  /** Bytes are not the ones that were written: their hash differs, or what stands in them cannot be. */
+  | 'corrupt'
+  /** A newer release has written it. */
+  | 'unsupported'
+  /** What should be in the store is not there. */
+  | 'missing'
+  /** The store holds another archive than the one that was named. */
+  | 'other-archive'
+  /** Another cluster's, or another framework's. */
+  | 'other-owner'
+  /** Somebody with a higher generation writes it now: this one has to stop. */
+  | 'fenced'
+> {}
