@@ -10,7 +10,7 @@ interface Project {
 }
 
 /** Tests that need more than node: each folder is a project of its own. */
-const APART = ['contract', 'replay', 'sim', 'real-etcd', 'e2e', 'production', 'containers'];
+const APART = ['contract', 'replay', 'sim', 'real-etcd', 'e2e', 'production', 'operations', 'containers'];
 const below = (folder: string): string => `test/${folder}/**/*.test.ts`;
 
 /** Some forty deaths of a scheduler, each with what follows: too long for every change. */
@@ -29,6 +29,7 @@ const PROJECTS: Readonly<Record<string, Project>> = {
   e2e: { include: [below('e2e')], exclude: [CRASH], timeoutMs: 300_000 },
   crash: { include: [CRASH], timeoutMs: 900_000 },
   mesos: { include: [below('production')], timeoutMs: 300_000 },
+  operations: { include: [below('operations')], timeoutMs: 600_000 },
   containers: { include: [below('containers')], timeoutMs: 300_000 },
 };
 

@@ -21,11 +21,12 @@ export async function runCli(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
   once: { readonly line: string; readonly signal: NodeJS.Signals } | null = null,
+  endsMsMax = ENDS_MS_MAX,
 ): Promise<CliResult> {
   const child = spawn(process.execPath, [ENTRY, ...args], {
     env: { PATH: process.env['PATH'] ?? '', HOME: process.env['HOME'] ?? '/', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: ENDS_MS_MAX,
+    timeout: endsMsMax,
     killSignal: 'SIGKILL',
   });
   let stdout = '';

@@ -14,7 +14,7 @@ import { type SchedulerProcess, startScheduler, stateOf } from '../e2e/scheduler
 import { clock, until } from '../wait.ts';
 
 /*
- * A cluster of three members on a Mesos of this machine: what a trial does to it, and what it sees of it from
+ * A cluster, of three members unless its scheduler is told otherwise, on a Mesos of this machine: what a trial does to it, and what it sees of it from
  * outside.
  */
 
@@ -59,7 +59,7 @@ export interface Trial {
   story(): readonly string[];
   /** The state directory is removed: what the scheduler knew is lost. */
   forget(): void;
-  /** Three voters that serve, no change in progress, and the master holds for us what the record names. */
+  /** As many voters that serve as are wanted, no change in progress, and the master holds what the record names. */
   settled(what: string, also?: (record: ClusterRecord) => boolean): Promise<Whole>;
   /** The index of the agent that a place is on. */
   agentOf(seat: Seat): number;
@@ -119,9 +119,11 @@ export async function startTrial(
       await until(what, PHASE_MS_MAX, async () => {
         await scheduler?.view();
         const seen = record();
-        const isAtRest = seen.epoch.phase === 'formed' && seen.intent === null && seen.leaving.length === 0;
+        const { epoch, intent, disruption, leaving } = seen;
+        const isAtRest = epoch.phase === 'formed' && intent === null && disruption === null;
         const isSound = seen.seats.every(({ taskEnd, lost }) => taskEnd === null && lost === null);
-        if (!isAtRest || !isSound || seen.seats.length !== SLOTS.length || !also(seen)) return null;
+        const isClean = leaving.length === 0 && seen.seats.length === seen.size;
+        if (!isAtRest || !isSound || !isClean || !also(seen)) return null;
         const voters = await votersOf(seen);
         const holdings = await holdingsOfMaster(mesos, transport);
         expect(Object.fromEntries(holdings)).toEqual(
@@ -206,7 +208,8 @@ async function look(sights: Sights, { seats }: ClusterRecord): Promise<void> {
   }
 }
 
-function untilStopped(run: (signal: AbortSignal) => Promise<void>): () => Promise<void> {
+/** Starts something that ends when it is told to; resolves when it has, or rejects with what ended it before. */
+export function untilStopped(run: (signal: AbortSignal) => Promise<void>): () => Promise<void> {
   const ended = new AbortController();
   const running = run(ended.signal);
   // Whoever stops it hears of it.
