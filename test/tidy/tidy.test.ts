@@ -39,6 +39,7 @@ describe('the project', () => {
       'data',
       'e2e',
       'production',
+      'operations',
       'real-etcd',
       'replay',
       'scripts',
