@@ -46,6 +46,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./debug.ts'),
   },
   {
+    name: 'scale',
+    summary: 'have more members or fewer: 1, 3, 5 or 7',
+    load: () => import('./scale.ts'),
+  },
+  {
     name: 'uninstall',
     summary: 'give the service up: end its members, destroy their data, leave nothing in Mesos',
     load: () => import('./uninstall.ts'),

@@ -132,9 +132,10 @@ function warnings(view: PublishedView, isBrief: boolean): readonly string[] {
 }
 
 function progress(view: PublishedView): readonly string[] {
-  const { intent, disruption, blocked } = view;
+  const { intent, scaling, size, disruption, blocked } = view;
   return [
     ...titled('in progress', [
+      ...(scaling === null ? [] : [`  -  the cluster is to have ${size} members (${scaling.by})`]),
       ...(intent === null ? [] : [`  ${intent.slot}  ${intent.step} (${intent.reason})`]),
       ...(disruption === null
         ? []

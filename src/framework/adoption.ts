@@ -5,7 +5,7 @@ import type {
   OperatorTasks,
 } from '../mesos/operator-types.ts';
 import type { Resource } from '../mesos/wire.ts';
-import { isNameTaskId, taskIdOf } from '../protocol/identifiers.ts';
+import { CLUSTER_SIZES, isNameTaskId, taskIdOf } from '../protocol/identifiers.ts';
 import { peerUrlOf } from '../protocol/launch.ts';
 import type { EtcdMember, MemberStatus } from '../protocol/member-status.ts';
 import {
@@ -17,6 +17,7 @@ import {
   type Seat,
 } from '../protocol/record.ts';
 import { tokenOf } from '../reconcile/formation.ts';
+import { slotIndexOf } from '../reconcile/pass.ts';
 import { type SchedulerConfig, SchedulerError } from './config.ts';
 import { type Ownership, ownerOf, readLabels, readLayout } from './labels.ts';
 import { rounded } from './resources.ts';
@@ -319,17 +320,31 @@ export function adoptRecord(input: {
     cluster,
     framework: { name: config.framework.name, id: frameworkIdOf(findings) },
     generation,
-    size: config.spec.size,
     ...atRest(),
   };
+  const made = (rest: Pick<ClusterRecord, 'epoch' | 'seats' | 'leaving'>): ClusterRecord => ({
+    ...common,
+    ...sizeOf(config.spec.size, rest.seats),
+    ...rest,
+  });
   if (started.length === 0) {
     const isRead = (seat: Seat): boolean => statuses.has(seat.id);
     if (!seats.every(isRead)) {
-      return { ...common, epoch: adoptingEpoch(findings.seats, wallMs), seats: [...seats], leaving: [] };
+      return made({ epoch: adoptingEpoch(findings.seats, wallMs), seats: [...seats], leaving: [] });
     }
-    return { ...common, ...unborn(seats, identities, { cluster, wallMs, freshId: input.freshId }) };
+    return made(unborn(seats, identities, { cluster, wallMs, freshId: input.freshId }));
   }
-  return { ...common, ...formed(seats, statuses, started, wallMs) };
+  return made(formed(seats, statuses, started, wallMs));
+}
+
+/**
+ * The size that the option says, unless more slots were found: an operator may have said that since, and to have
+ * members removed it takes a new word.
+ */
+function sizeOf(option: number, seats: readonly Seat[]): Pick<ClusterRecord, 'size' | 'sizeOption'> {
+  const slots = Math.max(0, ...seats.map(({ slot }) => slotIndexOf(slot) + 1));
+  const size = CLUSTER_SIZES.find((one) => one >= Math.max(slots, option)) ?? option;
+  return { size, sizeOption: size === option ? null : option };
 }
 
 /** Nobody tells yet what the places hold: their volumes will, once supervisors run on them. */

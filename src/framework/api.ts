@@ -22,6 +22,7 @@ import { type Liveness, livenessRoute } from './api-liveness.ts';
 import { type PlanSource, planRoutes } from './api-plans.ts';
 import { podRoutes } from './api-pods.ts';
 import { status, withView } from './api-routes.ts';
+import { scaleRoutes } from './api-scale.ts';
 import { DISCOVERY, discoveryDomainOf, vipOf } from './dns-names.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -50,6 +51,7 @@ export function createApi(options: ApiOptions): Hono<ApiEnvironment> {
     ...podRoutes(options),
     ...healthRoutes(options.view),
     ...planRoutes(options),
+    ...scaleRoutes(options),
     livenessRoute(options.liveness),
     ...viewRoutes(options),
     artifactRoute(options.artifacts),

@@ -216,22 +216,11 @@ function blockedBy(
     slot,
     message: `${kind}: ${message}`,
   }));
-  return [...rest, ...explained, ...orders, ...sizeMismatch(match.record, config), ...foreignBlocks(foreign)];
+  return [...rest, ...explained, ...orders, ...foreignBlocks(foreign)];
 }
 
 function isPlacedOrExplained(slot: string, pass: PassReport): boolean {
   return pass.decision.wants.some((want) => want.kind === 'place' && want.slot === slot);
-}
-
-function sizeMismatch(record: ClusterRecord, config: SchedulerConfig): readonly Blocked[] {
-  if (record.size === config.spec.size) return [];
-  return [
-    {
-      code: 'size-cannot-change',
-      slot: null,
-      message: `${config.spec.size} members are asked for, the cluster was made with ${record.size} and keeps them`,
-    },
-  ];
 }
 
 function foreignBlocks(foreign: readonly Ownership[]): readonly Blocked[] {

@@ -1,7 +1,8 @@
-import { createHash } from 'node:crypto';
 import type { ClusterRecord, Leaving } from '../protocol/record.ts';
 import type { PlanStatus, PublishedPlan } from '../protocol/view.ts';
 import type { Observation } from '../reconcile/observation.ts';
+import { decommissionPhases } from './decommission-plan.ts';
+import { type Phase, phaseOf, planOf, type Step, step } from './plan-parts.ts';
 import type { SchedulerSnapshot } from './snapshot.ts';
 
 /**
@@ -16,7 +17,10 @@ export function plansOf(
   if (uninstalled) return [uninstallPlan(null, observation, true)];
   if (record?.uninstall?.confirmed === true) return [uninstallPlan(record, observation, false)];
   const deploy = planOf('deploy', 'serial', [deployPhase(record, observation, size)]);
-  if (record?.uninstall == null) return [deploy];
+  if (record === null) return [deploy];
+  if (record.uninstall === null) {
+    return [deploy, planOf('decommission', 'serial', decommissionPhases(record, observation))];
+  }
   const leave = step(
     'leave-to-destroy-data',
     'WAITING',
@@ -24,9 +28,6 @@ export function plansOf(
   );
   return [planOf('deploy', 'serial', [phaseOf('confirm', 'serial', [leave])])];
 }
-
-type Phase = PublishedPlan['phases'][number];
-type Step = Phase['steps'][number];
 
 function deployPhase(record: ClusterRecord | null, seen: Observation | null, size: number): Phase {
   const slots = Array.from({ length: record?.size ?? size }, (_, at) => `etcd-${at}`);
@@ -72,36 +73,4 @@ function unreserveStep({ seat }: Leaving, seen: Observation | null): Step {
   const offered = seen?.mesos.offered.has(seat.id) === true;
   const message = offered ? 'being given back' : `waits for ${seat.hostname} to offer it`;
   return step(`unreserve-${seat.id}`, offered ? 'STARTED' : 'PENDING', message);
-}
-
-function step(name: string, status: PlanStatus, message: string): Step {
-  return { id: idOf(name), name, status, message };
-}
-
-function phaseOf(name: string, strategy: Phase['strategy'], steps: Step[]): Phase {
-  return { id: idOf(name), name, status: together(steps), strategy, steps };
-}
-
-function planOf(name: string, strategy: PublishedPlan['strategy'], phases: Phase[]): PublishedPlan {
-  return { name, status: together(phases), strategy, phases, errors: [] };
-}
-
-/** Of a parent: complete when all is, waiting when something waits for a word. */
-function together(children: readonly { readonly status: PlanStatus }[]): PlanStatus {
-  const has = (status: PlanStatus): boolean => children.some((child) => child.status === status);
-  if (children.every(({ status }) => status === 'COMPLETE')) return 'COMPLETE';
-  if (has('WAITING')) return 'WAITING';
-  return children.every(({ status }) => status === 'PENDING') ? 'PENDING' : 'IN_PROGRESS';
-}
-
-/** A UUID that is the same whenever it is asked for (RFC 9562, version 8: of our own making). */
-function idOf(name: string): string {
-  const hex = createHash('sha256').update(name).digest('hex');
-  return [
-    hex.slice(0, 8),
-    hex.slice(8, 12),
-    `8${hex.slice(13, 16)}`,
-    `8${hex.slice(17, 20)}`,
-    hex.slice(20, 32),
-  ].join('-');
 }

@@ -33,6 +33,7 @@ export function publishedViewOf(
     },
     cluster: record?.cluster ?? null,
     size: record?.size ?? config.spec.size,
+    scaling: record?.scaling == null ? null : scalingOf(record.scaling),
     epoch: record === null ? null : epochOf(record),
     health: snapshot.decision?.health ?? { state: 'forming', voters: 0, healthyVoters: 0, leader: null },
     members,
@@ -75,6 +76,10 @@ export function publishedEndpointsOf({
 function epochOf(record: ClusterRecord): PublishedView['epoch'] {
   const { number, attempt, phase, clusterId } = record.epoch;
   return { number, attempt, phase, clusterId };
+}
+
+function scalingOf({ from, by, atMs }: NonNullable<ClusterRecord['scaling']>): PublishedView['scaling'] {
+  return { from, by, atMs };
 }
 
 function membersOf(record: ClusterRecord, seen: Observation | null): PublishedMember[] {
@@ -181,11 +186,13 @@ function emptySlot(slot: string): PublishedMember {
 
 /**
  * Where clients find the cluster: voters, as the member list has them. A voter that is away for a moment stays
- * listed, so that the list does not flap; a learner serves no clients. Without any word of the list, every
+ * listed, so that the list does not flap; a learner serves no clients, and one that is about to be removed because
+ * fewer are wanted is not told of any more. Without any word of the list, every
  * place that held a member.
  */
 function endpointsOf(record: ClusterRecord, members: readonly PublishedMember[]): PublishedView['endpoints'] {
-  const voters = members.filter((member) => member.role === 'voter');
+  const leaving = new Set(record.seats.filter(({ lost }) => lost?.cause === 'surplus').map(({ id }) => id));
+  const voters = members.filter(({ role, seat }) => role === 'voter' && !leaving.has(seat ?? ''));
   const known = voters.length > 0 ? voters : members.filter((member) => member.memberId !== null);
   const seats = known.flatMap((member) => record.seats.filter((seat) => seat.id === member.seat));
   return { client: seats.map(clientUrlOf), peer: seats.map(peerUrlOf) };

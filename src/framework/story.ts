@@ -16,6 +16,7 @@ export type StoryPart = Omit<StoryEvent, 'atMs'>;
 export function storyOfRecord(before: ClusterRecord, after: ClusterRecord): readonly StoryPart[] {
   return [
     ...epochStory(before, after),
+    ...sizeStory(before, after),
     ...after.seats.flatMap((seat) =>
       seatStory(
         before.seats.find((old) => old.id === seat.id),
@@ -26,6 +27,17 @@ export function storyOfRecord(before: ClusterRecord, after: ClusterRecord): read
     ...disruptionStory(before, after),
     ...leavingStory(before, after),
   ];
+}
+
+function sizeStory(before: ClusterRecord, after: ClusterRecord): readonly StoryPart[] {
+  const { size, scaling } = after;
+  if (size !== before.size) {
+    const reason = `asked for by ${scaling?.by ?? 'the option --cluster-size'}`;
+    return [{ slot: null, text: `the cluster goes from ${before.size} to ${size} members`, reason }];
+  }
+  if (before.scaling === null || scaling !== null) return [];
+  const reason = `${before.scaling.by} asked for as many`;
+  return [{ slot: null, text: `the cluster has ${size} members now`, reason }];
 }
 
 function epochStory(before: ClusterRecord, after: ClusterRecord): readonly StoryPart[] {

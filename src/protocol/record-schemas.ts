@@ -31,6 +31,8 @@ function from2(old: Fields): Fields {
   return {
     ...withSeats(old, (seat) => ({ ...seat, ...added })),
     schemaVersion: 3,
+    sizeOption: null,
+    scaling: null,
     disruption: null,
     plans: { paused: [], forced: [] },
   };
@@ -38,8 +40,9 @@ function from2(old: Fields): Fields {
 
 /** The record in schema 2 if that can hold it: no operation is under way. */
 export function inOldestSchema(record: ClusterRecord): Fields {
-  const { disruption, plans, ...rest } = record;
-  const isAtRest = disruption === null && plans.paused.length + plans.forced.length === 0;
+  const { sizeOption, scaling, disruption, plans, ...rest } = record;
+  const isOneSize = sizeOption === null && scaling === null;
+  const isAtRest = isOneSize && disruption === null && plans.paused.length + plans.forced.length === 0;
   const seats = [...record.seats, ...record.leaving.map(({ seat }) => seat)];
   if (!isAtRest || seats.some((seat) => seat.paused !== null || isNewLoss(seat))) return record;
   return { ...withSeats(rest, ({ paused: _, ...seat }) => seat), schemaVersion: 2 };

@@ -216,6 +216,24 @@ export const recordSchema = z.strictObject({
   generation: z.number().int().min(1),
   /** The target number of members that was last accepted. */
   size: z.number().int().min(1).max(7),
+  /**
+   * What `--cluster-size` said when it was last taken up, where an operator has said something else since; `null`:
+   * it said `size`. Only an option that differs from it asks for another size.
+   */
+  sizeOption: z.number().int().min(1).max(7).nullable(),
+  /** The size was changed, and the members are not as many yet. */
+  scaling: z
+    .strictObject({
+      /** The highest slot that may hold a member is the one before this. */
+      from: z.number().int().min(1).max(7),
+      by,
+      atMs: wallMs,
+      /** Milliseconds for which what was ordered has shown no effect, and should not be ordered any more. */
+      waitedMs: z.number().min(0),
+      /** Milliseconds for which a member that is to stay has been lost and has found no other place. */
+      standInMs: z.number().min(0),
+    })
+    .nullable(),
   epoch: epochSchema,
   /** At most two a slot: the one that holds the member and its successor. */
   seats: z.array(seatSchema).max(32),
@@ -260,8 +278,18 @@ export function newRecord(of: {
 }
 
 /** What a record says of changes while there are none. */
-export function atRest(): Pick<ClusterRecord, 'intent' | 'disruption' | 'plans' | 'uninstall'> {
-  return { intent: null, disruption: null, plans: { paused: [], forced: [] }, uninstall: null };
+export function atRest(): Pick<
+  ClusterRecord,
+  'sizeOption' | 'scaling' | 'intent' | 'disruption' | 'plans' | 'uninstall'
+> {
+  return {
+    sizeOption: null,
+    scaling: null,
+    intent: null,
+    disruption: null,
+    plans: { paused: [], forced: [] },
+    uninstall: null,
+  };
 }
 
 /** An epoch of which nothing was started yet. */

@@ -232,6 +232,16 @@ export const publishedViewSchema = z.object({
   cluster: z.string().nullable(),
   /** The target number of members. */
   size: z.number().int().min(1),
+  /** The size was changed, and the members are not as many yet; `null`: they are, or repair is at it. */
+  scaling: z
+    .object({
+      /** So many slots may hold a member until it is done. */
+      from: z.number().int().min(1),
+      by: z.string(),
+      atMs: wallMs,
+    })
+    .nullable()
+    .default(null),
   epoch: z
     .object({
       number: z.number().int().min(1),

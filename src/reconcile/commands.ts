@@ -1,6 +1,7 @@
 import type { ClusterRecord } from '../protocol/record.ts';
 import type { Observation, Spec } from './observation.ts';
 import { applyPodCommand, type MoveLeaderCommand, type PodCommand } from './pods.ts';
+import { askToScale, type ScaleCommand } from './scaling.ts';
 
 /** What an operator tells a scheduler. It takes effect through the record, so that it outlives the scheduler. */
 export type OperatorCommand =
@@ -13,7 +14,8 @@ export type OperatorCommand =
   /** Go on with what waits for a word. */
   | { readonly kind: 'continue' }
   | PodCommand
-  | MoveLeaderCommand;
+  | MoveLeaderCommand
+  | ScaleCommand;
 
 export interface CommandAnswer {
   /** `already`: it was said before, or nothing waits for it. `refused`: nothing was changed; the message says why. */
@@ -51,6 +53,8 @@ export function applyCommand(
     case 'pod':
     case 'move-leader':
       return applyPodCommand(record, command, context);
+    case 'scale':
+      return askToScale(record, command, context);
   }
 }
 

@@ -20,6 +20,7 @@ import {
 } from './pass.ts';
 import { quorumOf } from './quorum.ts';
 import { repair } from './repair.ts';
+import { scale } from './scaling.ts';
 import { clearStrangers, unknownMembers } from './strangers.ts';
 import { giveUp, waitForLeave } from './uninstall.ts';
 import { upkeep } from './upkeep.ts';
@@ -37,6 +38,7 @@ export function decide(spec: Spec, record: ClusterRecord, seen: Observation): De
   const overtaken = forming && unknownMembers(pass).length > 0;
   if (forming && !overtaken) bringAbout(pass);
   const membership = membershipOf(pass);
+  if (!overtaken) scale(pass, membership);
   if (!forming) {
     moveFromMaintenance(pass, membership);
     mend(pass, membership);

@@ -204,7 +204,7 @@ function waitsForHandover(
 ): boolean {
   const member = membership === null ? undefined : memberOf(membership, seat);
   if (membership === null || member === undefined || disruption.handoverMs >= HANDOVER_MS_MAX) return false;
-  const heir = heirOf(membership, member.id);
+  const heir = heirOf(pass, membership, member.id);
   if (heir === undefined) return false;
   disruption.handoverMs += pass.seen.elapsedMs;
   handOver(pass, membership, heir, `before ${describeDisruption(disruption)}: ${disruption.reason}`);

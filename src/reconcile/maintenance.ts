@@ -2,6 +2,7 @@ import { describeDisruption } from './disruption.ts';
 import { type Membership, memberOf } from './membership.ts';
 import type { DraftSeat, Pass } from './pass.ts';
 import type { Objection } from './quorum.ts';
+import { isSurplus } from './scaling.ts';
 
 /**
  * A member leaves an agent whose maintenance is announced before the agent goes: its place counts as lost, and as
@@ -51,6 +52,7 @@ function candidates(pass: Pass, membership: Membership): { seat: DraftSeat; star
     const startMs = pass.seen.mesos.maintenance.get(seat.agentId);
     const member = memberOf(membership, seat);
     if (startMs === undefined || member === undefined || member.isLearner || seat.taskEnd !== null) return [];
+    if (isSurplus(pass, seat.slot)) return [];
     return [{ seat, startMs, leads: member.id === membership.leaderId ? 1 : 0 }];
   });
   return found.sort((a, b) => a.startMs - b.startMs || a.leads - b.leads);

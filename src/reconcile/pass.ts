@@ -119,6 +119,10 @@ export function slotsOf(size: number): string[] {
   return Array.from({ length: size }, (_, index) => `etcd-${index}`);
 }
 
+export function slotIndexOf(slot: string): number {
+  return Number(slot.replace(/^etcd-/, ''));
+}
+
 /** Takes a seat out of service: its task is killed, its volume and reservation are given back. */
 export function leave(pass: Pass, seat: DraftSeat, reason: string): void {
   pass.record.seats = pass.record.seats.filter((other) => other.id !== seat.id);

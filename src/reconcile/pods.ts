@@ -211,7 +211,7 @@ function moveLeader(pass: Pass, membership: Membership | null, { to, by }: MoveL
   if (speaker.probe.memberId !== leaderId) return no('the supervisor of the leader does not answer');
   const leader = speaker.seat;
   if (to === leader.slot) return already(`${to} leads already`);
-  const candidates = candidatesOf(membership).filter((id) => id !== leaderId);
+  const candidates = candidatesOf(pass, membership).filter((id) => id !== leaderId);
   const wanted = to === null ? candidates[0] : candidates.find((id) => isAt(pass, membership, id, to));
   const target = pass.record.seats.find((seat) => memberOf(membership, seat)?.id === wanted);
   if (wanted === undefined || target === undefined) {

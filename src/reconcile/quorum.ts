@@ -19,6 +19,10 @@ export function hasQuorum(set: VoterSet): boolean {
   return healthyVoters(set) >= quorumOf(set.voters.size);
 }
 
+export function isEveryVoterHealthy({ voters, healthy }: VoterSet): boolean {
+  return [...voters].every((id) => healthy.has(id));
+}
+
 /** S1 for the removal of a voter. A learner's removal needs no permission. */
 export function objectionToRemoval(set: VoterSet, memberId: string): Objection {
   if (!set.voters.has(memberId)) return null;

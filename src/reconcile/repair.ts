@@ -19,6 +19,14 @@ import {
   wakeWithin,
 } from './pass.ts';
 import { objectionToPromotion, objectionToRemoval } from './quorum.ts';
+import {
+  decommission,
+  isSurplus,
+  mayStillBeAdded,
+  retireSurplus,
+  surplusVoters,
+  waitsForName,
+} from './scaling.ts';
 
 /**
  * The membership of a formed cluster, brought towards its target by one change at a time (S1, S2, S3). Which
@@ -32,6 +40,7 @@ export function repair(pass: Pass, membership: Membership): void {
   if (pass.record.intent === null) pass.record.intent = nextIntent(pass, membership);
   if (pass.record.intent !== null) advance(pass, membership, pass.record.intent);
   retireReplaced(pass, membership);
+  retireSurplus(pass, membership);
 }
 
 /** A place without data gets an empty directory of this epoch while others still serve. */
@@ -154,7 +163,10 @@ function isDone(pass: Pass, membership: Membership, intent: Draft<Intent>, parti
   if (intent.add === null) return removing === undefined;
   const usable = addSeat !== undefined && addSeat.lost === null;
   // A lost learner's intent ends when the learner is off the list; until then `advance` removes it.
-  if (!usable) return adding === undefined || !adding.isLearner;
+  if (!usable) {
+    if (mayStillBeAdded(pass, membership, intent)) return false;
+    return adding === undefined || !adding.isLearner;
+  }
   if (adding !== undefined) return !adding.isLearner && removing === undefined;
   if (removing === undefined) {
     // etcd refuses to add while another dead voter is listed: that one has to go first.
@@ -164,11 +176,12 @@ function isDone(pass: Pass, membership: Membership, intent: Draft<Intent>, parti
   return !intent.committed && old !== undefined && old.lost === null;
 }
 
-/** Seats that are lost while their member still votes. */
+/** Seats that are lost while their member still votes, of slots that are to have one. */
 function lostVoters(pass: Pass, membership: Membership): { seat: DraftSeat; member: EtcdMember }[] {
   const found: { seat: DraftSeat; member: EtcdMember }[] = [];
   for (const seat of pass.record.seats) {
-    const member = seat.lost === null || seat.data?.started !== true ? undefined : memberOf(membership, seat);
+    if (seat.lost === null || seat.data?.started !== true || isSurplus(pass, seat.slot)) continue;
+    const member = memberOf(membership, seat);
     if (member !== undefined && !member.isLearner) found.push({ seat, member });
   }
   return found;
@@ -190,7 +203,8 @@ function nextIntent(pass: Pass, membership: Membership): Draft<Intent> | null {
     reason,
     openedAtMs: pass.seen.wallMs,
     committed: false,
-    ...parts,
+    remove: parts.remove,
+    add: parts.add,
   });
   const slots = slotsOf(pass.record.size);
   const joining = learnerOnItsWay(pass, membership);
@@ -213,6 +227,8 @@ function nextIntent(pass: Pass, membership: Membership): Draft<Intent> | null {
       add: null,
     });
   }
+  const removal = decommission(pass, membership, 'dead');
+  if (removal !== undefined) return open(removal.slot, removal.reason, removal);
   const lost = lostVoters(pass, membership);
   const dead = deadVoters(pass, membership);
   for (const { seat, member } of dead.length > 0 ? dead : lost) {
@@ -238,15 +254,17 @@ function nextIntent(pass: Pass, membership: Membership): Draft<Intent> | null {
     const reason = 'its place was not found again';
     return open(member.name, reason, { remove: { memberId: member.id, seat: null }, add });
   }
-  if (lost.length > 0 || membership.set.voters.size >= pass.record.size) return null;
-  for (const slot of slots) {
+  const surplus = surplusVoters(pass, membership).length;
+  const isFull = membership.set.voters.size - surplus >= pass.record.size;
+  for (const slot of lost.length > 0 || isFull ? [] : slots) {
     if (seatsOf(pass, slot).some((seat) => memberOf(membership, seat) !== undefined)) continue;
     const successor = successorOf(pass, membership, slot);
     if (successor === undefined) continue;
     const add = { seat: successor.id, peerUrl: peerUrlOf(successor), memberId: null };
     return open(slot, 'the slot has no member', { remove: null, add });
   }
-  return null;
+  const next = decommission(pass, membership, 'serving');
+  return next === undefined ? null : open(next.slot, next.reason, next);
 }
 
 /**
@@ -268,7 +286,7 @@ function learnerOnItsWay(
 function isUnexplained(pass: Pass, membership: Membership, member: EtcdMember): boolean {
   if (member.isLearner) return true;
   const mine = pass.record.seats.some((seat) => memberOf(membership, seat)?.id === member.id);
-  if (mine) return false;
+  if (mine || surplusVoters(pass, membership).some((one) => one.member.id === member.id)) return false;
   if (member.name !== '' && placeless(pass, membership).includes(member)) {
     block(
       pass,
@@ -404,9 +422,10 @@ function remove(
     block(pass, 'unsafe', intent.slot, `member ${member.id} is not removed: ${objection}`);
     return;
   }
+  if (waitsForName(pass, membership, intent)) return;
   // Not insisted on for ever.
   const isPatient = pass.seen.wallMs - intent.openedAtMs <= HANDOVER_MS_MAX;
-  const heir = isPatient ? heirOf(membership, member.id) : undefined;
+  const heir = isPatient ? heirOf(pass, membership, member.id) : undefined;
   if (heir !== undefined) {
     handOver(pass, membership, heir, `the leader is about to be removed: ${reason}`);
     return;

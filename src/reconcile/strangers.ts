@@ -2,6 +2,7 @@ import { isNameTaskId } from '../protocol/identifiers.ts';
 import type { Membership } from './membership.ts';
 import { memberOf } from './membership.ts';
 import { block, evidenceOf, type Pass, wakeWithin } from './pass.ts';
+import { isEveryVoterHealthy } from './quorum.ts';
 
 /**
  * What runs or is reserved under our name and is not in the record: a leftover; or, should the record be an old
@@ -18,7 +19,8 @@ export function clearStrangers(pass: Pass, membership: Membership | null): void 
     const message = `${strays.join(', ')}: reserved under our name, not in the record, which may be an old copy`;
     block(pass, 'unknown-reservations', null, message);
   }
-  const whole = current && membership !== null && isWhole(membership);
+  // Every voter serves, by the word of the very task that the record names.
+  const whole = current && membership !== null && isEveryVoterHealthy(membership.set);
   for (const { task, agentId } of unknownTasks(pass)) {
     // No member hangs on a name task, whoever's it is.
     const mayGo = isNameTaskId(task) ? current : whole;
@@ -66,9 +68,4 @@ function isRecordCurrent(pass: Pass, membership: Membership | null): boolean {
   return membership.members.every((member) =>
     pass.record.seats.some((seat) => memberOf(membership, seat)?.id === member.id),
   );
-}
-
-/** Every voter serves, by the word of the very task that the record names. */
-function isWhole({ set }: Membership): boolean {
-  return [...set.voters].every((id) => set.healthy.has(id));
 }

@@ -23,7 +23,7 @@ export function giveUp(pass: Pass): boolean {
   pass.record.intent = null;
   pass.record.disruption = null;
   for (const { seat } of [...pass.record.leaving]) skipIfOutOfReach(pass, seat);
-  letGo(pass);
+  letGo(pass, null);
   for (const seat of mesos.strays) pass.wants.push({ kind: 'release', seat, reason: REASON });
   const tasks = unknownTasks(pass);
   for (const { task, agentId } of tasks) {

@@ -17,6 +17,7 @@ import {
   wakeWithin,
 } from './pass.ts';
 import { mayComeBack, mayResume } from './resumption.ts';
+import { isPaused, mayDestroy } from './scaling.ts';
 import { isKept } from './seats.ts';
 
 /** Gives every slot a place, every place a task, every task its etcd; and lets go of what is leaving. */
@@ -29,12 +30,16 @@ export function upkeep(pass: Pass, membership: Membership | null): void {
     if (seat.taskEnd !== null) wantRelaunch(pass, seat);
     else wantEtcd(pass, membership, seat);
   }
-  letGo(pass);
+  letGo(pass, membership);
 }
 
 function wantPlace(pass: Pass, slot: string): void {
   const seats = seatsOf(pass, slot);
   if (seats.some((seat) => seat.lost === null)) return;
+  if (seats.length === 0 && isPaused(pass, 'deploy') && pass.record.epoch.phase === 'formed') {
+    block(pass, 'deploy-paused', slot, 'the slot gets no place while the plan deploy is paused');
+    return;
+  }
   const reason = seats[0]?.lost?.message ?? 'the slot has no place yet';
   const next = launchable(pass, pinnedForSlot(pass, slot));
   if ('objection' in next) {
@@ -52,6 +57,8 @@ function withInstead(reason: string, { instead }: Launchable): string {
 /** Without a quorum it votes until its removal is committed, and its disk may hold what the others lack. */
 function isNeededAgain(pass: Pass, membership: Membership | null, seat: DraftSeat): boolean {
   const isFormed = pass.record.epoch.phase === 'formed';
+  // A learner beyond the size may be off the list already, and its vote is not missed.
+  if (seat.lost?.cause === 'surplus' && pass.record.intent?.add?.seat === seat.id) return false;
   return isFormed && membership === null && seat.data?.started === true && mayComeBack(seat);
 }
 
@@ -205,7 +212,7 @@ function isDoorOpen(pass: Pass, seat: DraftSeat): boolean {
 const DOOR_MS_MAX = 3_000;
 
 /** Tasks of leaving seats are killed, what they reserved is given back when it is offered. */
-export function letGo(pass: Pass): void {
+export function letGo(pass: Pass, membership: Membership | null): void {
   const { agentsGone, offered } = pass.seen.mesos;
   pass.record.leaving = pass.record.leaving.filter(
     ({ seat }) => !agentsGone.has(seat.agentId) && !leavesNothing(pass, seat),
@@ -219,6 +226,9 @@ export function letGo(pass: Pass): void {
     } else if (isKept(seat) && pass.record.uninstall?.confirmed !== true) {
       const message = `the volume ${seat.volumeId} on ${seat.hostname} is kept: ${seat.lost?.message ?? reason}`;
       block(pass, 'foreign-volume', seat.slot, message);
+    } else if (!mayDestroy(membership, seat) && pass.record.uninstall?.confirmed !== true) {
+      const message = `the volume ${seat.volumeId} on ${seat.hostname} is kept until every member serves: ${reason}`;
+      block(pass, 'surplus-kept', seat.slot, message);
     } else if (offered.has(seat.id) && isNameOver(pass, seat)) {
       pass.wants.push({ kind: 'release', seat: seat.id, reason });
     }

@@ -6,7 +6,7 @@ const bytesOf = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.st
 
 /** A record as schema 2 had it. */
 function asSchema2(): Record<string, unknown> {
-  const { disruption: _d, plans: _p, ...whole } = record();
+  const { sizeOption: _o, scaling: _s, disruption: _d, plans: _p, ...whole } = record();
   const { paused: _, ...old } = seat();
   return { ...whole, schemaVersion: 2, seats: [old] };
 }
@@ -59,6 +59,8 @@ describe('a stored record', () => {
     const leaving = seat({ lost: { cause: 'moved', message: 'm' } });
     const paused = { by: 'alice', atMs: 1 };
     for (const changes of [
+      { sizeOption: 5 },
+      { scaling: { from: 5, by: 'alice', atMs: 1, waitedMs: 0, standInMs: 0 } },
       { seats: [seat({ paused })] },
       { leaving: [{ seat: leaving, reason: 'r', sinceMs: 1 }] },
       { plans: { paused: [{ plan: 'recovery' as const, ...paused }], forced: [] } },
