@@ -50,8 +50,10 @@ export const OPTIONS = {
     name: 'cluster-size',
     kind: oneOfNumbersKind(CLUSTER_SIZES),
     initial: 3,
-    about: 'Members of the cluster: odd, since an even number survives no more failures than one less.',
-    changes: 'never',
+    about:
+      'Members of the cluster: odd, since an even number survives no more failures than one less. A new value has ' +
+      'members added or removed, one at a time; `etcd-mesos scale` does so too.',
+    changes: 'restart',
     aliases: [variable('CLUSTER_SIZE'), key('node.count'), key('etcd.cluster-size')],
   }),
   role: option({
