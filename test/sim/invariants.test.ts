@@ -23,7 +23,7 @@ beforeEach(() => {
   invariants = createInvariants({
     clock,
     etcd: () => etcd,
-    size: 3,
+    size: () => 3,
     record: () => record,
     acknowledged: () => acknowledged,
     names: () => [],
@@ -46,6 +46,8 @@ const violated = () => invariants.violations.map((violation) => violation.invari
 function recordOf(epoch: Partial<ClusterRecord['epoch']>, intent: unknown = null): ClusterRecord {
   const partial = {
     epoch: { token: 'one', phase: 'formed', clusterId: null, ...epoch },
+    size: 3,
+    scaling: null,
     seats: [],
     leaving: [],
     intent,

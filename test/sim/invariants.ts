@@ -41,8 +41,8 @@ export interface Violation {
 export interface InvariantsOptions {
   readonly clock: Clock;
   readonly etcd: () => ModelEtcd;
-  /** Target number of voters. */
-  readonly size: number;
+  /** How many voters were asked for last. */
+  readonly size: () => number;
   /** The record as it is stored now. */
   readonly record: () => ClusterRecord | null;
   /** By key, every write that was acknowledged. */
@@ -121,6 +121,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     if (nowMs - lookedAtMs < LOOK_MS) return;
     lookedAtMs = nowMs;
     checkNames(nowMs);
+    noteSize(nowMs);
     for (const [clusterId, state] of clusters) {
       for (const id of state.members.keys()) {
         const key = `${clusterId}/${id}`;
@@ -198,6 +199,26 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     if (payload.kind === 'remove' && member?.isLearner === false) checkSuccessor(payload.memberId);
   };
 
+  /** The sizes that the stored record has had lately, the newest last. */
+  let sizes: readonly { readonly size: number; readonly untilMs: number }[] = [];
+  const noteSize = (nowMs: number) => {
+    const size = options.record()?.size;
+    if (size === undefined) return;
+    const older = sizes.filter((one) => one.size !== size && nowMs - one.untilMs < HINDSIGHT_MS);
+    sizes = [...older, { size, untilMs: nowMs }];
+  };
+  /** So many voters are asked for, or were a moment ago; and those beyond the size have not gone yet. */
+  const votersMax = (clusterId: string, voters: readonly string[]): number => {
+    noteSize(clock.monotonicMs());
+    const record = options.record();
+    const beyond = (record?.seats ?? []).filter(({ slot }) => indexOf(slot) >= (record?.size ?? 0));
+    const members = clusters.get(clusterId)?.members;
+    const staying = voters.filter((id) =>
+      beyond.every(({ host, ports }) => members?.get(id)?.peerUrl !== `http://${host}:${ports.peer}`),
+    );
+    return Math.max(0, ...sizes.map(({ size }) => size)) + voters.length - staying.length;
+  };
+
   const checkChange = (
     leader: RaftNode,
     change: ConfigurationChange,
@@ -210,8 +231,10 @@ export function createInvariants(options: InvariantsOptions): Invariants {
       `${change.kind} ${change.memberId} without a healthy quorum of the ${before.length} voters before it`);
     require(healthyAmong(clusterId, after) >= quorumOf(after.length), 'S1', () =>
       `${change.kind} ${change.memberId} leaves ${healthyAmong(clusterId, after)} of ${after.length} voters healthy`);
-    require(after.length <= options.size || mustOverlap(clusterId, before), 'target', () =>
-      `${after.length} voters after ${change.kind} ${change.memberId}, ${options.size} are asked for`);
+    if (change.kind === 'remove') return;
+    const most = votersMax(clusterId, after);
+    require(after.length <= most || mustOverlap(clusterId, before), 'target', () =>
+      `${after.length} voters after ${change.kind} ${change.memberId}, ${most} are asked for`);
   };
 
   /** As far as the scheduler could see, the voter that is replaced could not go before its successor votes. */
@@ -315,9 +338,15 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     require(!state.members.has(data.memberId), 'S8', () =>
       `the volume of ${data.memberId} is destroyed while it is a member`);
     const voters = votersOf(state);
-    const replaced = voters.filter((id) => wasHealthy(data.clusterId, id)).length >= quorumOf(options.size);
-    require(replaced, 'S8', () =>
-      `the volume of ${data.memberId} is destroyed with ${voters.length} of ${options.size} voters there`);
+    const { size, scaling, leaving } = options.record() ?? { size: 0, scaling: null, leaving: [] };
+    const least = Math.min(size, scaling?.from ?? size);
+    const healthy = voters.filter((id) => wasHealthy(data.clusterId, id)).length;
+    require(healthy >= quorumOf(least), 'S8', () =>
+      `the volume of ${data.memberId} is destroyed with ${voters.length} of ${size} voters there`);
+    const given = leaving.find(({ seat }) => seat.host === host && path.endsWith(seat.volumeId))?.seat;
+    if (given?.lost?.cause !== 'surplus' || given.data?.started !== true) return;
+    require(healthy === voters.length, 'S8', () =>
+      `the volume of ${data.memberId}, beyond the size, is destroyed while ${healthy} of ${voters.length} voters serve`);
   };
 
   const stopping = (process: EtcdProcess, why: string) => {
@@ -341,7 +370,9 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     );
     const voters = votersOf(state);
     const left = voters.filter((id) => !there.has(id) && isHealthy(clusterId, id));
-    return left.length >= quorumOf(voters.length);
+    // A voter beyond the size may be leaving at this moment.
+    const isFewSoon = options.record()?.scaling !== null && left.length - 1 < quorumOf(voters.length - 1);
+    return left.length >= quorumOf(voters.length) && !isFewSoon;
   };
 
   const atRest = (): readonly string[] => {
@@ -353,13 +384,16 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     const wrong: string[] = [];
     const voters = votersOf(state);
     const learners = state.members.size - voters.length;
-    if (voters.length !== options.size) wrong.push(`${voters.length} voters of ${options.size}`);
+    const size = options.size();
+    if (record.size !== size) wrong.push(`${record.size} members are recorded, ${size} were asked for`);
+    if (voters.length !== size) wrong.push(`${voters.length} voters of ${size}`);
     if (learners > 0) wrong.push(`${learners} learners are left`);
     const ill = voters.filter((id) => !isHealthy(clusterId, id));
     if (ill.length > 0) wrong.push(`voters ${ill.join(', ')} are not healthy`);
     if (record.intent !== null) wrong.push(`an intent is open: ${record.intent.reason}`);
     if (record.leaving.length > 0) wrong.push(`${record.leaving.length} seats are still leaving`);
-    if (record.seats.length !== options.size) wrong.push(`${record.seats.length} seats of ${options.size}`);
+    if (record.seats.length !== size) wrong.push(`${record.seats.length} seats of ${size}`);
+    if (record.scaling !== null) wrong.push(`scaling from ${record.scaling.from} is not over`);
     for (const process of options.etcd().running) {
       if (process.data.clusterId !== clusterId || !state.members.has(process.data.memberId)) {
         wrong.push(`${nameOf(process)} runs and belongs to no cluster of ours`);
@@ -403,6 +437,8 @@ export function createInvariants(options: InvariantsOptions): Invariants {
 function nameOf(process: EtcdProcess): string {
   return `etcd ${process.commandLine.name} (${process.data.memberId} on ${process.host})`;
 }
+
+const indexOf = (slot: string): number => Number(slot.slice('etcd-'.length));
 
 function epochText(record: ClusterRecord | null): string {
   return record === null ? 'nothing' : `${record.epoch.token}, ${record.epoch.phase}`;

@@ -122,7 +122,11 @@ async function live(life: Life): Promise<void> {
   }
   say('calm');
   await heal(world);
-  await world.runUntil('the cluster is whole again', () => isWhole(world), WHOLE_WITHIN_MS);
+  const isWholeAgain = () => {
+    world.insistOn();
+    return isWhole(world);
+  };
+  await world.runUntil('the cluster is whole again', isWholeAgain, WHOLE_WITHIN_MS);
   await beCalm(world);
 }
 
@@ -152,6 +156,16 @@ async function heal(world: World): Promise<void> {
   for (const host of world.hosts) if (!world.isGone(host)) world.startAgent(host);
   if (!world.schedulerRuns) world.startScheduler();
   await world.run(1);
+  askForWhatFits(world);
+}
+
+/** Who has asked for more members than there are hosts takes that back. */
+function askForWhatFits(world: World): void {
+  const hosts = world.hosts.filter((host) => !world.isGone(host)).length;
+  if (world.size <= hosts) return;
+  const fits = [5, 3, 1].find((size) => size <= hosts) ?? 1;
+  world.story.tell('operator', `asks for ${fits} members, as there are ${hosts} hosts`);
+  world.insistOn(fits);
 }
 
 function planCrash(world: World, random: RandomStream, say: (text: string) => void): void {

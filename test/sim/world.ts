@@ -15,6 +15,7 @@ import { isNameTaskId } from '../../src/protocol/identifiers.ts';
 import type { Members } from '../../src/protocol/members-port.ts';
 import { type ClusterRecord, parseRecord } from '../../src/protocol/record.ts';
 import { createOrderKey } from '../../src/protocol/signature.ts';
+import type { CommandAnswer } from '../../src/reconcile/commands.ts';
 import { type CrashPlan, type CrashPoint, createCrashPoint } from './crash-point.ts';
 import { createInvariants } from './invariants.ts';
 import { type Ledger, startLedger } from './ledger.ts';
@@ -37,7 +38,7 @@ export interface World {
   readonly clock: VirtualClock;
   readonly network: Network;
   readonly story: Story;
-  /** Target number of members. */
+  /** How many members were asked for last. */
   readonly size: number;
   /** Addresses of the agents' hosts. */
   readonly hosts: readonly string[];
@@ -67,6 +68,12 @@ export interface World {
   stopWriter(): void;
   /** Asks that the service be given up, with all its data: of the scheduler that runs, or by a restart of it. */
   uninstall(by: 'environment' | 'operator'): void;
+  /** An operator asks the scheduler for as many members; it may refuse, or be killed meanwhile. */
+  scale(size: number): void;
+  /** Asks for as many until that is taken, called again and again; else for what nobody has answered, or what was forgotten with the record. */
+  insistOn(size?: number): void;
+  /** Starts the scheduler anew with another `--cluster-size`; once in a life, else nothing is done. */
+  startWithSize(size: number): boolean;
   /** A scheduler has ended because nothing of the service is left. */
   readonly uninstalled: boolean;
   /** What of ours is left: tasks, etcds, reservations, volumes, a framework, a record. */
@@ -177,11 +184,17 @@ export function createWorld(options: WorldOptions): World {
   let ended = false;
   let uninstalled = false;
   let uninstall: SchedulerConfig['uninstall'] = null;
+  /** What `--cluster-size` says. */
+  let sizeOption = options.size;
+  /** What an operator, or the option, has said last. */
+  let wanted = options.size;
+  /** What was asked for, and nobody has answered; or what a record knew that is gone. */
+  let unsettled: number | null = null;
 
   const invariants = createInvariants({
     clock,
     etcd: () => etcd,
-    size: options.size,
+    size: () => wanted,
     record: () => record,
     acknowledged: () => ledger?.acknowledged ?? new Map(),
     watched: (host) =>
@@ -304,7 +317,7 @@ export function createWorld(options: WorldOptions): World {
     const stop = new AbortController();
     const membersPort = createSimMembers({ clock, network, members, fromHost: SCHEDULER_HOST });
     const instance = createScheduler({
-      config: { ...configOf(options.size, options.storage ?? 'persistent'), uninstall },
+      config: { ...configOf(sizeOption, options.storage ?? 'persistent'), uninstall },
       ports: {
         transport: mortal.port(crash.transport(link.transport)),
         masters: createFixedMasterSource(MASTER_URL),
@@ -348,6 +361,25 @@ export function createWorld(options: WorldOptions): World {
     void clock.sleep(downMs).then(() => {
       if (scheduler === null && !ended) startScheduler();
     });
+  };
+
+  const askForSize = async (size: number): Promise<CommandAnswer['outcome'] | 'unanswered'> => {
+    const asked = scheduler?.instance;
+    const answer = await asked?.tell({ kind: 'scale', size, by: 'operator' }).catch(() => undefined);
+    if (answer === undefined) return 'unanswered';
+    if (answer.outcome !== 'refused') wanted = size;
+    story.tell('operator', `asked for ${size} members: ${answer.outcome}`, answer.message);
+    return answer.outcome;
+  };
+  const scale = async (size: number): Promise<void> => {
+    unsettled = size;
+    if ((await askForSize(size)) !== 'unanswered' && unsettled === size) unsettled = null;
+  };
+  const insist = async (): Promise<void> => {
+    if (unsettled === null || record?.epoch.phase !== 'formed') return;
+    const size = unsettled;
+    const outcome = await askForSize(size);
+    if (unsettled === size && (outcome === 'done' || outcome === 'already')) unsettled = null;
   };
 
   const leftovers = (): readonly string[] => [
@@ -457,7 +489,9 @@ export function createWorld(options: WorldOptions): World {
     clock,
     network,
     story,
-    size: options.size,
+    get size() {
+      return wanted;
+    },
     hosts,
     schedulerHost: SCHEDULER_HOST,
     masterHost: MASTER_HOST,
@@ -507,6 +541,17 @@ export function createWorld(options: WorldOptions): World {
       void scheduler?.instance
         .tell({ kind: 'uninstall', by: 'operator', destroyData: true })
         .catch((error: unknown) => story.tell('world', `uninstalling: ${describeError(error)}`));
+    },
+    scale: (size) => void scale(size),
+    insistOn: (size) => {
+      unsettled = size ?? unsettled;
+      void insist();
+    },
+    startWithSize: (size) => {
+      if (sizeOption !== options.size) return false;
+      [sizeOption, wanted] = [size, size];
+      killScheduler(`to be started with --cluster-size ${size}`, 100);
+      return true;
     },
     get uninstalled() {
       return uninstalled;
@@ -578,6 +623,7 @@ export function createWorld(options: WorldOptions): World {
       killScheduler('with its state', 1_000);
       await bareStore.clear();
       record = null;
+      if (wanted !== options.size) unsettled = wanted;
     },
     isGone: (host) => gone.has(host),
     canLose: invariants.canLose,
