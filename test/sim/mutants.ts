@@ -327,9 +327,9 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/reconcile/upkeep.ts',
-        find: 'export function letGo(pass: Pass): void {',
+        find: 'export function letGo(pass: Pass, membership: Membership | null): void {',
         replace:
-          'export function letGo(pass: Pass): void {\n  for (const { seat } of pass.record.leaving) seat.nameTask = null;',
+          'export function letGo(pass: Pass, membership: Membership | null): void {\n  for (const { seat } of pass.record.leaving) seat.nameTask = null;',
       },
     ],
   },
