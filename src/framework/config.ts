@@ -8,8 +8,6 @@ export interface SchedulerConfig {
   readonly framework: FrameworkConfig;
   /** Milliseconds to look for a master that accepts the first subscription; 0 looks for ever. */
   readonly masterTimeoutMs: number;
-  /** What one member is given. */
-  readonly resources: MemberResources;
   readonly placement: PlacementRules;
   readonly storage: StorageConfig;
   readonly ports: FixedPorts;

@@ -16,6 +16,7 @@ import { type AgentOffer, type Judgement, type PlacementInput, place } from './p
 import type { PlacementRules, Surroundings } from './placement-rules.ts';
 import { countPorts } from './resources.ts';
 import { most, reservedShare, SEAT_PORTS, type SeatNeed } from './seat-cut.ts';
+import { type ResizedSeat, resizedSeat } from './seat-resize.ts';
 import {
   claimOf,
   isNameShareAlone,
@@ -163,7 +164,7 @@ function takePlace(state: Matching, want: Want & { kind: 'place' }, input: Match
       storage: config.storage.kind,
       wal: walOf(seatId, config),
       nameShare: config.storage.kind === 'persistent' ? NAME_SHARE : null,
-      resources: config.resources,
+      resources: config.spec.resources,
       task: taskIdOf(want.slot, input.freshId),
       pinned: want.run,
     },
@@ -203,13 +204,21 @@ function takeRelaunch(state: Matching, want: Want & { kind: 'relaunch' }, input:
   const seat = state.record.seats.find((one) => one.id === want.seat);
   const offer = state.offers.find((one) => one.agent.id === seat?.agentId);
   if (seat === undefined || offer === undefined) return false;
-  const offered = offeredSeat(offer, seat, input.config.framework.role);
-  if (offered === null || !offered.found.complete) return false;
-  const { task, run } = want;
-  state.record = seatRelaunched(state.record, seat.id, { task, run, atMs: input.wallMs });
+  const { task, run, resources } = want;
+  const { role } = input.config.framework;
+  const resized = resources === undefined ? null : resizedSeat(offer, seat, resources, role);
+  const offered = resized ?? completeSeat(offer, seat, role);
+  if (offered === null || offer.agent.host !== seat.host) return false;
+  state.record = seatRelaunched(state.record, seat.id, {
+    task,
+    run,
+    ...(resized === null ? {} : { resources }),
+    atMs: input.wallMs,
+  });
   const next = state.record.seats.find((one) => one.id === seat.id) as Seat;
   const operations = operationsOn(state, offered.rest);
   const owner = ownerFor(next, state.record);
+  if (resized !== null) operations.operations.push(...resizeOperations(resized));
   operations.operations.push(launchOperation(next, owner, offered.task, input));
   operations.launched.push({
     task: next.task,
@@ -218,6 +227,18 @@ function takeRelaunch(state: Matching, want: Want & { kind: 'relaunch' }, input:
     reason: want.reason,
   });
   return true;
+}
+
+function completeSeat(offer: AgentOffer, seat: Seat, role: string): ReturnType<typeof offeredSeat> {
+  const offered = offeredSeat(offer, seat, role);
+  return offered?.found.complete === true ? offered : null;
+}
+
+function resizeOperations({ unreserve, reserve }: ResizedSeat): Operation[] {
+  return [
+    ...(unreserve.length === 0 ? [] : [{ type: 'UNRESERVE', unreserve: { resources: unreserve } } as const]),
+    ...(reserve.length === 0 ? [] : [{ type: 'RESERVE', reserve: { resources: reserve } } as const]),
+  ];
 }
 
 function takeName(state: Matching, want: Want & { kind: 'name' }, input: MatchInput): boolean {
@@ -271,8 +292,8 @@ function takeRelease(state: Matching, want: Want & { kind: 'release' }, input: M
 }
 
 /** What every new seat is to have. */
-export function needOf({ resources, storage, ports, framework }: SchedulerConfig): SeatNeed {
-  return { resources, storage, ports, preReservedRole: framework.preReservedRole };
+export function needOf({ spec, storage, ports, framework }: SchedulerConfig): SeatNeed {
+  return { resources: spec.resources, storage, ports, preReservedRole: framework.preReservedRole };
 }
 
 function walOf(seatId: string, { storage: { wal } }: SchedulerConfig): Seat['wal'] {

@@ -97,7 +97,7 @@ export function offeredSeat(
   // Only a disk of it, reserved and without the volume on it, shows that the volume is gone.
   const bare = labelled.some(({ name, disk }) => name === 'disk' && disk?.persistence === undefined);
   const volume = held || !bare;
-  const filled = held ? fill(labelled, seat, offer.pools, role) : null;
+  const filled = held ? fillSeat(labelled, seat, offer.pools, role) : null;
   return {
     // At another address than its peers know the member cannot be launched again.
     found: { volume, complete: filled !== null && offer.agent.host === seat.host },
@@ -116,7 +116,7 @@ interface SeatPart {
 }
 
 /** No more than the member's own part: what is left of the reservation is the name task's. */
-function fill(
+export function fillSeat(
   labelled: readonly Resource[],
   seat: Seat,
   pools: readonly Pool[],
@@ -189,7 +189,7 @@ function take(
 }
 
 /** An amount of one resource, from as many pieces as it takes. */
-function upTo(labelled: readonly Resource[], name: ScalarName, amount: number): readonly Resource[] {
+export function upTo(labelled: readonly Resource[], name: ScalarName, amount: number): readonly Resource[] {
   let missing = amount;
   return labelled.flatMap((resource) => {
     if (resource.name !== name || missing <= 0) return [];
@@ -211,7 +211,7 @@ export function isNameShareAlone(offer: AgentOffer, seat: Seat): boolean {
   );
 }
 
-function sumOf(resources: readonly Resource[], name: ScalarName): number {
+export function sumOf(resources: readonly Resource[], name: ScalarName): number {
   return resources.reduce((sum, one) => sum + (one.name === name ? (one.scalar?.value ?? 0) : 0), 0);
 }
 

@@ -405,6 +405,26 @@ export const OPTIONS = {
     changes: 'new places',
     aliases: [flag('etcdctl-bin')],
   }),
+  updateStrategy: option({
+    name: 'update-strategy',
+    kind: choiceKind(['serial', 'canary']),
+    initial: 'serial',
+    about:
+      'How other options reach members that run, one after the other, the leader last. `serial`: other resources ' +
+      'and other options of etcd at once, another artifact (etcd, etcd-mesos) after `etcd-mesos update start`. ' +
+      '`canary`: everything after that, and after the first member once more after `continue`.',
+    changes: 'restart',
+    aliases: [variable('UPDATE_STRATEGY'), key('service.update_strategy')],
+  }),
+  updateStepTimeoutMs: option({
+    name: 'update-step-timeout',
+    kind: durationKind(10 * SECOND_MS, 6 * HOUR_MS),
+    initial: 10 * MINUTE_MS,
+    about:
+      'How long a member that was updated may take until it serves and is level with its leader. Then the ' +
+      'update stops.',
+    changes: 'restart',
+  }),
   bootstrap: option({
     name: 'bootstrap',
     kind: choiceKind(['auto', 'adopt', 'new']),

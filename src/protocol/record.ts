@@ -167,6 +167,46 @@ export const disruptionSchema = z.strictObject({
 });
 export type Disruption = z.infer<typeof disruptionSchema>;
 
+/** What members are brought to. */
+export const targetSchema = z.strictObject({
+  /** As a seat's `pinned` has it. */
+  artifact: z.string().min(1),
+  etcd: etcdOptions,
+  resources: z.strictObject({ cpus: z.number(), memMb: z.number(), diskMb: z.number() }),
+});
+export type Target = z.infer<typeof targetSchema>;
+
+/** Members are brought to other options, resources or another artifact, one after the other. */
+export const rolloutSchema = z.strictObject({
+  id: z.string().min(1),
+  /** As the options asked when it was begun; other options begin another. */
+  target: targetSchema,
+  /** `options`: etcd's options and resources alone; another artifact waits for its word. */
+  scope: z.enum(['options', 'all']),
+  by,
+  openedAtMs: wallMs,
+  /** `first`: one member goes ahead; `held`: it has, and the others wait for a word; `none`: all go on. */
+  canary: z.enum(['first', 'held', 'none']),
+  /** An operator said that members be updated although the others are no quorum meanwhile. */
+  forced: z.boolean(),
+  /** Whose turn it is, until its member serves and the cluster was whole for a while; `null`: nobody's. */
+  step: z
+    .strictObject({
+      slot: slotName,
+      seat: z.string().min(1),
+      /** Milliseconds for which its member was waited for. */
+      waitedMs: z.number().min(0),
+    })
+    .nullable(),
+  /** Seats whose agents had no room to give them more: they are moved. */
+  noRoom: z.array(z.string().min(1)).max(32),
+  /** Milliseconds for which the whole cluster has been well; no more than are waited for. */
+  steadyMs: z.number().min(0),
+  /** It stopped here: nothing further is touched until a word or another target. */
+  failed: z.strictObject({ slot: slotName, message: z.string().min(1), atMs: wallMs }).nullable(),
+});
+export type Rollout = z.infer<typeof rolloutSchema>;
+
 /** The plans that an operator can hold or force. */
 export const PLAN_NAMES = ['deploy', 'recovery', 'update', 'decommission'] as const;
 export type PlanName = (typeof PLAN_NAMES)[number];
@@ -240,6 +280,7 @@ export const recordSchema = z.strictObject({
   leaving: z.array(leavingSchema).max(256),
   intent: intentSchema.nullable(),
   disruption: disruptionSchema.nullable(),
+  rollout: rolloutSchema.nullable(),
   plans: plansSchema,
   /** The cluster is being given up; never taken back. `null`: it is not. */
   uninstall: z
@@ -280,13 +321,14 @@ export function newRecord(of: {
 /** What a record says of changes while there are none. */
 export function atRest(): Pick<
   ClusterRecord,
-  'sizeOption' | 'scaling' | 'intent' | 'disruption' | 'plans' | 'uninstall'
+  'sizeOption' | 'scaling' | 'intent' | 'disruption' | 'rollout' | 'plans' | 'uninstall'
 > {
   return {
     sizeOption: null,
     scaling: null,
     intent: null,
     disruption: null,
+    rollout: null,
     plans: { paused: [], forced: [] },
     uninstall: null,
   };

@@ -36,11 +36,17 @@ export function launchable(pass: Pass, pinned: Pinned): Launchable | { readonly 
   return { objection: `${missing}, and ${other} may not take its place: ${objection}; ${cure}` };
 }
 
-/** As what a new place of a slot begins: as the slot's member did, else as the others, else with what is present. */
+/**
+ * As what a new place of a slot begins: as the slot's member, unless an update failed there; else as the others; else
+ * with what is present.
+ */
 export function pinnedForSlot(pass: Pass, slot: string): Pinned {
-  const { seats } = pass.record;
-  const before = seatsOf(pass, slot).at(-1) ?? mostCommon(seats);
-  return before?.pinned ?? { artifact: pass.spec.artifact, etcd: pass.spec.etcd };
+  const { seats, rollout } = pass.record;
+  const hasFailed = rollout?.failed?.slot === slot;
+  const before = hasFailed ? undefined : seatsOf(pass, slot).at(-1);
+  const others = seats.filter((seat) => seat.slot !== slot);
+  const like = before ?? mostCommon(others);
+  return like?.pinned ?? { artifact: pass.spec.artifact, etcd: pass.spec.etcd };
 }
 
 function mostCommon(seats: readonly DraftSeat[]): DraftSeat | undefined {

@@ -1,5 +1,6 @@
 import type { ClusterRecord } from '../protocol/record.ts';
 import type { Observation, Spec } from './observation.ts';
+import { type PlanCommand, tellPlan } from './plan-commands.ts';
 import { applyPodCommand, type MoveLeaderCommand, type PodCommand } from './pods.ts';
 import { askToScale, type ScaleCommand } from './scaling.ts';
 
@@ -15,7 +16,8 @@ export type OperatorCommand =
   | { readonly kind: 'continue' }
   | PodCommand
   | MoveLeaderCommand
-  | ScaleCommand;
+  | ScaleCommand
+  | PlanCommand;
 
 export interface CommandAnswer {
   /** `already`: it was said before, or nothing waits for it. `refused`: nothing was changed; the message says why. */
@@ -55,6 +57,8 @@ export function applyCommand(
       return applyPodCommand(record, command, context);
     case 'scale':
       return askToScale(record, command, context);
+    case 'plan':
+      return tellPlan(record, command, context);
   }
 }
 

@@ -20,6 +20,7 @@ import {
 } from './pass.ts';
 import { quorumOf } from './quorum.ts';
 import { repair } from './repair.ts';
+import { rollOut } from './rollout.ts';
 import { scale } from './scaling.ts';
 import { clearStrangers, unknownMembers } from './strangers.ts';
 import { giveUp, waitForLeave } from './uninstall.ts';
@@ -44,6 +45,7 @@ export function decide(spec: Spec, record: ClusterRecord, seen: Observation): De
     mend(pass, membership);
   }
   carryDisruption(pass, membership);
+  if (!forming) rollOut(pass, membership);
   if (!overtaken) upkeep(pass, membership);
   keepNames(pass, membership);
   clearStrangers(pass, membership);

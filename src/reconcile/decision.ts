@@ -14,6 +14,8 @@ export type Want =
       readonly seat: string;
       readonly task: string;
       readonly run: Pinned;
+      /** What the seat is to have from now on, as far as its agent has room; absent: what it has. */
+      readonly resources?: Seat['resources'];
       readonly reason: string;
     }
   /** A name task on the share that a seat keeps for it. */

@@ -1,6 +1,6 @@
 import type { EtcdOptions } from '../protocol/etcd-options.ts';
 import type { MemberStatus } from '../protocol/member-status.ts';
-import type { TaskEnd } from '../protocol/record.ts';
+import type { Seat, TaskEnd } from '../protocol/record.ts';
 
 /** What the operator asked for, of what the core needs to know. Immutable for the life of a scheduler process. */
 export interface Spec {
@@ -20,7 +20,19 @@ export interface Spec {
   /** Tarballs that this scheduler can serve, the present one too: URIs by SHA-256, lower-case hex. */
   readonly kept: ReadonlyMap<string, string>;
   readonly etcd: EtcdOptions;
+  /** What a member is given. */
+  readonly resources: Seat['resources'];
+  /** How changes of these reach members that run. */
+  readonly updateStrategy: UpdateStrategy;
+  /** How long an updated member may take until it serves again. Default 10 min. */
+  readonly updateStepTimeoutMs: number;
 }
+
+/**
+ * `serial`: other options of etcd and other resources at once, another artifact after a word. `canary`: everything
+ * after a word, and after the first member once more.
+ */
+export type UpdateStrategy = 'serial' | 'canary';
 
 /** What is known of a task by the master's word since the present subscription. */
 export type TaskEvidence =

@@ -29,7 +29,18 @@ export function seatPlaced(record: ClusterRecord, placed: PlacedSeat, atMs: numb
 export function seatRelaunched(
   record: ClusterRecord,
   seatId: string,
-  { task, run, atMs }: { readonly task: string; readonly run: Seat['pinned']; readonly atMs: number },
+  {
+    task,
+    run,
+    resources,
+    atMs,
+  }: {
+    readonly task: string;
+    readonly run: Seat['pinned'];
+    /** Absent: what it has. */
+    readonly resources?: Seat['resources'] | undefined;
+    readonly atMs: number;
+  },
 ): ClusterRecord {
   return {
     ...record,
@@ -43,6 +54,7 @@ export function seatRelaunched(
             launchedAtMs: atMs,
             absentMs: 0,
             pinned: run,
+            resources: resources ?? seat.resources,
           }
         : seat,
     ),

@@ -17,6 +17,7 @@ import {
   wakeWithin,
 } from './pass.ts';
 import { mayComeBack, mayResume } from './resumption.ts';
+import { runOf, runOfMove } from './rollout.ts';
 import { isPaused, mayDestroy } from './scaling.ts';
 import { isKept } from './seats.ts';
 
@@ -41,7 +42,7 @@ function wantPlace(pass: Pass, slot: string): void {
     return;
   }
   const reason = seats[0]?.lost?.message ?? 'the slot has no place yet';
-  const next = launchable(pass, pinnedForSlot(pass, slot));
+  const next = launchable(pass, runOfMove(pass, slot)?.pinned ?? pinnedForSlot(pass, slot));
   if ('objection' in next) {
     block(pass, 'artifact-missing', slot, next.objection);
     return;
@@ -82,7 +83,8 @@ function wantRelaunch(pass: Pass, seat: DraftSeat): void {
     wakeWithin(pass, waitMs);
     return;
   }
-  const next = launchable(pass, seat.pinned);
+  const { pinned, resources } = runOf(pass, seat);
+  const next = launchable(pass, pinned);
   if ('objection' in next) {
     block(pass, 'artifact-missing', seat.slot, next.objection);
     wakeWithin(pass, 1000);
@@ -94,7 +96,7 @@ function wantRelaunch(pass: Pass, seat: DraftSeat): void {
   const at = seatsOf(pass, seat.slot).indexOf(seat);
   const { freshId } = pass.seen;
   const task = taskIdOf(seat.slot, at === 0 ? freshId : `${freshId}-${at}`);
-  pass.wants.push({ kind: 'relaunch', seat: seat.id, task, run: next.run, reason });
+  pass.wants.push({ kind: 'relaunch', seat: seat.id, task, run: next.run, resources, reason });
   const offered = pass.seen.mesos.offered.get(seat.id);
   if (offered?.complete === true) return;
   wakeWithin(pass, 1000);

@@ -220,7 +220,6 @@ function configOf(
       webuiUrl: where.webuiUrl,
     },
     masterTimeoutMs: options.masterTimeoutMs,
-    resources: { cpus: options.cpus, memMb: options.memMb, diskMb: options.diskMb },
     placement: placementRulesOf(options.placement),
     storage: storageOf(options),
     ports: {
@@ -238,6 +237,9 @@ function configOf(
       artifact: member.name,
       kept: member.kept,
       etcd: { heartbeatIntervalMs, electionTimeoutMs, quotaBytes, snapshotCount },
+      resources: { cpus: options.cpus, memMb: options.memMb, diskMb: options.diskMb },
+      updateStrategy: options.updateStrategy,
+      updateStepTimeoutMs: options.updateStepTimeoutMs,
     },
     artifact: member.artifact,
     bootstrap: options.bootstrap,

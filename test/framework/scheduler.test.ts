@@ -101,7 +101,7 @@ const offerOfSeat = (id: string, cluster = 'cluster-1') => {
   const owner = ownershipOf(seat(), { framework: 'etcd', cluster, epoch: 1 });
   const mine = [{ type: 'DYNAMIC', role: ROLE, labels: reservationLabels(owner, seat()) }] as const;
   const common = { allocation_info: { role: ROLE }, reservations: mine } as const;
-  const { cpus, memMb, diskMb } = CONFIG.resources;
+  const { cpus, memMb, diskMb } = CONFIG.spec.resources;
   return offer({
     id,
     more: [

@@ -216,6 +216,14 @@ const TABLE: Record<OptionKey, { good: [string, unknown][]; bad: string[]; with?
   },
   artifactFile: { good: [['a.tar.gz', 'a.tar.gz']], bad: [''] },
   etcdBinary: { good: [['/usr/bin/etcd', '/usr/bin/etcd']], bad: [''] },
+  updateStrategy: {
+    good: [
+      ['serial', 'serial'],
+      ['canary', 'canary'],
+    ],
+    bad: ['parallel', ''],
+  },
+  updateStepTimeoutMs: { good: [['20m', 1_200_000]], bad: ['9s', '7h'] },
   etcdctlBinary: { good: [['/usr/bin/etcdctl', '/usr/bin/etcdctl']], bad: [''] },
   uninstall: {
     good: [

@@ -1,12 +1,18 @@
 import { describe, expect, it } from 'vitest';
-import { parseRecord, RECORD_SCHEMA_VERSION, serializeRecord } from '../../src/protocol/record.ts';
+import { etcdOptions } from '../../src/protocol/etcd-options.ts';
+import {
+  parseRecord,
+  RECORD_SCHEMA_VERSION,
+  type Rollout,
+  serializeRecord,
+} from '../../src/protocol/record.ts';
 import { record, seat } from '../framework/fixtures.ts';
 
 const bytesOf = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
 
 /** A record as schema 2 had it. */
 function asSchema2(): Record<string, unknown> {
-  const { sizeOption: _o, scaling: _s, disruption: _d, plans: _p, ...whole } = record();
+  const { sizeOption: _o, scaling: _s, disruption: _d, rollout: _r, plans: _p, ...whole } = record();
   const { paused: _, ...old } = seat();
   return { ...whole, schemaVersion: 2, seats: [old] };
 }
@@ -31,6 +37,24 @@ function asSchema1(): Record<string, unknown> {
     leaving: [{ seat: { ...old, id: 'etcd-0-old' }, reason: 'replaced', sinceMs: 1 }],
   };
 }
+
+const ROLLOUT: Rollout = {
+  id: 'rollout-1',
+  target: {
+    artifact: 'checkout',
+    etcd: etcdOptions.parse({}),
+    resources: { cpus: 1, memMb: 512, diskMb: 1024 },
+  },
+  scope: 'all',
+  by: 'alice',
+  openedAtMs: 1,
+  canary: 'held',
+  forced: false,
+  step: { slot: 'etcd-0', seat: 'seat-1', waitedMs: 5 },
+  noRoom: [],
+  steadyMs: 0,
+  failed: { slot: 'etcd-0', message: 'it did not serve', atMs: 2 },
+};
 
 describe('a stored record', () => {
   it('is read as it was written', () => {
@@ -63,6 +87,7 @@ describe('a stored record', () => {
       { scaling: { from: 5, by: 'alice', atMs: 1, waitedMs: 0, standInMs: 0 } },
       { seats: [seat({ paused })] },
       { leaving: [{ seat: leaving, reason: 'r', sinceMs: 1 }] },
+      { rollout: ROLLOUT },
       { plans: { paused: [{ plan: 'recovery' as const, ...paused }], forced: [] } },
     ]) {
       expect(at(changes)).toMatchObject({ schemaVersion: 3 });

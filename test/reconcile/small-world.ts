@@ -1,3 +1,4 @@
+import { readPin } from '../../src/protocol/artifact-pin.ts';
 import { PROTOCOL_VERSION, peerUrlOf } from '../../src/protocol/launch.ts';
 import {
   type EtcdMember,
@@ -48,6 +49,9 @@ const SPEC: Spec = {
   artifact: 'checkout',
   kept: new Map(),
   etcd: { heartbeatIntervalMs: 100, electionTimeoutMs: 1000, quotaBytes: 2 ** 31, snapshotCount: 10_000 },
+  resources: { cpus: 1, memMb: 512, diskMb: 1024 },
+  updateStrategy: 'serial',
+  updateStepTimeoutMs: 600_000,
 };
 
 function blankRecord(size: number): ClusterRecord {
@@ -76,6 +80,10 @@ export class SmallWorld {
   servePeers = true;
   /** Of new seats. */
   storage: Seat['storage'] = 'persistent';
+  /** Agents have room to give a seat more. */
+  hasRoom = true;
+  /** A task that is launched there ends at once. */
+  failing: (seat: Seat) => boolean = () => false;
   /** Offers for new seats come. */
   offersFit = true;
   readonly members = new Map<string, SmallMember>();
@@ -205,7 +213,7 @@ export class SmallWorld {
       identity: member.identity,
       floor: member.floor,
       etcd: {
-        version: '3.4.23',
+        version: this.versionOf(member),
         pid: 1,
         restarts: 0,
         lastExit: null,
@@ -216,6 +224,11 @@ export class SmallWorld {
       busy: null,
       space: NOTHING_DONE,
     };
+  }
+
+  private versionOf({ seat }: SmallMember): string {
+    const pinned = this.record.seats.find((one) => one.id === seat.id)?.pinned ?? seat.pinned;
+    return readPin(pinned.artifact).etcd ?? '3.4.23';
   }
 
   private probe(member: SmallMember): Probe {
@@ -229,7 +242,7 @@ export class SmallWorld {
     const leader = quorum ? chosen : null;
     return {
       ageMs: 0,
-      version: '3.4.23',
+      version: this.versionOf(member),
       clusterVersion: this.clusterVersion,
       clusterId: 'c1',
       memberId: member.memberId ?? '0',
@@ -260,10 +273,16 @@ export class SmallWorld {
       if (!this.offered.has(want.seat)) return;
       this.offered.delete(want.seat);
       const { task, run } = want;
-      this.record = seatRelaunched(this.record, want.seat, { task, run, atMs: this.nowMs });
+      const resources = this.hasRoom ? want.resources : undefined;
+      this.record = seatRelaunched(this.record, want.seat, { task, run, resources, atMs: this.nowMs });
       const member = this.members.get(want.seat);
       if (member === undefined) return;
       this.story.push(`relaunch ${member.seat.slot}`);
+      const launched = this.record.seats.find((seat) => seat.id === want.seat);
+      if (launched !== undefined && this.failing(launched)) {
+        this.end(launched.slot, 'ended');
+        return;
+      }
       member.up = true;
       if (member.phase === 'running') member.phase = 'stopped';
       this.tasks.set(want.task, {
@@ -300,7 +319,7 @@ export class SmallWorld {
         storage: this.storage,
         wal: null,
         nameShare: null,
-        resources: { cpus: 1, memMb: 512, diskMb: 1024 },
+        resources: this.spec.resources,
         task: `${want.slot}__${number}`,
         pinned: want.run,
       },

@@ -744,7 +744,6 @@ function configOf(size: number, storage: SimStorage): SchedulerConfig {
       failoverTimeoutMs: 28 * 86_400_000,
     },
     masterTimeoutMs: 0,
-    resources: { cpus: 1, memMb: 512, diskMb: 2048 },
     placement: placementRulesOf([]),
     storage: {
       kind: storage === 'sandbox' ? 'sandbox' : 'persistent',
@@ -762,6 +761,9 @@ function configOf(size: number, storage: SimStorage): SchedulerConfig {
       artifact: 'simulated',
       kept: new Map(),
       etcd: etcdOptions.parse({}),
+      resources: { cpus: 1, memMb: 512, diskMb: 2048 },
+      updateStrategy: 'serial',
+      updateStepTimeoutMs: 600_000,
     },
     artifact: {
       kind: 'checkout',
