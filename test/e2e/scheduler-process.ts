@@ -19,6 +19,8 @@ export interface SchedulerProcess {
   apiUrl(): string | null;
   /** Resolves when it has ended: its exit code and what it said on stderr. */
   readonly ended: Promise<{ readonly code: number | null; readonly stderr: string }>;
+  /** SIGKILL. Resolves when it has ended. */
+  kill(): Promise<void>;
   /** Ends it by SIGTERM, where it still runs, and returns its exit code. */
   stop(): Promise<number | null>;
 }
@@ -57,6 +59,10 @@ export function startScheduler(options: {
       if (child.exitCode !== null) throw new GiveUp(`the scheduler ended with ${child.exitCode}: ${stderr}`);
       if (url === null) throw new Error('the scheduler does not listen yet');
       return await createSchedulerClient(url).view();
+    },
+    kill: async () => {
+      child.kill('SIGKILL');
+      await ended;
     },
     stop: async () => {
       child.kill('SIGTERM');

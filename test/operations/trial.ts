@@ -48,6 +48,8 @@ export interface OperationsTrial extends ProductionTrial {
   cli(...words: readonly string[]): Promise<CliResult>;
   /** As `cli`; fails where it does not end with 0. What it printed. */
   command(...words: readonly string[]): Promise<string>;
+  /** Kills the scheduler that runs, and starts the next one. */
+  crash(): Promise<void>;
   /** The slot whose member leads. */
   leader(): Promise<string>;
   /** Does something under the writer and the watcher, and waits until the cluster is at rest again. */
@@ -76,6 +78,10 @@ export async function startTrial(
       start: (...args) => {
         scheduler = trial.start(...args);
         return scheduler;
+      },
+      crash: async () => {
+        await scheduler.kill();
+        scheduler = trial.start(...(options.schedulerArgs ?? []));
       },
       end: async (hasFailed) => {
         await watch.stop();
