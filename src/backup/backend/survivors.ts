@@ -2,8 +2,8 @@ import type { BoltBucket } from '../bolt/reader.ts';
 import { keyOf } from './key-value.ts';
 import { firstKeyOf, isTombstone } from './revision-key.ts';
 
-/** Keys that are in memory at once: some 100 MB of them. Where there are more, the records are read several times. */
-const KEYS_MAX = 400_000;
+/** Keys that are in memory at once: some 50 MB of them. Where there are more, the records are read several times. */
+const KEYS_MAX = 250_000;
 
 /** What becomes of the records up to a compaction's revision, by their place in the bucket. */
 export interface Survivors {

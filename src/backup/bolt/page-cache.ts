@@ -4,8 +4,8 @@ import { corrupt, type Meta, PAGE_FLAG, type PageHeader, readPageHeader } from '
 
 /** What is read at once: some pages, so that a file read in order takes few reads; a multiple of any page size. */
 const BLOCK_BYTES = 64 * 1024;
-/** Blocks that are kept, so 16 MiB at most. */
-const BLOCKS_MAX = 256;
+/** Blocks that are kept, so 8 MiB at most. */
+const BLOCKS_MAX = 128;
 /** The largest page that is read. etcd's requests end at 1.5 MiB by default, and two may share a page. */
 export const PAGE_BYTES_MAX = 128 * 1024 * 1024;
 

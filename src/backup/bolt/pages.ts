@@ -31,8 +31,19 @@ export class Leaf {
 
   /** Throws a BoltError `corrupt` where the page contradicts itself; `name` says which page it is. */
   static parse(page: Buffer, count: number, name: string): Leaf {
-    checkElements(page, count, LEAF, name);
-    return new Leaf(page, 0, count);
+    const usedBytes = checkElements(page, count, LEAF, name);
+    return new Leaf(page.subarray(0, usedBytes), 0, count);
+  }
+
+  /** The page up to the end of its last value; `null` where not all of its elements count. */
+  get wholePage(): Buffer | null {
+    return this.#first === 0 ? this.#page : null;
+  }
+
+  /** Whether any of the values is a bucket. */
+  get hasBuckets(): boolean {
+    for (let index = 0; index < this.count; index += 1) if (this.isBucket(index)) return true;
+    return false;
   }
 
   key(index: number): Buffer {
@@ -112,7 +123,8 @@ function keyAt(page: Buffer, element: number, layout: ElementLayout): Buffer {
   return page.subarray(start, start + page.readUInt32LE(element + layout.keyBytes));
 }
 
-function checkElements(page: Buffer, count: number, layout: ElementLayout, name: string): void {
+/** Gives how much of the page is used. */
+function checkElements(page: Buffer, count: number, layout: ElementLayout, name: string): number {
   const dataStart = elementAt(count);
   if (dataStart > page.length) throw corrupt(`${name} has no room for its ${count} elements`);
   let [lastStart, lastEnd, dataEnd] = [0, 0, dataStart];
@@ -129,6 +141,7 @@ function checkElements(page: Buffer, count: number, layout: ElementLayout, name:
     }
     [lastStart, lastEnd, dataEnd] = [start, end, end + valueBytes];
   }
+  return dataEnd;
 }
 
 /** Byte order of two keys of a page. A loop of our own: this is asked of every record, and their keys are short. */

@@ -58,6 +58,33 @@ describe('what the bulk writer writes the reader reads', () => {
     }
   });
 
+  it('and what it takes over from another database, page by page where they are full', async () => {
+    await fc.assert(
+      fc.asyncProperty(bucketPairs, bucketPairs, async (pairs, more) => {
+        const [first] = pairs.map(([key]) => Buffer.concat([Buffer.of(0), key]));
+        const last = pairs.map(([key]) => key).at(-1);
+        const before = first === undefined ? [] : [[first, Buffer.alloc(0)] as const];
+        const after = more.filter(([key]) => last !== undefined && Buffer.compare(key, last) > 0);
+        const source = await openBolt(await writeDatabase(new Map([['key', pairs]]), 1024));
+        const file = createMemoryFile();
+        const writer = new BoltWriter(file, 1024);
+        writer.begin(Buffer.from('copy'));
+        const ownBefore = before.filter(([key]) => Buffer.compare(key, pairs[0]?.[0] ?? Buffer.of()) < 0);
+        for (const [key, value] of ownBefore) writer.append(key, value);
+        for await (const leaf of (await source.root.bucket(Buffer.from('key')))?.leaves() ?? [])
+          writer.appendLeaf(leaf);
+        for (const [key, value] of after) writer.append(key, value);
+        await writer.finish();
+        expect((await readDatabase(await openBolt(file))).get('copy')).toEqual([
+          ...ownBefore,
+          ...pairs,
+          ...after,
+        ]);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
   it('from any key on, and each by its name, and the last', async () => {
     const pairs = numbered(5000, 50);
     const database = await openBolt(await writeDatabase(new Map([['key', pairs]])));
