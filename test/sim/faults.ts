@@ -2,6 +2,7 @@ import type { Fault } from './fault.ts';
 import { HOST_FAULTS } from './faults-of-hosts.ts';
 import { NETWORK_FAULTS } from './faults-of-network.ts';
 import { OPERATOR_FAULTS, TEAR_DOWN } from './faults-of-operators.ts';
+import { POD_COMMANDS } from './faults-of-pods.ts';
 import { SCALING_FAULTS } from './faults-of-scaling.ts';
 import { RECORD_FAULTS, SCHEDULER_FAULTS } from './faults-of-schedulers.ts';
 import type { SimStorage } from './world.ts';
@@ -15,6 +16,7 @@ export const FAULTS: readonly Fault[] = [
   ...RECORD_FAULTS,
   ...OPERATOR_FAULTS,
   ...SCALING_FAULTS,
+  ...POD_COMMANDS,
 ];
 
 export function faultsOn(storage: SimStorage): readonly Fault[] {

@@ -355,6 +355,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     if (state === undefined || state.members.get(memberId)?.isLearner !== false) return;
     if (isGivenUp()) return;
     if (options.record()?.epoch.clusterId !== clusterId || !isHealthy(clusterId, memberId)) return;
+    if (options.record()?.disruption?.forced === true) return;
     const voters = votersOf(state);
     const others = voters.filter((id) => id !== memberId);
     require(healthyAmong(clusterId, others) >= quorumOf(voters.length), 'S9', () =>

@@ -1,5 +1,6 @@
 import { faultsOn, isFinal } from './faults.ts';
 import { startWeather } from './faults-of-network.ts';
+import { resumeAll } from './faults-of-pods.ts';
 import { createChance, type RandomStream } from './prng.ts';
 import { createWorld, type SimStorage, type World, type WorldOptions } from './world.ts';
 
@@ -155,6 +156,7 @@ async function heal(world: World): Promise<void> {
   world.network.healAll();
   for (const host of world.hosts) if (!world.isGone(host)) world.startAgent(host);
   if (!world.schedulerRuns) world.startScheduler();
+  resumeAll(world);
   await world.run(1);
   askForWhatFits(world);
 }

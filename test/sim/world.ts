@@ -15,7 +15,7 @@ import { isNameTaskId } from '../../src/protocol/identifiers.ts';
 import type { Members } from '../../src/protocol/members-port.ts';
 import { type ClusterRecord, parseRecord } from '../../src/protocol/record.ts';
 import { createOrderKey } from '../../src/protocol/signature.ts';
-import type { CommandAnswer } from '../../src/reconcile/commands.ts';
+import type { CommandAnswer, OperatorCommand } from '../../src/reconcile/commands.ts';
 import { type CrashPlan, type CrashPoint, createCrashPoint } from './crash-point.ts';
 import { createInvariants } from './invariants.ts';
 import { type Ledger, startLedger } from './ledger.ts';
@@ -66,6 +66,8 @@ export interface World {
   planCrash(plan: (CrashPlan & { readonly downMs: number }) | null): void;
   startWriter(): void;
   stopWriter(): void;
+  /** An operator tells the scheduler that runs; what it answers is in the story. */
+  tell(command: OperatorCommand): void;
   /** Asks that the service be given up, with all its data: of the scheduler that runs, or by a restart of it. */
   uninstall(by: 'environment' | 'operator'): void;
   /** An operator asks the scheduler for as many members; it may refuse, or be killed meanwhile. */
@@ -417,6 +419,15 @@ export function createWorld(options: WorldOptions): World {
     agent.start();
   };
 
+  const tell = (command: OperatorCommand): void => {
+    const what = JSON.stringify(command);
+    story.tell('operator', what);
+    scheduler?.instance.tell(command).then(
+      ({ outcome, message }) => story.tell('operator', `${what}: ${outcome}`, message),
+      (error: unknown) => story.tell('operator', `${what}: unanswered`, describeError(error)),
+    );
+  };
+
   const unrest = (): readonly string[] => {
     const wrong = [...invariants.atRest()];
     if (record === null) return wrong;
@@ -532,15 +543,14 @@ export function createWorld(options: WorldOptions): World {
       });
     },
     stopWriter: () => ledger?.stop(),
+    tell,
     uninstall: (by) => {
       if (by === 'environment') {
         uninstall = { destroyData: true };
         if (scheduler !== null) killScheduler('to be started with --uninstall', 100);
         return;
       }
-      void scheduler?.instance
-        .tell({ kind: 'uninstall', by: 'operator', destroyData: true })
-        .catch((error: unknown) => story.tell('world', `uninstalling: ${describeError(error)}`));
+      tell({ kind: 'uninstall', by: 'operator', destroyData: true });
     },
     scale: (size) => void scale(size),
     insistOn: (size) => {
