@@ -46,6 +46,11 @@ export function saysServesPeers(line: string): boolean {
   return line.includes('serving peer traffic') || line.includes('cmux::serve');
 }
 
+/** Whether etcd refuses to serve because its data, compared with that of its peers, is not the same. */
+export function saysDiffers(line: string): boolean {
+  return line.includes('found data inconsistency with peers');
+}
+
 /** Whether etcd ended because the file system is full: it knows no way to go on then. Its quota is another matter. */
 export function saysDiskFull(line: string): boolean {
   return line.includes('no space left on device');

@@ -33,5 +33,6 @@ export function observe(input: {
       strays: straysOf(offers, record).ours,
     },
     members: input.members,
+    archivedRevision: null,
   };
 }

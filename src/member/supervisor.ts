@@ -2,7 +2,7 @@ import type { KeyObject } from 'node:crypto';
 import { describeError } from '../base/errors.ts';
 import { type Clock, type Logger, ProcessError, type Processes } from '../base/ports.ts';
 import { type EtcdStart, etcdArguments } from '../etcd/arguments.ts';
-import { saysDiskFull } from '../etcd/log-line.ts';
+import { saysDiffers, saysDiskFull } from '../etcd/log-line.ts';
 import type { EtcdClient } from '../etcd/port.ts';
 import type { EtcdVersion } from '../etcd/versions.ts';
 import { clientUrlOf, type Launch, PROTOCOL_VERSION, peerUrlOf } from '../protocol/launch.ts';
@@ -157,6 +157,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       probe: watched?.prober.probe() ?? null,
       warnings: [...options.warnings],
       busy,
+      differs: runner.state === 'backing-off' && saysDiffers(runner.lastExit?.line ?? ''),
       space,
     };
   };

@@ -141,6 +141,8 @@ export const memberStatusSchema = z.object({
    * keeps it from answering.
    */
   busy: z.enum(['defragmenting']).nullable().default(null),
+  /** Since version 2. Its etcd refuses to start: it has compared its data with its peers', and it is not the same. */
+  differs: z.boolean().default(false),
   /** Since version 2. What became of the newest orders about the database; of this supervisor's life. */
   space: spaceSchema.default(NOTHING_DONE),
 });
@@ -154,6 +156,6 @@ export type LogPosition = z.infer<typeof position>;
  */
 export function inProtocol(status: MemberStatus, understood: number): unknown {
   if (understood >= PROTOCOL_VERSION) return status;
-  const { busy: _, space: __, ...known } = status;
+  const { busy: _, differs: __, space: ___, ...known } = status;
   return { ...known, protocol: PREVIOUS_PROTOCOL_VERSION };
 }

@@ -343,6 +343,16 @@ export const OPTIONS = {
     changes: 'new places',
     aliases: [key('etcd.snapshot_count')],
   }),
+  compactKeepRevisions: option({
+    name: 'compact-keep',
+    kind: integerKind(0, 1_000_000_000),
+    initial: 10_000,
+    about:
+      'Revisions before the newest that are kept when a full database (NOSPACE) is compacted: while it refuses ' +
+      'writes, watchers catch up, so few need more.',
+    changes: 'restart',
+    aliases: [],
+  }),
   artifact: option({
     name: 'artifact',
     kind: choiceKind(['serve', 'checkout']),

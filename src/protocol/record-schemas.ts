@@ -36,14 +36,15 @@ function from2(old: Fields): Fields {
     disruption: null,
     rollout: null,
     plans: { paused: [], forced: [] },
+    space: null,
   };
 }
 
 /** The record in schema 2 if that can hold it: no operation is under way. */
 export function inOldestSchema(record: ClusterRecord): Fields {
-  const { sizeOption, scaling, disruption, rollout, plans, ...rest } = record;
+  const { sizeOption, scaling, disruption, rollout, plans, space, ...rest } = record;
   const isUntold = plans.paused.length + plans.forced.length === 0;
-  const isAtRest = [sizeOption, scaling, disruption, rollout].every((one) => one === null) && isUntold;
+  const isAtRest = [sizeOption, scaling, disruption, rollout, space].every((one) => one === null) && isUntold;
   const seats = [...record.seats, ...record.leaving.map(({ seat }) => seat)];
   if (!isAtRest || seats.some((seat) => seat.paused !== null || isNewLoss(seat))) return record;
   return { ...withSeats(rest, ({ paused: _, ...seat }) => seat), schemaVersion: 2 };

@@ -207,6 +207,48 @@ export const rolloutSchema = z.strictObject({
 });
 export type Rollout = z.infer<typeof rolloutSchema>;
 
+/** What is being done about etcd's database. Each part is `null` while there is none. */
+export const spaceSchema = z.strictObject({
+  /** Members to be defragmented, one at a time, a leader last. */
+  round: z
+    .strictObject({
+      id: z.string().min(1),
+      by,
+      reason: z.string().min(1),
+      atMs: wallMs,
+      forced: z.boolean(),
+      /** Those that are still to do. */
+      slots: z.array(slotName).max(16),
+      /** How often one was begun. Bounded: then the rest is dropped. */
+      begun: z.number().int().min(0),
+    })
+    .nullable(),
+  /** What is done about a NOSPACE alarm by itself. */
+  relief: z
+    .strictObject({
+      sinceMs: wallMs,
+      /**
+       * What was done last: `found` nothing; then members were `defragmented`; then old revisions `compacted`; then
+       * members were defragmented once more: `settled`. `fruitless`: the rest is the operator's.
+       */
+      stage: z.enum(['found', 'defragmented', 'compacted', 'settled', 'fruitless']),
+      /** The revision that is compacted up to; `null`: none yet. */
+      compactTo: uint64Text.nullable(),
+      /** Milliseconds for which that was waited for. */
+      waitedMs: z.number().min(0),
+      /** `fruitless`: the largest number of bytes in use then. */
+      inUseBytes: z.number().min(0),
+    })
+    .nullable(),
+  /** The hashes that tell who differs: all voters are asked for theirs at one revision. */
+  hashes: z.strictObject({ revision: uint64Text, waitedMs: z.number().min(0) }).nullable(),
+  /** An operator has these alarms let go. */
+  disarm: z
+    .strictObject({ alarm: z.enum(['NOSPACE', 'CORRUPT']), by, waitedMs: z.number().min(0) })
+    .nullable(),
+});
+export type SpaceRecord = z.infer<typeof spaceSchema>;
+
 /** The plans that an operator can hold or force. */
 export const PLAN_NAMES = ['deploy', 'recovery', 'update', 'decommission'] as const;
 export type PlanName = (typeof PLAN_NAMES)[number];
@@ -282,6 +324,8 @@ export const recordSchema = z.strictObject({
   disruption: disruptionSchema.nullable(),
   rollout: rolloutSchema.nullable(),
   plans: plansSchema,
+  /** `null`: nothing is being done about the database. */
+  space: spaceSchema.nullable(),
   /** The cluster is being given up; never taken back. `null`: it is not. */
   uninstall: z
     .strictObject({
@@ -321,7 +365,7 @@ export function newRecord(of: {
 /** What a record says of changes while there are none. */
 export function atRest(): Pick<
   ClusterRecord,
-  'sizeOption' | 'scaling' | 'intent' | 'disruption' | 'rollout' | 'plans' | 'uninstall'
+  'sizeOption' | 'scaling' | 'intent' | 'disruption' | 'rollout' | 'plans' | 'space' | 'uninstall'
 > {
   return {
     sizeOption: null,
@@ -330,6 +374,7 @@ export function atRest(): Pick<
     disruption: null,
     rollout: null,
     plans: { paused: [], forced: [] },
+    space: null,
     uninstall: null,
   };
 }

@@ -3,6 +3,7 @@ import type { Observation, Spec } from './observation.ts';
 import { type PlanCommand, tellPlan } from './plan-commands.ts';
 import { applyPodCommand, type MoveLeaderCommand, type PodCommand } from './pods.ts';
 import { askToScale, type ScaleCommand } from './scaling.ts';
+import { applySpaceCommand, type DefragmentCommand, type DisarmCommand } from './space-commands.ts';
 
 /** What an operator tells a scheduler. It takes effect through the record, so that it outlives the scheduler. */
 export type OperatorCommand =
@@ -16,6 +17,8 @@ export type OperatorCommand =
   | { readonly kind: 'continue' }
   | PodCommand
   | MoveLeaderCommand
+  | DefragmentCommand
+  | DisarmCommand
   | ScaleCommand
   | PlanCommand;
 
@@ -59,6 +62,9 @@ export function applyCommand(
       return askToScale(record, command, context);
     case 'plan':
       return tellPlan(record, command, context);
+    case 'defragment':
+    case 'disarm':
+      return applySpaceCommand(record, command, context);
   }
 }
 

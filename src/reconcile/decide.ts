@@ -22,6 +22,7 @@ import { quorumOf } from './quorum.ts';
 import { repair } from './repair.ts';
 import { rollOut } from './rollout.ts';
 import { scale } from './scaling.ts';
+import { keepSpace } from './space.ts';
 import { clearStrangers, unknownMembers } from './strangers.ts';
 import { giveUp, waitForLeave } from './uninstall.ts';
 import { upkeep } from './upkeep.ts';
@@ -42,6 +43,7 @@ export function decide(spec: Spec, record: ClusterRecord, seen: Observation): De
   if (!overtaken) scale(pass, membership);
   if (!forming) {
     moveFromMaintenance(pass, membership);
+    keepSpace(pass, membership);
     mend(pass, membership);
   }
   carryDisruption(pass, membership);

@@ -1,6 +1,7 @@
+import { DEFRAGMENT_MS_MAX } from '../protocol/orders.ts';
 import type { Disruption } from '../protocol/record.ts';
 import { handOver, heirOf } from './handover.ts';
-import { isLevelWithLeader, type Membership, memberOf } from './membership.ts';
+import { isDefragmented, isLevelWithLeader, type Membership, memberOf } from './membership.ts';
 import {
   BUSY_WAKE_MS,
   block,
@@ -8,6 +9,7 @@ import {
   type DraftSeat,
   evidenceOf,
   freshStatus,
+  order,
   type Pass,
   seatById,
   wakeWithin,
@@ -42,6 +44,10 @@ export function riskOfDisturbing(pass: Pass, membership: Membership | null, seat
   }
   const paused = pass.record.seats.find((other) => other.id !== seat.id && other.paused !== null);
   if (paused !== undefined) return `${paused.slot} is paused`;
+  const busy = pass.record.seats.find(
+    (other) => other.id !== seat.id && (freshStatus(pass, other)?.busy ?? null) !== null,
+  );
+  if (busy !== undefined) return `${busy.slot} is defragmenting`;
   const member = memberOf(membership, seat);
   return member === undefined ? null : objectionToDisruption(membership.set, member.id);
 }
@@ -50,7 +56,7 @@ export function riskOfDisturbing(pass: Pass, membership: Membership | null, seat
 export function openDisruption(
   pass: Pass,
   seat: DraftSeat,
-  what: Pick<Disruption, 'kind' | 'by' | 'reason' | 'forced'> & Partial<Pick<Disruption, 'heir'>>,
+  what: Pick<Disruption, 'kind' | 'by' | 'reason' | 'forced'> & Partial<Pick<Disruption, 'heir' | 'id'>>,
 ): void {
   pass.record.disruption = {
     id: `disruption-${pass.seen.freshId}`,
@@ -89,7 +95,6 @@ export function carryDisruption(pass: Pass, membership: Membership | null): void
     pass.record.disruption = null;
     return;
   }
-  if (disruption.kind === 'defragment') return;
   wakeWithin(pass, BUSY_WAKE_MS);
   if (disruption.kind === 'move-leader') {
     moveLeader(pass, membership, disruption, seat);
@@ -97,7 +102,8 @@ export function carryDisruption(pass: Pass, membership: Membership | null): void
     if (seat.paused === null) stop(pass, membership, disruption, seat);
     else if (isDown(pass, seat) || isTooLate(pass, disruption)) pass.record.disruption = null;
   } else if (seat.task === disruption.task && seat.taskEnd === null) {
-    stop(pass, membership, disruption, seat);
+    if (disruption.kind === 'defragment') rewrite(pass, membership, disruption, seat);
+    else stop(pass, membership, disruption, seat);
   } else if (isBack(pass, membership, seat)) pass.record.disruption = null;
 }
 
@@ -106,9 +112,24 @@ function isDown(pass: Pass, seat: DraftSeat): boolean {
   return seat.taskEnd !== null || (phase !== undefined && phase !== 'running' && phase !== 'backing-off');
 }
 
+/** Over when it was done and the member serves again. A task that ended meanwhile is upkeep's. */
+function rewrite(
+  pass: Pass,
+  membership: Membership | null,
+  disruption: Draft<Disruption>,
+  seat: DraftSeat,
+): void {
+  if (!isDefragmented(pass, seat)) stop(pass, membership, disruption, seat);
+  else if (isServingAgain(pass, membership, seat)) pass.record.disruption = null;
+}
+
 /** Its new task runs a member that is level with the leader again. */
 function isBack(pass: Pass, membership: Membership | null, seat: DraftSeat): boolean {
   if (seat.taskEnd !== null || seat.task === pass.record.disruption?.task) return false;
+  return isServingAgain(pass, membership, seat);
+}
+
+function isServingAgain(pass: Pass, membership: Membership | null, seat: DraftSeat): boolean {
   // Forced where nobody could tell: then it is enough that it runs.
   if (membership === null) {
     return pass.record.disruption?.forced === true && freshStatus(pass, seat)?.phase === 'running';
@@ -125,7 +146,9 @@ function stop(
   seat: DraftSeat,
 ): void {
   const what = describeDisruption(disruption);
-  if (evidenceOf(pass, seat.task)?.kind === 'alive' && isTooLate(pass, disruption)) {
+  // What it is busy with ends by itself, in a time that its order sets.
+  const isBusy = (freshStatus(pass, seat)?.busy ?? null) !== null;
+  if (!isBusy && evidenceOf(pass, seat.task)?.kind === 'alive' && isTooLate(pass, disruption)) {
     pass.record.disruption = null;
     block(
       pass,
@@ -146,6 +169,10 @@ function stop(
   if (disruption.kind === 'pause') {
     // Upkeep holds it down from now on.
     seat.paused = { by, atMs: pass.seen.wallMs };
+  } else if (disruption.kind === 'defragment') {
+    const limitMs = defragmentLimitMs(freshStatus(pass, seat)?.probe?.dbSizeBytes ?? 0);
+    const args = { run: disruption.id, limitMs };
+    order(pass, seat, { kind: 'defragment', args }, `${what}: ${reason}`);
   } else if (evidenceOf(pass, seat.task)?.kind === 'alive') {
     const { killGraceMs: graceMs } = pass.spec;
     const why = `${what}: ${reason}`;
@@ -175,6 +202,11 @@ function moveLeader(
   handOver(pass, membership, heir, `${reason}, by ${by}`);
 }
 
+/** It reads and writes the whole database: a slow disk takes a second for each 20 MB. */
+function defragmentLimitMs(dbSizeBytes: number): number {
+  return Math.min(DEFRAGMENT_MS_MAX, 60_000 + Math.ceil(dbSizeBytes / 20_000));
+}
+
 /** What could not be begun, or a task that does not end, is not waited for longer: by then nobody expects it. */
 const GIVE_UP_MS = 600_000;
 
@@ -187,11 +219,16 @@ function isTooLate({ seen }: Pass, { openedAtMs }: Draft<Disruption>): boolean {
 function objectionNow(
   pass: Pass,
   membership: Membership | null,
-  { begun, forced }: Draft<Disruption>,
+  { begun, forced, kind }: Draft<Disruption>,
   seat: DraftSeat,
 ): Objection {
   const { intent } = pass.record;
   if (!begun && intent !== null) return `the member of ${intent.slot} is being changed: ${intent.reason}`;
+  if (!begun && kind === 'defragment') {
+    // A database that is being received from the leader is not to be rewritten at the same time.
+    const isLevel = membership !== null && isLevelWithLeader(membership, seat);
+    if (!isLevel) return `${seat.slot} is not level with the leader`;
+  }
   return forced ? null : riskOfDisturbing(pass, membership, seat);
 }
 

@@ -2,6 +2,7 @@ import { compareUint64 } from '../protocol/identifiers.ts';
 import { peerUrlOf } from '../protocol/launch.ts';
 import type { EtcdMember, MemberStatus, Probe } from '../protocol/member-status.ts';
 import type { ClusterHealth } from './decision.ts';
+import { type HashVerdict, verdictOf } from './hashes.ts';
 import { FRESH_MS } from './observation.ts';
 import { type DraftSeat, freshStatus, type Pass, viewOf } from './pass.ts';
 import type { VoterSet } from './quorum.ts';
@@ -37,6 +38,8 @@ export function readMembership(pass: Pass, clusterId: string): Membership | null
   const leader = witnesses.find(
     (witness) => witness.probe.memberId === leaderId && witness.probe.confirmedMembers !== null,
   );
+  const voters = new Set(members.filter((member) => !member.isLearner).map((member) => member.id));
+  const verdict = verdictOf(pass, voters);
   return {
     clusterId,
     members,
@@ -44,10 +47,10 @@ export function readMembership(pass: Pass, clusterId: string): Membership | null
     speaker: leader ?? best,
     witnesses,
     set: {
-      voters: new Set(members.filter((member) => !member.isLearner).map((member) => member.id)),
+      voters,
       healthy: new Set(
         witnesses
-          .filter((witness) => isHealthy(witness) && !isBeingStopped(pass, witness.seat))
+          .filter((witness) => isHealthy(witness, verdict) && !isBeingStopped(pass, witness.seat))
           .map((witness) => witness.probe.memberId),
       ),
     },
@@ -68,21 +71,36 @@ export function witnessesOf(pass: Pass): Witness[] {
   return found;
 }
 
-/** Local evidence only: a member does not become ill because its cluster has no quorum. */
-function isHealthy(witness: Witness): boolean {
-  const { probe } = witness;
-  const corrupt = probe.alarms.some(
+/**
+ * Local evidence only: a member does not become ill because its cluster has no quorum. An alarm may name a sound one,
+ * when the leader is who differs: what a majority holds is sound, whatever an alarm says.
+ */
+function isHealthy({ probe, status }: Witness, verdict: HashVerdict | null): boolean {
+  const isNamed = probe.alarms.some(
     (alarm) => alarm.alarm === 'CORRUPT' && alarm.memberId === probe.memberId,
   );
-  return probe.leaderId !== null && !corrupt && witness.status.dataProblem === null;
+  const corrupt =
+    verdict === null
+      ? isNamed
+      : verdict.differing.has(probe.memberId) || (isNamed && !verdict.sound.has(probe.memberId));
+  return probe.leaderId !== null && !corrupt && status.dataProblem === null;
 }
 
 /** It was told to stop, of our own will: it may answer a little longer, and nothing may be built on that. */
-function isBeingStopped({ record: { disruption } }: Pass, seat: DraftSeat): boolean {
+function isBeingStopped(pass: Pass, seat: DraftSeat): boolean {
+  const { disruption } = pass.record;
   if (seat.paused !== null) return true;
   if (disruption === null || !disruption.begun) return false;
-  if (disruption.kind !== 'restart' && disruption.kind !== 'update') return false;
-  return disruption.seat === seat.id && disruption.task === seat.task;
+  if (disruption.seat !== seat.id || disruption.task !== seat.task) return false;
+  if (disruption.kind === 'defragment') return !isDefragmented(pass, seat);
+  return disruption.kind === 'restart' || disruption.kind === 'update';
+}
+
+/** Whether the run that is open for this seat was done. */
+export function isDefragmented(pass: Pass, seat: DraftSeat): boolean {
+  const { disruption } = pass.record;
+  const status = freshStatus(pass, seat);
+  return status !== null && disruption !== null && status.space.defragmented === disruption.id;
 }
 
 export function memberOf(membership: Membership, seat: DraftSeat): EtcdMember | undefined {
@@ -117,7 +135,11 @@ export function healthOf(pass: Pass, membership: Membership | null): ClusterHeal
     return { state: whole ? 'healthy' : 'degraded', voters, healthyVoters, leader };
   }
   const known = pass.record.seats.filter((seat) => seat.data?.started === true).length;
-  const base = { voters: known, healthyVoters: witnesses.filter((one) => isHealthy(one)).length, leader };
+  const base = {
+    voters: known,
+    healthyVoters: witnesses.filter((one) => isHealthy(one, null)).length,
+    leader,
+  };
   if (pass.record.epoch.phase !== 'formed') return { state: 'forming', ...base };
   if (witnesses.length === 0) return { state: 'unknown', ...base };
   return { state: leader === null ? 'quorum-lost' : 'degraded', ...base };

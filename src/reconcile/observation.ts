@@ -15,6 +15,8 @@ export interface Spec {
   readonly launchTimeoutMs: number;
   /** SIGTERM to SIGKILL. Default 10 s. */
   readonly killGraceMs: number;
+  /** Revisions before the newest that are never compacted without an operator. Default 10000. */
+  readonly compactKeepRevisions: number;
   /** What members are to run, as the record keeps it: see `ArtifactPin`. */
   readonly artifact: string;
   /** Tarballs that this scheduler can serve, the present one too: URIs by SHA-256, lower-case hex. */
@@ -91,6 +93,8 @@ export interface Observation {
   };
   /** By seat id. */
   readonly members: ReadonlyMap<string, MemberView>;
+  /** Up to which revision an archive holds everything: nothing later is compacted. `null`: there is no archive. */
+  readonly archivedRevision: string | null;
 }
 
 /** However long a pass took, no timer advances by more: what was not watched is no evidence. */

@@ -234,6 +234,7 @@ function configOf(
       volumeTimeoutMs: options.volumeTimeoutMs,
       launchTimeoutMs: options.launchTimeoutMs,
       killGraceMs: options.killGraceMs,
+      compactKeepRevisions: options.compactKeepRevisions,
       artifact: member.name,
       kept: member.kept,
       etcd: { heartbeatIntervalMs, electionTimeoutMs, quotaBytes, snapshotCount },

@@ -159,6 +159,7 @@ export function status(changes: Partial<MemberStatus>): MemberStatus {
     probe: null,
     warnings: [],
     busy: null,
+    differs: false,
     space: NOTHING_DONE,
     ...changes,
   };

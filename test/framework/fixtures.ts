@@ -27,6 +27,7 @@ export const CONFIG: SchedulerConfig = {
     volumeTimeoutMs: 900_000,
     launchTimeoutMs: 300_000,
     killGraceMs: 10_000,
+    compactKeepRevisions: 10_000,
     artifact: 'checkout',
     kept: new Map(),
     etcd: { heartbeatIntervalMs: 100, electionTimeoutMs: 1000, quotaBytes: 2 ** 31, snapshotCount: 10_000 },

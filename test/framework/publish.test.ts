@@ -85,6 +85,7 @@ function snapshot(
         strays: [],
       },
       members: new Map(Object.entries(views)),
+      archivedRevision: null,
     },
     decision: null,
     blocked: [],

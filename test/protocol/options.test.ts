@@ -188,6 +188,13 @@ const TABLE: Record<OptionKey, { good: [string, unknown][]; bad: string[]; with?
     ],
     bad: ['10', '51s'],
   },
+  compactKeepRevisions: {
+    good: [
+      ['0', 0],
+      ['10000', 10_000],
+    ],
+    bad: ['-1', '1e4', 'all'],
+  },
   snapshotCount: { good: [['10000', 10_000]], bad: ['9', '1000001', '1e4'] },
   artifact: {
     good: [

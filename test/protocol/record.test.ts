@@ -12,7 +12,15 @@ const bytesOf = (value: unknown): Uint8Array => new TextEncoder().encode(JSON.st
 
 /** A record as schema 2 had it. */
 function asSchema2(): Record<string, unknown> {
-  const { sizeOption: _o, scaling: _s, disruption: _d, rollout: _r, plans: _p, ...whole } = record();
+  const {
+    sizeOption: _o,
+    scaling: _s,
+    disruption: _d,
+    rollout: _r,
+    plans: _p,
+    space: _x,
+    ...whole
+  } = record();
   const { paused: _, ...old } = seat();
   return { ...whole, schemaVersion: 2, seats: [old] };
 }
@@ -88,6 +96,14 @@ describe('a stored record', () => {
       { seats: [seat({ paused })] },
       { leaving: [{ seat: leaving, reason: 'r', sinceMs: 1 }] },
       { rollout: ROLLOUT },
+      {
+        space: {
+          round: null,
+          relief: null,
+          hashes: null,
+          disarm: { alarm: 'NOSPACE' as const, by: 'alice', waitedMs: 0 },
+        },
+      },
       { plans: { paused: [{ plan: 'recovery' as const, ...paused }], forced: [] } },
     ]) {
       expect(at(changes)).toMatchObject({ schemaVersion: 3 });

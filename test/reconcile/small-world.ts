@@ -37,6 +37,13 @@ export interface SmallMember {
   servesPeers: boolean;
   /** The version of the protocol that its supervisor speaks. */
   protocol: number;
+  space: MemberStatus['space'];
+  /** Its etcd refuses to start: its data is not its peers'. */
+  differs: boolean;
+  sizeBytes: number;
+  inUseBytes: number;
+  /** What its data hashes to. */
+  hash: number;
 }
 
 const SPEC: Spec = {
@@ -46,6 +53,7 @@ const SPEC: Spec = {
   volumeTimeoutMs: 120_000,
   launchTimeoutMs: 300_000,
   killGraceMs: 10_000,
+  compactKeepRevisions: 10_000,
   artifact: 'checkout',
   kept: new Map(),
   etcd: { heartbeatIntervalMs: 100, electionTimeoutMs: 1000, quotaBytes: 2 ** 31, snapshotCount: 10_000 },
@@ -99,6 +107,12 @@ export class SmallWorld {
   /** For how long members that answer have said that they do not serve. */
   notServingMs = 0;
   killsAreLost = false;
+  archivedRevision: string | null = null;
+  alarms: { memberId: string; alarm: string }[] = [];
+  /** What a compaction leaves in use. */
+  compactedBytes: number | null = null;
+  /** Orders to defragment are taken and do not end. */
+  rewritesHang = false;
   /** The share of the name task is on offer everywhere. */
   nameShares = false;
   /** `kind` of order → refused with nothing done. */
@@ -128,6 +142,7 @@ export class SmallWorld {
         strays: [...this.strays],
       },
       members: new Map([...this.members].map(([id, member]) => [id, this.view(member)])),
+      archivedRevision: this.archivedRevision,
     };
   }
 
@@ -222,7 +237,8 @@ export class SmallWorld {
       probe: member.phase === 'running' ? this.probe(member) : null,
       warnings: [],
       busy: null,
-      space: NOTHING_DONE,
+      differs: member.differs,
+      space: member.space,
     };
   }
 
@@ -252,10 +268,10 @@ export class SmallWorld {
       raftIndex: member.applied.toString(),
       raftAppliedIndex: member.applied.toString(),
       revision: member.applied.toString(),
-      dbSizeBytes: 1,
-      dbSizeInUseBytes: 1,
+      dbSizeBytes: member.sizeBytes,
+      dbSizeInUseBytes: member.inUseBytes,
       errors: [],
-      alarms: [],
+      alarms: [...this.alarms],
       confirmedMembers: quorum && me?.isLearner === false ? [...this.listed] : null,
       localMembers: [...this.listed],
     };
@@ -340,6 +356,11 @@ export class SmallWorld {
       dataProblem: null,
       servesPeers: this.servePeers,
       protocol: PROTOCOL_VERSION,
+      space: NOTHING_DONE,
+      differs: false,
+      sizeBytes: 1_000,
+      inUseBytes: 900,
+      hash: 7,
     });
     this.tasks.set(seat.task, { kind: 'alive', state: 'TASK_RUNNING', agentId: seat.agentId, healthy: null });
   }
@@ -413,6 +434,31 @@ export class SmallWorld {
         return;
       case 'move-leader':
         this.leader = body.args.memberId;
+        return;
+      case 'defragment':
+        if (this.rewritesHang) return;
+        member.sizeBytes = member.inUseBytes;
+        member.space = { ...member.space, defragmented: body.args.run };
+        return;
+      case 'compact':
+        this.story.push(`to revision ${body.args.revision}`);
+        for (const one of this.members.values()) one.inUseBytes = this.compactedBytes ?? one.inUseBytes;
+        member.space = { ...member.space, compacted: body.args.revision };
+        return;
+      case 'disarm':
+        this.alarms = this.alarms.filter(
+          ({ memberId, alarm }) => memberId !== body.args.memberId || alarm !== body.args.alarm,
+        );
+        return;
+      case 'hash-kv': {
+        const { hash } = member;
+        member.space = {
+          ...member.space,
+          hash: { hash, revision: body.args.revision, compactRevision: '3' },
+        };
+        return;
+      }
+      case 'measure-space':
         return;
     }
   }

@@ -768,6 +768,7 @@ function configOf(size: number, storage: SimStorage): SchedulerConfig {
       volumeTimeoutMs: 60_000,
       launchTimeoutMs: 60_000,
       killGraceMs: 10_000,
+      compactKeepRevisions: 10_000,
       artifact: 'simulated',
       kept: new Map(),
       etcd: etcdOptions.parse({}),

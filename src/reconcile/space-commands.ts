@@ -1,0 +1,105 @@
+import type { ClusterRecord } from '../protocol/record.ts';
+import type { AppliedCommand, CommandAnswer, CommandContext } from './commands.ts';
+import { riskOfDisturbing } from './disruption.ts';
+import { type Membership, memberOf, readMembership } from './membership.ts';
+import { type DraftSeat, objectionToOrder, type Pass, startPass } from './pass.ts';
+import { NO_SPACE_WORK, newRound } from './space.ts';
+
+/** Members' databases are rewritten without what is free in them, one member at a time, the leader last. */
+export interface DefragmentCommand {
+  readonly kind: 'defragment';
+  /** `null`: every member. */
+  readonly slot: string | null;
+  /** Who asks. */
+  readonly by: string;
+  /** It is done although the others are no quorum (S9). Nothing else is overridden. */
+  readonly force: boolean;
+}
+
+/** An alarm of etcd is let go. */
+export interface DisarmCommand {
+  readonly kind: 'disarm';
+  readonly alarm: 'NOSPACE' | 'CORRUPT';
+  readonly by: string;
+}
+
+/** What a command about the database makes of the record. Pure, and judged by what is seen at that moment. */
+export function applySpaceCommand(
+  record: ClusterRecord,
+  command: DefragmentCommand | DisarmCommand,
+  { spec, seen }: CommandContext,
+): AppliedCommand {
+  const pass = startPass(spec, record, seen);
+  const { clusterId } = record.epoch;
+  const membership = clusterId === null ? null : readMembership(pass, clusterId);
+  const answer =
+    command.kind === 'defragment' ? defragment(pass, membership, command) : disarm(pass, membership, command);
+  return { record: answer.outcome === 'done' ? pass.record : record, answer };
+}
+
+function defragment(
+  pass: Pass,
+  membership: Membership | null,
+  { slot, by, force }: DefragmentCommand,
+): CommandAnswer {
+  const no = (why: string, hint = WAIT_HINT): CommandAnswer =>
+    refused(`nothing is defragmented: ${why}`, hint);
+  const { uninstall, epoch, space } = pass.record;
+  if (uninstall !== null) return no('the service is being uninstalled');
+  if (epoch.phase !== 'formed') return no('the cluster has not formed yet');
+  const places = pass.record.seats.filter((seat) => isAsked(membership, seat, slot));
+  if (places.length === 0) return no(slot === null ? 'no member is there' : `${slot} holds no member`);
+  const round = space?.round ?? null;
+  if (round !== null) {
+    const rest = round.slots.join(', ');
+    const isCovered = places.every((seat) => round.slots.includes(seat.slot));
+    if (isCovered)
+      return { outcome: 'already', message: `${rest} are to be defragmented, as ${round.by} asked` };
+    return no(`${rest} are still to be, as ${round.by} asked`);
+  }
+  for (const seat of places) {
+    const objection = objectionToOrder(pass, seat, 'defragment');
+    if (objection !== null) return no(objection, 'Every member that is named has to know the order.');
+  }
+  for (const seat of places) {
+    const risk = force ? null : riskOfDisturbing(pass, membership, seat);
+    if (risk !== null) return no(`${seat.slot}: ${risk}`, FORCE_HINT);
+  }
+  const slots = places.map((seat) => seat.slot);
+  pass.record.space = {
+    ...(space ?? NO_SPACE_WORK),
+    round: newRound(pass, { by, reason: 'defragment', forced: force, slots }),
+  };
+  return { outcome: 'done', message: `${slots.join(', ')}: defragmented one at a time, the leader last` };
+}
+
+function isAsked(membership: Membership | null, seat: DraftSeat, slot: string | null): boolean {
+  if (seat.lost !== null || seat.data?.started !== true || (slot !== null && seat.slot !== slot))
+    return false;
+  return membership === null || memberOf(membership, seat)?.isLearner === false;
+}
+
+function disarm(pass: Pass, membership: Membership | null, { alarm, by }: DisarmCommand): CommandAnswer {
+  const no = (why: string): CommandAnswer => refused(`the alarm ${alarm} is not disarmed: ${why}`, WAIT_HINT);
+  const { space } = pass.record;
+  if (membership === null) return no('no member completes a linearizable read');
+  if (!membership.speaker.probe.alarms.some((one) => one.alarm === alarm)) {
+    return { outcome: 'already', message: `no alarm ${alarm} stands` };
+  }
+  if (space?.disarm?.alarm === alarm) {
+    return { outcome: 'already', message: `${alarm} is being disarmed, as ${space.disarm.by} asked` };
+  }
+  const objection = objectionToOrder(pass, membership.speaker.seat, 'disarm');
+  if (objection !== null) return no(objection);
+  pass.record.space = { ...(space ?? NO_SPACE_WORK), disarm: { alarm, by, waitedMs: 0 } };
+  return { outcome: 'done', message: `${alarm} is disarmed` };
+}
+
+const WAIT_HINT = 'GET /v1/view shows what is under way; ask again when it is over.';
+const FORCE_HINT =
+  'With force it is done all the same: the cluster takes no writes while a member that it needs rewrites its ' +
+  'database, and nothing that was acknowledged is lost.';
+
+function refused(message: string, hint: string): CommandAnswer {
+  return { outcome: 'refused', message, hint };
+}
