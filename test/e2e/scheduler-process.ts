@@ -30,14 +30,20 @@ export function startScheduler(options: {
   /** For its state and its log. */
   readonly directory: string;
   readonly args: readonly string[];
+  /** The program. Default: that of these sources. */
+  readonly entry?: string;
 }): SchedulerProcess {
   const { directory } = options;
   mkdirSync(directory, { recursive: true });
   const own = ['--listen', '127.0.0.1', '--port', '0', '--hostname', '127.0.0.1'];
   const place = ['--master', options.masterUrl, '--state-dir', stateOf(directory)];
-  const child = spawn(process.execPath, [ENTRY, 'scheduler', ...own, ...place, ...options.args], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    process.execPath,
+    [options.entry ?? ENTRY, 'scheduler', ...own, ...place, ...options.args],
+    {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   const log = createWriteStream(join(directory, 'scheduler.log'), { flags: 'a' });
   let url: string | null = null;
   let stderr = '';

@@ -54,6 +54,8 @@ export interface Trial {
   readonly mesos: LocalCluster;
   /** Starts a scheduler on the trial's state; the one before must have ended. */
   start(...args: readonly string[]): SchedulerProcess;
+  /** The same with a program that was built, whose members run from the tarball that it packs. */
+  startBuilt(entry: string): SchedulerProcess;
   record(): ClusterRecord;
   /** What the schedulers have told, the newest last. */
   story(): readonly string[];
@@ -96,19 +98,23 @@ export async function startTrial(
   let scheduler: SchedulerProcess | null = null;
   const record = (): ClusterRecord => readRecord(stateOf(directory));
 
+  const launch = (of: { readonly args: readonly string[]; readonly entry?: string }): SchedulerProcess => {
+    scheduler = startScheduler({
+      ...of,
+      masterUrl: mesos.masterUrl,
+      directory,
+      args: ['--cpus', '0.1', '--mem', '256', '--disk', '1024', ...of.args],
+    });
+    ends.unshift(scheduler.stop);
+    return scheduler;
+  };
+
   const trial: Trial = {
     directory,
     mesos,
     record,
-    start: (...args) => {
-      scheduler = startScheduler({
-        masterUrl: mesos.masterUrl,
-        directory,
-        args: ['--cpus', '0.1', '--mem', '256', '--disk', '1024', '--artifact', 'checkout', ...args],
-      });
-      ends.unshift(scheduler.stop);
-      return scheduler;
-    },
+    start: (...args) => launch({ args: ['--artifact', 'checkout', ...args] }),
+    startBuilt: (entry) => launch({ args: [], entry }),
     story: () => {
       const lines = readFileSync(join(directory, 'scheduler.log'), 'utf8').split('\n').slice(0, -1);
       const entries = lines.map((line) => JSON.parse(line) as { event: string; text?: string });
