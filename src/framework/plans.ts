@@ -3,6 +3,7 @@ import type { PlanStatus, PublishedPlan } from '../protocol/view.ts';
 import type { Observation } from '../reconcile/observation.ts';
 import { decommissionPhases } from './decommission-plan.ts';
 import { type Phase, phaseOf, planOf, type Step, step } from './plan-parts.ts';
+import { recoveryPhases } from './recovery-plan.ts';
 import type { SchedulerSnapshot } from './snapshot.ts';
 
 /**
@@ -19,7 +20,11 @@ export function plansOf(
   const deploy = planOf('deploy', 'serial', [deployPhase(record, observation, size)]);
   if (record === null) return [deploy];
   if (record.uninstall === null) {
-    return [deploy, planOf('decommission', 'serial', decommissionPhases(record, observation))];
+    return [
+      deploy,
+      planOf('recovery', 'parallel', recoveryPhases(record, observation)),
+      planOf('decommission', 'serial', decommissionPhases(record, observation)),
+    ];
   }
   const leave = step(
     'leave-to-destroy-data',

@@ -2,7 +2,7 @@ import { describeDisruption } from './disruption.ts';
 import { type Membership, memberOf } from './membership.ts';
 import type { DraftSeat, Pass } from './pass.ts';
 import type { Objection } from './quorum.ts';
-import { isSurplus } from './scaling.ts';
+import { isPaused, isSurplus } from './scaling.ts';
 
 /**
  * A member leaves an agent whose maintenance is announced before the agent goes: its place counts as lost, and as
@@ -13,6 +13,8 @@ export function moveFromMaintenance(pass: Pass, membership: Membership | null): 
   for (const seat of pass.record.seats) {
     if (seat.lost?.cause === 'maintenance' && mayStay(pass, membership, seat)) seat.lost = null;
   }
+  // To move a member that serves is to begin its recovery early.
+  if (isPaused(pass, 'recovery')) return;
   if (membership === null || objectionToMove(pass, membership) !== null) return;
   const next = candidates(pass, membership)[0];
   if (next === undefined) return;

@@ -6,6 +6,7 @@ import { objectionToMove } from './maintenance.ts';
 import { type Membership, memberOf, readMembership } from './membership.ts';
 import { type DraftSeat, type Pass, seatsOf, startPass } from './pass.ts';
 import { objectionToDisruption } from './quorum.ts';
+import { isPaused, isSurplus } from './scaling.ts';
 
 /** What an operator may do to one member. */
 export const POD_VERBS = ['restart', 'replace', 'pause', 'resume'] as const;
@@ -171,12 +172,25 @@ function replace(
   seat: DraftSeat,
   { slot, by }: PodCommand,
 ): CommandAnswer {
-  const { uninstall, epoch, intent } = pass.record;
+  const { record } = pass;
+  const { uninstall, epoch, intent } = record;
   const given = seatsOf(pass, slot).find((one) => one.lost !== null)?.lost ?? null;
   if (given !== null) return already(`${slot} is being replaced: ${given.message}`);
   if (uninstall !== null || epoch.phase !== 'formed') {
     const why = uninstall === null ? 'the cluster has not formed yet' : 'the service is being uninstalled';
     return refused(`${slot} is not replaced: ${why}`, WAIT_HINT);
+  }
+  if (isSurplus(pass, slot)) {
+    return refused(
+      `${slot} is not replaced: ${record.size} members are wanted, and it is beyond them`,
+      WAIT_HINT,
+    );
+  }
+  if (isPaused(pass, 'recovery')) {
+    return refused(
+      `${slot} is not replaced: the plan recovery is paused`,
+      'Continue the plan recovery first.',
+    );
   }
   if (membership === null) {
     return refused(

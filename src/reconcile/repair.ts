@@ -19,6 +19,7 @@ import {
   wakeWithin,
 } from './pass.ts';
 import { objectionToPromotion, objectionToRemoval } from './quorum.ts';
+import { isRecoveryHeld } from './recovery.ts';
 import {
   decommission,
   isSurplus,
@@ -241,6 +242,10 @@ function nextIntent(pass: Pass, membership: Membership): Draft<Intent> | null {
       block(pass, 'waits-for-successor', seat.slot, `${reason}: waits for a place to replace it`);
       continue;
     }
+    if (isRecoveryHeld(pass, seat.slot)) {
+      block(pass, 'recovery-paused', seat.slot, `${reason}: not replaced while the plan recovery is paused`);
+      continue;
+    }
     const add =
       dead.length > 1 ? null : { seat: successor.id, peerUrl: peerUrlOf(successor), memberId: null };
     return open(seat.slot, reason, { remove: { memberId: member.id, seat: seat.id }, add });
@@ -248,7 +253,7 @@ function nextIntent(pass: Pass, membership: Membership): Draft<Intent> | null {
   const away = pass.record.epoch.waitedMs < pass.spec.unreachableTimeoutMs ? [] : placeless(pass, membership);
   for (const member of lost.length > 0 ? [] : away) {
     const successor = successorOf(pass, membership, member.name);
-    if (successor === undefined) continue;
+    if (successor === undefined || isRecoveryHeld(pass, member.name)) continue;
     const add =
       away.length > 1 ? null : { seat: successor.id, peerUrl: peerUrlOf(successor), memberId: null };
     const reason = 'its place was not found again';

@@ -16,6 +16,7 @@ import {
   slotsOf,
   wakeWithin,
 } from './pass.ts';
+import { isRecoveryHeld } from './recovery.ts';
 import { mayComeBack, mayResume } from './resumption.ts';
 import { runOf, runOfMove } from './rollout.ts';
 import { isPaused, mayDestroy } from './scaling.ts';
@@ -42,6 +43,15 @@ function wantPlace(pass: Pass, slot: string): void {
     return;
   }
   const reason = seats[0]?.lost?.message ?? 'the slot has no place yet';
+  if (seats.length > 0 && isRecoveryHeld(pass, slot)) {
+    block(
+      pass,
+      'recovery-paused',
+      slot,
+      `${reason}: no other place is taken while the plan recovery is paused`,
+    );
+    return;
+  }
   const next = launchable(pass, runOfMove(pass, slot)?.pinned ?? pinnedForSlot(pass, slot));
   if ('objection' in next) {
     block(pass, 'artifact-missing', slot, next.objection);

@@ -45,3 +45,88 @@ describe('the plan deploy', () => {
     );
   });
 });
+
+describe('the plan recovery', () => {
+  const at = (index: number, changes: Parameters<typeof seat>[0] = {}) =>
+    seat({ id: `s${index}`, slot: `etcd-${index}`, task: `etcd-${index}__1`, data, ...changes });
+  const serving = [at(0), at(1), at(2)];
+  const whole = { epoch: formed, seats: serving };
+  const lost = { cause: 'agent-gone' as const, message: 'its agent is gone' };
+  const paused = { paused: [{ plan: 'recovery' as const, by: 'alice', atMs: 1 }], forced: [] };
+  const successor = seat({ id: 'next', slot: 'etcd-1', task: 'etcd-1__2' });
+  const intent: ClusterRecord['intent'] = {
+    id: 'i',
+    slot: 'etcd-1',
+    reason: 'its agent is gone',
+    openedAtMs: 1,
+    remove: { memberId: '8e9e', seat: 's1' },
+    add: { seat: 'next', peerUrl: 'http://10.0.0.1:31000', memberId: null },
+    committed: true,
+  };
+  const recovery = (ours: ClusterRecord) => {
+    const plans = plansOf({ record: ours, observation: null, uninstalled: false }, 3);
+    const found = plans.find(({ name }) => name === 'recovery');
+    const steps = found?.phases.flatMap((phase) =>
+      phase.steps.map(({ name, status }) => `${phase.name} ${name} ${status}`),
+    );
+    return { status: found?.status, steps };
+  };
+
+  test('is complete while all are where they should be', () => {
+    expect(recovery(record(whole))).toEqual({ status: 'COMPLETE', steps: [] });
+    expect(recovery(record())).toEqual({ status: 'COMPLETE', steps: [] });
+  });
+
+  test('shows a replacement from the loss to the end', () => {
+    const gone = record({ ...whole, seats: [at(0), at(1, { lost }), at(2)] });
+    expect(recovery(gone)).toEqual({
+      status: 'PENDING',
+      steps: [
+        'etcd-1 etcd-1:[place] PENDING',
+        'etcd-1 etcd-1:[server] PENDING',
+        'etcd-1 etcd-1:[retire] PENDING',
+      ],
+    });
+    expect(recovery({ ...gone, plans: paused })).toMatchObject({ status: 'WAITING' });
+    const joining = { ...gone, seats: [...gone.seats, successor], intent };
+    expect(recovery(joining)).toEqual({
+      status: 'IN_PROGRESS',
+      steps: [
+        'etcd-1 etcd-1:[place] COMPLETE',
+        'etcd-1 etcd-1:[server] STARTED',
+        'etcd-1 etcd-1:[retire] PENDING',
+      ],
+    });
+  });
+
+  test('shows a task that is launched again, but none that an operator ended or paused', () => {
+    const taskEnd = {
+      standing: 'ended' as const,
+      state: 'TASK_FAILED',
+      source: 'SOURCE_EXECUTOR',
+      reason: '',
+      message: '',
+      atMs: 1,
+    };
+    const seats = [at(0), at(1, { taskEnd }), at(2, { taskEnd, paused: { by: 'alice', atMs: 1 } })];
+    expect(recovery(record({ ...whole, seats }))).toEqual({
+      status: 'PENDING',
+      steps: ['etcd-1 etcd-1:[server] PENDING'],
+    });
+    const disruption: ClusterRecord['disruption'] = {
+      id: 'd',
+      kind: 'restart',
+      slot: 'etcd-1',
+      seat: 's1',
+      task: 'etcd-1__1',
+      by: 'alice',
+      reason: 'pod restart',
+      openedAtMs: 1,
+      forced: false,
+      handoverMs: 0,
+      heir: null,
+      begun: true,
+    };
+    expect(recovery(record({ ...whole, seats, disruption }))).toMatchObject({ status: 'COMPLETE' });
+  });
+});

@@ -61,10 +61,24 @@ export const POD_COMMANDS: readonly Fault[] = [
       await world.run(random.between(0, 2_000));
     },
   },
+  {
+    name: 'recovery paused',
+    inject: async ({ world, random, say }) => {
+      say('the plan recovery is paused for a while');
+      tellRecovery(world, 'interrupt');
+      await world.run(random.between(0, 60_000));
+      if (random.chance(0.8)) tellRecovery(world, 'continue');
+    },
+  },
 ];
+
+function tellRecovery(world: World, verb: 'interrupt' | 'continue'): void {
+  world.tell({ kind: 'plan', plan: 'recovery', verb, step: null, force: false, by: BY });
+}
 
 /** Whatever was paused, or is about to be, may run again. */
 export function resumeAll(world: World): void {
+  tellRecovery(world, 'continue');
   for (const slot of new Set((world.record()?.seats ?? []).map((seat) => seat.slot))) {
     tellPod(world, 'resume', slot);
   }
