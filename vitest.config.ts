@@ -10,7 +10,17 @@ interface Project {
 }
 
 /** Tests that need more than node: each folder is a project of its own. */
-const APART = ['contract', 'replay', 'sim', 'real-etcd', 'e2e', 'production', 'operations', 'containers'];
+const APART = [
+  'contract',
+  'replay',
+  'sim',
+  'real-etcd',
+  'e2e',
+  'production',
+  'operations',
+  'containers',
+  'archive',
+];
 const below = (folder: string): string => `test/${folder}/**/*.test.ts`;
 
 /** Some forty deaths of a scheduler, each with what follows: too long for every change. */
@@ -31,6 +41,7 @@ const PROJECTS: Readonly<Record<string, Project>> = {
   mesos: { include: [below('production')], timeoutMs: 300_000 },
   operations: { include: [below('operations')], timeoutMs: 600_000 },
   containers: { include: [below('containers')], timeoutMs: 300_000 },
+  archive: { include: [below('archive')], timeoutMs: 300_000 },
 };
 
 export default defineConfig({

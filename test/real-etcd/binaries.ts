@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { test } from 'vitest';
 import { type EtcdVersion, parseEtcdVersion } from '../../src/etcd/versions.ts';
 
@@ -28,4 +28,10 @@ export function etcdBinaries(): readonly EtcdBinary[] {
   console.log(`etcd versions at hand: ${binaries.map((binary) => binary.version.text).join(', ') || 'none'}`);
   if (binaries.length === 0) test.skip('there is no etcd in PATH, in ETCD_BINARIES and in .cache/etcd');
   return binaries;
+}
+
+/** The program of the same release that restores snapshots; `null` where it is not beside it. */
+export function restoreProgram({ path, version }: EtcdBinary): string | null {
+  const program = join(dirname(path), version.minor >= 5 ? 'etcdutl' : 'etcdctl');
+  return existsSync(program) ? program : null;
 }

@@ -34,6 +34,7 @@ describe('the project', () => {
   it('mirrors src in test, besides the folders that test the whole', () => {
     const known = folders.map(({ folder }) => path.basename(folder));
     const whole = [
+      'archive',
       'containers',
       'contract',
       'data',
