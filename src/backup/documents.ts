@@ -84,6 +84,8 @@ export const segmentHeaderSchema = z.strictObject({
   /** The next revision after `previous`, but for a gap. */
   firstRevision: uint64Text,
   gap: gapSchema.nullable(),
+  /** The log has every revision after this one: what it is added to has to be a full of this revision or a later one. */
+  base: uint64Text,
   createdAtMs: wallMs,
 });
 export type SegmentHeader = z.infer<typeof segmentHeaderSchema>;
@@ -124,7 +126,9 @@ export const fullDocumentSchema = z.strictObject({
   sizeBytes: z.number().int().min(32),
   /** Of the whole object. */
   sha256,
-  /** The member had applied this when it was asked for the data: the revision in it is this or a later one. */
+  /** The newest revision in it, read from the data itself; `null` where its layout is not known. */
+  revision: uint64Text.nullable(),
+  /** What the member had applied when it was asked: the revision is this or a later one. */
   revisionAtLeast: uint64Text,
   startedAtMs: wallMs,
   finishedAtMs: wallMs,

@@ -18,6 +18,8 @@ import { ArchiveStoreError, type GrowingObject } from './store-port.ts';
 export interface LogWriter {
   /** The end of what is durable. */
   readonly position: LogPosition;
+  /** The log has every revision after this one up to its end. */
+  readonly base: bigint;
   /** How the log was found. */
   readonly foundEnd: LogEnd;
   /**
@@ -68,6 +70,7 @@ export async function openLogWriter(options: LogWriterOptions, signal: AbortSign
   const { archive, epoch, generation, writer, clock } = options;
   const { store } = archive;
   let position: LogPosition;
+  let base: bigint;
   let nextSequence: number;
   let segment: OpenSegment | null = null;
 
@@ -87,6 +90,7 @@ export async function openLogWriter(options: LogWriterOptions, signal: AbortSign
     },
     firstRevision: String((gap === null ? previous.lastRevision : BigInt(gap.to)) + 1n),
     gap,
+    base: gap?.to ?? String(base),
     createdAtMs: clock.wallMs(),
   });
   const keyOf = (sequence: number): string => segmentKey(epoch.document.epoch, sequence);
@@ -101,6 +105,7 @@ export async function openLogWriter(options: LogWriterOptions, signal: AbortSign
       segment = { encoder, object, openedAtMs: clock.monotonicMs() };
     }
     position = { sequence, hash: encoder.hash, lastRevision: encoder.lastRevision };
+    base = BigInt(encoder.header.base);
     nextSequence = sequence + 1;
   };
 
@@ -123,6 +128,7 @@ export async function openLogWriter(options: LogWriterOptions, signal: AbortSign
     await assertOwn(sequence);
     const key = keyOf(sequence);
     for await (const item of readSegment(key, store.read(key, { signal }))) {
+      if (item.kind === 'header') base = BigInt(item.header.base);
       position = { sequence, hash: item.hash, lastRevision: item.lastRevision };
     }
     nextSequence = sequence + 1;
@@ -178,6 +184,7 @@ export async function openLogWriter(options: LogWriterOptions, signal: AbortSign
   for (let claims = 1; ; claims += 1) {
     if (end.header !== null) assertNotFenced(keyOf(end.position.sequence), end.header, generation, writer);
     ({ position, nextSequence } = end);
+    base = BigInt(end.header?.base ?? position.lastRevision);
     const encoder = createSegmentEncoder(headerAfter(position, nextSequence, null));
     const parts = [encoder.begin()];
     if (store.growing === null) parts.push(encoder.end(clock.wallMs()));
@@ -202,6 +209,9 @@ export async function openLogWriter(options: LogWriterOptions, signal: AbortSign
   return {
     get position() {
       return position;
+    },
+    get base() {
+      return base;
     },
     foundEnd,
     write: async (batch) => {

@@ -36,7 +36,7 @@ export interface EtcdEndpoint {
 /** No other call lasts longer, whatever its signal allows: etcd itself gives a request up after 5 s + 2 elections. */
 const ETCD_CALL_MS_MAX = 15_000;
 /** What works through the whole database; whoever asks knows its size, and says how long that may take. */
-const LONG_CALL_MS_MAX = 3_600_000;
+export const LONG_CALL_MS_MAX = 3_600_000;
 /** Members and status of a cluster of seven fit many times over. */
 const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -129,10 +129,14 @@ export function createKvClient(endpoint: EtcdEndpoint, clock: Clock): KvClient {
 }
 
 /** One channel to one member; a call on it ends by its signal or its deadline. */
-function openChannel(endpoint: EtcdEndpoint, clock: Clock) {
-  const client = new Client(targetOf(endpoint.url), credentialsOf(endpoint), CHANNEL_OPTIONS);
+export function openChannel(endpoint: EtcdEndpoint, clock: Clock, options: ChannelOptions = {}) {
+  const all = { ...CHANNEL_OPTIONS, ...options };
+  const client = new Client(targetOf(endpoint.url), credentialsOf(endpoint), all);
   const closed = new AbortController();
   return {
+    client,
+    /** Aborts when the channel is closed. */
+    closed: closed.signal,
     call: <Request, Response>(
       method: UnaryMethod<Request, Response>,
       request: Request,

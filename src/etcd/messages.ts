@@ -156,7 +156,7 @@ export const rangeMethod: UnaryMethod<
 };
 
 /** etcd prints ids as hex without leading zeros. */
-const hexOf = (id: bigint): string => id.toString(16);
+export const hexOf = (id: bigint): string => id.toString(16);
 
 function idMethod(path: string): UnaryMethod<string, 'answered'> {
   return {
@@ -197,7 +197,7 @@ function decodeMember(bytes: Uint8Array): EtcdMember {
   };
 }
 
-function headerOf(fields: ProtoFields): ProtoFields {
+export function headerOf(fields: ProtoFields): ProtoFields {
   return decodeFields(bytesOf(fields, 1).at(-1) ?? new Uint8Array());
 }
 

@@ -75,6 +75,47 @@ export interface KeyValue {
   readonly modRevision: string;
 }
 
+/**
+ * What a backup takes from one member: its whole store, and everything that happens to it. Nothing is retried. An
+ * iteration that is left, or whose signal aborts, ends the call.
+ */
+export interface StreamClient {
+  status(signal: AbortSignal): Promise<EtcdStatus>;
+  /**
+   * Maintenance.Snapshot: the backend file in pieces of some 32 KiB, and at last 32 bytes that are the SHA-256 of all
+   * before. It ends early only by throwing an {@link EtcdError}.
+   */
+  snapshot(signal: AbortSignal): AsyncIterable<Uint8Array>;
+  /**
+   * Watches all keys from a revision on, as `Watch.Watch` answers: fragments are not put together, progress is told.
+   * It ends by a cancelled answer or by throwing an {@link EtcdError}; also when the member loses its leader.
+   */
+  watchAll(startRevision: bigint, signal: AbortSignal): AsyncIterable<WatchAnswer>;
+  /** Seconds that a lease was granted for; `null` when there is no such lease (any more). */
+  leaseTtl(leaseId: bigint, signal: AbortSignal): Promise<bigint | null>;
+  /** As {@link EtcdClient.hashKv}. */
+  hashKv(revision: string, signal: AbortSignal): Promise<KvHash>;
+  /** As {@link EtcdClient.close}. */
+  close(): void;
+}
+
+/** One `WatchResponse`. */
+export interface WatchAnswer {
+  readonly clusterId: string;
+  readonly memberId: string;
+  /** Of the member's store; says how far the events went only when there are none and nothing else was told. */
+  readonly revision: bigint;
+  readonly created: boolean;
+  readonly cancelled: boolean;
+  readonly cancelReason: string;
+  /** Of a watch that was cancelled because what it wanted is compacted; 0 else. */
+  readonly compactRevision: bigint;
+  /** More of the same answer follows. */
+  readonly isFragment: boolean;
+  /** `mvccpb.Event` messages as they came. */
+  readonly events: readonly Uint8Array[];
+}
+
 /** A member as etcd lists it. */
 export interface EtcdMember {
   readonly id: string;

@@ -1,4 +1,5 @@
 import { type Archive, beginEpoch, createArchive, type Epoch } from '../../src/backup/archive.ts';
+import type { LeaseGrant } from '../../src/backup/batch.ts';
 import type { RevisionEvents } from '../../src/backup/events.ts';
 import { readLog } from '../../src/backup/log-reader.ts';
 import { openLogWriter } from '../../src/backup/log-writer.ts';
@@ -63,14 +64,18 @@ export async function sampleWriter(
 export async function contentOf({ archive, epoch }: { archive: Archive; epoch: Epoch }, from?: bigint) {
   const revisions: RevisionEvents[] = [];
   const kinds: string[] = [];
+  const leases: LeaseGrant[] = [];
   const gaps: { from: string; to: string; reason: string }[] = [];
   const options = from === undefined ? { signal: never } : { from, signal: never };
   for await (const item of readLog(archive, epoch, options)) {
     kinds.push(item.kind);
-    if (item.kind === 'batch') revisions.push(...item.batch.revisions);
+    if (item.kind === 'batch') {
+      revisions.push(...item.batch.revisions);
+      leases.push(...item.batch.leases);
+    }
     if (item.kind === 'segment' && item.header.gap !== null) gaps.push(item.header.gap);
   }
-  return { revisions, kinds, gaps };
+  return { revisions, kinds, gaps, leases };
 }
 
 /** As text that a failing test can show. */

@@ -1,0 +1,180 @@
+import { describeError } from '../base/errors.ts';
+import type { Clock, Logger } from '../base/ports.ts';
+import { EtcdError, type StreamClient } from '../etcd/port.ts';
+import type { LeaseGrant } from './batch.ts';
+import type { Gap } from './documents.ts';
+import type { Inbox } from './inbox.ts';
+import { createWatchAssembly, type WatchEnding } from './watch-assembly.ts';
+
+/** A member that can be followed. */
+export interface ArchiveSource {
+  /** Of its client listener. */
+  readonly url: string;
+}
+
+export interface FollowerOptions {
+  readonly clusterId: string;
+  /** The first revision that is wanted; 0 when nothing is known yet: then those from now on are. */
+  readonly start: bigint;
+  /** Members in the order in which they are tried: followers first, since reading costs them least. */
+  readonly members: (signal: AbortSignal) => Promise<readonly ArchiveSource[]>;
+  readonly connect: (url: string) => StreamClient;
+  readonly inbox: Inbox;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Revisions are missing from now on: a full has to take their place. */
+  readonly onGap: (gap: Gap) => void;
+}
+
+export interface FollowerStatus {
+  /** Of the member that is followed; `null` while none is. */
+  readonly url: string | null;
+  /** The last revision that came. */
+  readonly seenRevision: bigint;
+  /** Why nobody was followed the last time; `null` while somebody is. */
+  readonly problem: string | null;
+}
+
+export interface Follower {
+  status(): FollowerStatus;
+  /** Follows one member after the other until `signal` aborts. Rejects for a bug. */
+  run(signal: AbortSignal): Promise<void>;
+}
+
+/** Between two members that are tried: doubles up to the longest. */
+const PAUSE_MS_MIN = 50;
+const PAUSE_MS_MAX = 5_000;
+/** Time that a member has to tell its status, or of a lease. */
+const ANSWER_MS_MAX = 5_000;
+/** Leases that are asked for at once. */
+const LEASES_AT_ONCE = 16;
+/** Leases whose TTL is remembered as written; beyond it they are asked for and written once more. */
+const LEASES_KNOWN_MAX = 100_000;
+
+export function createFollower(options: FollowerOptions): Follower {
+  const { clusterId, inbox, clock, logger } = options;
+  let next = options.start;
+  let url: string | null = null;
+  let problem: string | null = null;
+  const knownLeases = new Set<bigint>();
+
+  /** A call that must not take long. */
+  const soon = async <T>(signal: AbortSignal, work: (within: AbortSignal) => Promise<T>): Promise<T> => {
+    const late = new AbortController();
+    const done = new AbortController();
+    void clock.sleep(ANSWER_MS_MAX, done.signal).then(() => late.abort());
+    try {
+      return await work(AbortSignal.any([signal, late.signal]));
+    } finally {
+      done.abort();
+    }
+  };
+
+  const grantsOf = async (
+    client: StreamClient,
+    leases: readonly bigint[],
+    signal: AbortSignal,
+  ): Promise<readonly LeaseGrant[]> => {
+    const asked = leases.filter((id) => !knownLeases.has(id));
+    const grants: LeaseGrant[] = [];
+    for (let at = 0; at < asked.length; at += LEASES_AT_ONCE) {
+      const some = asked.slice(at, at + LEASES_AT_ONCE).map(async (id) => ({
+        id,
+        ttlSeconds: await soon(signal, async (within) => await client.leaseTtl(id, within)),
+      }));
+      grants.push(...(await Promise.all(some)));
+    }
+    return grants;
+  };
+
+  const leave = (gap: Gap): void => {
+    logger.warn('revisions are missing from the archive', { ...gap });
+    inbox.putGap(gap);
+    next = BigInt(gap.to) + 1n;
+    options.onGap(gap);
+  };
+  /** What the end of a watch means; an ordinary one nothing: the next goes on. */
+  const settle = (ending: WatchEnding): void => {
+    switch (ending.kind) {
+      case 'other-cluster':
+        throw new EtcdError('other', `it is of cluster ${ending.clusterId}, not of ${clusterId}`);
+      case 'compacted':
+        // At the compacted revision itself a deletion may be gone already.
+        leave({ reason: 'compacted', from: String(next), to: String(ending.compactRevision) });
+        return;
+      case 'lost':
+        leave({ reason: 'lost', from: String(ending.from), to: String(ending.to) });
+        return;
+      case 'cancelled':
+        throw new EtcdError('other', `the watch was cancelled: ${ending.reason}`);
+    }
+  };
+
+  const assertLevel = async (client: StreamClient, signal: AbortSignal): Promise<void> => {
+    const status = await soon(signal, async (within) => await client.status(within));
+    if (status.clusterId !== clusterId) settle({ kind: 'other-cluster', clusterId: status.clusterId });
+    const revision = BigInt(status.revision);
+    if (next === 0n) leave({ reason: 'begin', from: '1', to: String(revision) });
+    // From there a watch would be silent, and then go on with another history.
+    else if (revision < next - 1n) {
+      throw new EtcdError('other', `it is at revision ${revision}, the archive at ${next - 1n}`);
+    }
+  };
+
+  const follow = async (source: ArchiveSource, signal: AbortSignal): Promise<void> => {
+    const client = options.connect(source.url);
+    try {
+      await assertLevel(client, signal);
+      const assembly = createWatchAssembly(clusterId, next);
+      let grants: LeaseGrant[] = [];
+      for await (const answer of client.watchAll(next, signal)) {
+        [url, problem] = [source.url, null];
+        const { revisions, leases, ending } = assembly.take(answer);
+        grants.push(...(await grantsOf(client, leases, signal)));
+        if (revisions.length > 0) {
+          inbox.putRevisions({ atMs: clock.wallMs(), leases: grants, revisions });
+          remember(knownLeases, grants);
+          grants = [];
+        }
+        next = assembly.next;
+        if (ending !== null) {
+          settle(ending);
+          return;
+        }
+        await inbox.room(signal);
+      }
+      throw new EtcdError('unavailable', 'the watch ended');
+    } finally {
+      url = null;
+      client.close();
+    }
+  };
+
+  return {
+    status: () => ({ url, seenRevision: next === 0n ? 0n : next - 1n, problem }),
+    run: async (signal) => {
+      let pauseMs = PAUSE_MS_MIN;
+      for (let turn = 0; !signal.aborted; turn += 1) {
+        const before = next;
+        try {
+          const sources = await options.members(signal);
+          const source = sources[turn % Math.max(1, sources.length)];
+          if (source === undefined) throw new EtcdError('unavailable', 'no member is known');
+          await follow(source, signal);
+        } catch (error) {
+          if (signal.aborted) return;
+          if (!(error instanceof EtcdError)) throw error;
+          problem = describeError(error);
+          logger.debug('a member is not followed any more', { problem });
+        }
+        pauseMs = next > before ? PAUSE_MS_MIN : Math.min(PAUSE_MS_MAX, pauseMs * 2);
+        await clock.sleep(pauseMs, signal);
+      }
+    },
+  };
+}
+
+function remember(known: Set<bigint>, grants: readonly LeaseGrant[]): void {
+  if (known.size + grants.length > LEASES_KNOWN_MAX) known.clear();
+  for (const { id } of grants) known.add(id);
+}

@@ -1,0 +1,229 @@
+import { createHash } from 'node:crypto';
+import { withDeadline } from '../base/deadline.ts';
+import type { Clock } from '../base/ports.ts';
+import type { StreamClient } from '../etcd/port.ts';
+import type { Archive, Epoch } from './archive.ts';
+import { loadDocument } from './archive.ts';
+import { openBackend } from './backend/backend.ts';
+import { BackendError } from './backend/backend-error.ts';
+import { HASH_BYTES } from './backend/snapshot-file.ts';
+import type { ReadableFile } from './bolt/file-port.ts';
+import { encodeDocument, type FullDocument, fullDocumentSchema } from './documents.ts';
+import { ArchiveError } from './errors.ts';
+import { fullDataKey, fullKey, fullName, fullOf, fullsPrefix } from './names.ts';
+import type { ArchiveStore } from './store-port.ts';
+
+/** A full that is in the archive. */
+export interface Full {
+  readonly name: string;
+  readonly document: FullDocument;
+}
+
+/** A log that goes back to here can be added to it. */
+export function revisionOf({ document }: Full): bigint {
+  return BigInt(document.revision ?? document.revisionAtLeast);
+}
+
+export interface FullOptions {
+  readonly archive: Archive;
+  readonly epoch: Epoch;
+  readonly generation: number;
+  /** Of the member that gives its data. */
+  readonly client: StreamClient;
+  readonly clock: Clock;
+  /** Why it is taken, for people. */
+  readonly reason: string;
+  /** Told from time to time. */
+  readonly onProgress?: (sizeBytes: number) => void;
+}
+
+/** A member sends nothing for so long: it hangs, or the store does not take any more. */
+const SILENCE_MS_MAX = 60_000;
+
+/**
+ * Takes a full from a member: its data goes to the store piece by piece as it comes, while etcd's hash over it is
+ * checked, so what is stored is what the member had; its description is stored last. Rejects with an
+ * {@link ArchiveError}: `other-owner` when the member is of another cluster, `corrupt` when what it sent is not what
+ * its hash says. Data without a description is what a full that failed may leave; nobody takes it for one.
+ */
+export async function takeFull(options: FullOptions, signal: AbortSignal): Promise<Full> {
+  const { archive, epoch, generation, client, clock, reason } = options;
+  const { store } = archive;
+  const number = epoch.document.epoch;
+  const status = await client.status(signal);
+  assertCluster(epoch, status.clusterId, status.memberId);
+  const startedAtMs = clock.wallMs();
+  const name = fullName(startedAtMs, generation);
+  const key = fullDataKey(number, name);
+  const hashes = createHashCheck(key);
+  const pieces = piecesOf(client, clock, signal);
+  const content = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const piece of pieces) {
+      hashes.update(piece);
+      options.onProgress?.(hashes.sizeBytes);
+      yield piece;
+    }
+    hashes.assertSealed();
+  };
+  const { sizeBytes } = await store.put(key, content(), { ifAbsent: true, signal });
+  const revision = await revisionIn(objectFile(store, key, sizeBytes - HASH_BYTES, signal));
+  const document: FullDocument = {
+    format: 'etcd-mesos full',
+    version: 1,
+    archiveId: archive.id,
+    epoch: number,
+    clusterId: epoch.document.clusterId,
+    generation,
+    memberId: status.memberId,
+    etcdVersion: status.version,
+    sizeBytes,
+    sha256: hashes.sha256(),
+    revision,
+    revisionAtLeast: status.revision,
+    startedAtMs,
+    finishedAtMs: clock.wallMs(),
+    reason,
+  };
+  await store.put(fullKey(number, name), encodeDocument(document), { ifAbsent: true, signal });
+  return { name, document };
+}
+
+/** What the member had applied when it was asked for its data is not what is in it: that is read from the data. */
+async function revisionIn(database: ReadableFile): Promise<string | null> {
+  try {
+    return String((await openBackend(database)).revision);
+  } catch (error) {
+    if (error instanceof BackendError && error.code === 'schema-unknown') return null;
+    throw error;
+  }
+}
+
+/** Every full of an epoch that is complete, oldest first. */
+export async function listFulls(
+  archive: Archive,
+  epoch: Epoch,
+  signal: AbortSignal,
+): Promise<readonly Full[]> {
+  const fulls: Full[] = [];
+  const number = epoch.document.epoch;
+  for await (const { key } of archive.store.list(fullsPrefix(number), { signal })) {
+    const name = fullOf(key);
+    if (name === null) continue;
+    fulls.push({ name, document: await loadDocument(archive, key, fullDocumentSchema, signal) });
+  }
+  return fulls;
+}
+
+/**
+ * Reads all of a full and compares its hashes. Rejects with an {@link ArchiveError} `corrupt` when a byte of it is not
+ * what was stored, or `missing` when it is not there.
+ */
+export async function verifyFull(archive: Archive, full: Full, signal: AbortSignal): Promise<void> {
+  const { epoch, sizeBytes, sha256 } = full.document;
+  const key = fullDataKey(epoch, full.name);
+  const stored = await archive.store.head(key, signal);
+  if (stored === null) throw new ArchiveError('missing', `${key} is not in ${archive.store.place} any more`);
+  const hashes = createHashCheck(key);
+  for await (const piece of archive.store.read(key, { signal })) hashes.update(piece);
+  if (hashes.sizeBytes !== sizeBytes) {
+    throw new ArchiveError('corrupt', `${key} has ${hashes.sizeBytes} bytes, ${sizeBytes} were stored`);
+  }
+  hashes.assertSealed();
+  if (hashes.sha256() !== sha256) throw new ArchiveError('corrupt', `${key} has changed since it was stored`);
+}
+
+/** The first bytes of an object as a file that is read at any offset. */
+export function objectFile(
+  store: ArchiveStore,
+  key: string,
+  sizeBytes: number,
+  signal: AbortSignal,
+): ReadableFile {
+  return {
+    sizeBytes,
+    readAt: async (target, offset) => {
+      const length = Math.max(0, Math.min(target.byteLength, sizeBytes - offset));
+      let filled = 0;
+      if (length === 0) return 0;
+      for await (const part of store.read(key, { range: { offset, length }, signal })) {
+        target.set(part, filled);
+        filled += part.byteLength;
+      }
+      return filled;
+    },
+  };
+}
+
+async function* piecesOf(
+  client: StreamClient,
+  clock: Clock,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const giveUp = new AbortController();
+  const pieces = client.snapshot(AbortSignal.any([signal, giveUp.signal]))[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const { done, value } = await withDeadline(
+        clock,
+        SILENCE_MS_MAX,
+        signal,
+        async () => await pieces.next(),
+      );
+      if (done === true) return;
+      yield value;
+    }
+  } finally {
+    giveUp.abort();
+    await pieces.return?.();
+  }
+}
+
+/** Hashes what goes by, and holds its last 32 bytes against the hash of all before them. */
+interface HashCheck {
+  update(piece: Uint8Array): void;
+  readonly sizeBytes: number;
+  assertSealed(): void;
+  /** Hex; of everything. Asked last. */
+  sha256(): string;
+}
+
+function createHashCheck(name: string): HashCheck {
+  const whole = createHash('sha256');
+  /** Of all but the bytes in `tail`. */
+  const body = createHash('sha256');
+  let tail: Uint8Array = new Uint8Array();
+  let sizeBytes = 0;
+  return {
+    update: (piece) => {
+      sizeBytes += piece.byteLength;
+      whole.update(piece);
+      if (piece.byteLength >= HASH_BYTES) {
+        body.update(tail).update(piece.subarray(0, piece.byteLength - HASH_BYTES));
+        tail = Uint8Array.from(piece.subarray(piece.byteLength - HASH_BYTES));
+        return;
+      }
+      const joined = Buffer.concat([tail, piece]);
+      const cut = Math.max(0, joined.byteLength - HASH_BYTES);
+      body.update(joined.subarray(0, cut));
+      tail = joined.subarray(cut);
+    },
+    get sizeBytes() {
+      return sizeBytes;
+    },
+    assertSealed: () => {
+      const found = body.digest();
+      if (tail.byteLength === HASH_BYTES && found.equals(tail)) return;
+      throw new ArchiveError(
+        'corrupt',
+        `${name}: ${sizeBytes} bytes do not end with the hash of what is before them`,
+      );
+    },
+    sha256: () => whole.digest('hex'),
+  };
+}
+
+function assertCluster(epoch: Epoch, clusterId: string, memberId: string): void {
+  const wanted = epoch.document.clusterId;
+  if (clusterId === wanted) return;
+  throw new ArchiveError('other-owner', `member ${memberId} is of cluster ${clusterId}, not of ${wanted}`);
+}

@@ -1,0 +1,136 @@
+import { createHash } from 'node:crypto';
+import { revisionKey } from '../../src/backup/backend/revision-key.ts';
+import type { RevisionEvents } from '../../src/backup/events.ts';
+import { EtcdError, type StreamClient, type WatchAnswer } from '../../src/etcd/port.ts';
+import { writeDatabase } from './bolt/database.ts';
+import { sampleRevision } from './sample-log.ts';
+
+/** The part of an etcd that an archive sees, which does what a test tells it. */
+export interface FakeMember {
+  /** Writes so many revisions more. */
+  write(count: number): void;
+  /** Forgets what is before this revision. */
+  compact(revision: bigint): void;
+  readonly revision: bigint;
+  /** Every open watch breaks. */
+  breakAll(): void;
+  /** What a watch is told instead of an answer, or in its place; by default the answer. */
+  tell: (answer: WatchAnswer) => readonly WatchAnswer[];
+  connect(url: string): StreamClient;
+  /** What a snapshot is made of. */
+  snapshot: () => AsyncIterable<Uint8Array>;
+}
+
+/** The smallest backend that is at a revision. */
+async function backendAt(revision: bigint): Promise<Uint8Array> {
+  const file = await writeDatabase(
+    new Map([
+      ['key', [[revisionKey(revision, 0, false), Buffer.from(sampleRevision(revision).events[0] ?? [])]]],
+      ['meta', [[Buffer.from('consistent_index'), Buffer.alloc(8, 1)]]],
+    ]),
+  );
+  return file.bytes;
+}
+
+export const FAKE_CLUSTER = 'abc';
+
+/** @param answerRevisions how many revisions one answer to a watch that catches up has. */
+export function createFakeMember({ answerRevisions = 7 } = {}): FakeMember {
+  const history: RevisionEvents[] = [];
+  let revision = 1n;
+  let compactRevision = 0n;
+  const wakes = new Set<() => void>();
+  let breaks = 0;
+
+  const answer = (events: readonly Uint8Array[], more: Partial<WatchAnswer> = {}): WatchAnswer => ({
+    clusterId: FAKE_CLUSTER,
+    memberId: 'f',
+    revision,
+    created: false,
+    cancelled: false,
+    cancelReason: '',
+    compactRevision: 0n,
+    isFragment: false,
+    events,
+    ...more,
+  });
+
+  async function* watch(start: bigint, signal: AbortSignal): AsyncGenerator<WatchAnswer, void, undefined> {
+    const life = breaks;
+    yield* member.tell(answer([], { created: true }));
+    let next = start;
+    for (;;) {
+      if (signal.aborted) throw new EtcdError('aborted', 'Watch: aborted');
+      if (breaks !== life) throw new EtcdError('unavailable', 'Watch: the connection broke');
+      if (next < compactRevision) {
+        yield answer([], { cancelled: true, compactRevision });
+        return;
+      }
+      const some = history.filter((one) => one.revision >= next).slice(0, answerRevisions);
+      const last = some.at(-1);
+      if (last === undefined) {
+        await new Promise<void>((resolve) => {
+          wakes.add(resolve);
+          signal.addEventListener('abort', () => resolve(), { once: true });
+        });
+        continue;
+      }
+      next = last.revision + 1n;
+      yield* member.tell(answer(some.flatMap(({ events }) => events)));
+    }
+  }
+  const wake = (): void => {
+    for (const resolve of wakes) resolve();
+    wakes.clear();
+  };
+
+  const member: FakeMember = {
+    write: (count) => {
+      for (let left = count; left > 0; left -= 1) {
+        revision += 1n;
+        history.push(sampleRevision(revision));
+      }
+      wake();
+    },
+    compact: (to) => {
+      compactRevision = to;
+      wake();
+    },
+    get revision() {
+      return revision;
+    },
+    breakAll: () => {
+      breaks += 1;
+      wake();
+    },
+    tell: (whole) => [whole],
+    snapshot: async function* () {
+      const data = await backendAt(revision);
+      for (let at = 0; at < data.byteLength; at += 5_000) yield data.subarray(at, at + 5_000);
+      yield createHash('sha256').update(data).digest();
+    },
+    connect: () => ({
+      status: async () =>
+        await Promise.resolve({
+          version: '3.5.30',
+          clusterId: FAKE_CLUSTER,
+          memberId: 'f',
+          leaderId: 'f',
+          isLearner: false,
+          raftTerm: '2',
+          raftIndex: '9',
+          raftAppliedIndex: '9',
+          revision: String(revision),
+          dbSizeBytes: 1,
+          dbSizeInUseBytes: 1,
+          errors: [],
+        }),
+      watchAll: watch,
+      snapshot: () => member.snapshot(),
+      leaseTtl: async (id) => await Promise.resolve(id % 8n === 0n ? null : id * 2n),
+      hashKv: async () => await Promise.resolve({ hash: 5, compactRevision: '0' }),
+      close: () => undefined,
+    }),
+  };
+  return member;
+}

@@ -1,0 +1,49 @@
+import { loadEpoch, openArchive } from '../../src/backup/archive.ts';
+import { startArchiver } from '../../src/backup/archiver.ts';
+import { createStreamClient } from '../../src/etcd/stream-client.ts';
+import { createSystemClock } from '../../src/runtime/clock.ts';
+import { openDirectoryArchiveStore } from '../../src/runtime/directory-archive-store.ts';
+import { createSystemIds } from '../../src/runtime/ids.ts';
+import { silentLogger } from '../silent-logger.ts';
+
+/*
+ * Archives an etcd to a directory until it is killed or fenced; says what is durable whenever that changes:
+ *
+ *     node archive-writer.ts <directory> <url of etcd> <generation>
+ */
+const [, , directory = '', url = '', generation = ''] = process.argv;
+const signal = new AbortController().signal;
+const clock = createSystemClock();
+const archive = await openArchive(
+  await openDirectoryArchiveStore(directory),
+  { archiveId: null, owner: null },
+  signal,
+);
+const epoch = await loadEpoch(archive, 1, signal);
+if (epoch === null) throw new Error('there is no epoch 1');
+const archiver = startArchiver(
+  {
+    archive,
+    epoch,
+    generation: Number(generation),
+    members: () => Promise.resolve([{ url }]),
+    connect: (member) => createStreamClient({ url: member }, clock),
+    clock,
+    ids: createSystemIds(),
+    logger: silentLogger,
+    limits: { segmentMs: 0, segmentBytesMax: 40_000 },
+  },
+  signal,
+);
+let said = -1n;
+const say = (): void => {
+  const { archivedRevision } = archiver.status();
+  if (archivedRevision === said) return;
+  said = archivedRevision;
+  process.stdout.write(`${said}\n`);
+};
+setInterval(say, 2);
+archiver.ended.catch((error: unknown) => {
+  process.stdout.write(`ended ${(error as { code?: string }).code}\n`);
+  process.exit(3);
+});
