@@ -46,6 +46,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./debug.ts'),
   },
   {
+    name: 'update',
+    summary: 'bring members to other options, resources or another etcd, one after the other',
+    load: () => import('./update.ts'),
+  },
+  {
+    name: 'plan',
+    summary: 'show what is done in phases and steps; hold it, go on, force a step',
+    load: () => import('./plan.ts'),
+  },
+  {
     name: 'scale',
     summary: 'have more members or fewer: 1, 3, 5 or 7',
     load: () => import('./scale.ts'),

@@ -1,6 +1,8 @@
-import type { PublishedView } from '../protocol/view.ts';
+import { PLAN_NAMES } from '../protocol/record.ts';
+import type { PublishedPlan, PublishedView } from '../protocol/view.ts';
+import type { PlanVerb } from '../reconcile/plan-commands.ts';
 import { type ApiContext, type ApiRoute, json, problem } from './api-access.ts';
-import { type Tell, told } from './api-commands.ts';
+import { operatorOf, type Tell, told } from './api-commands.ts';
 
 export interface PlanSource {
   readonly view: () => PublishedView | null;
@@ -23,21 +25,92 @@ export function planRoutes({ view, tell }: PlanSource): readonly ApiRoute[] {
       const { name: _, ...body } = plan;
       return json(context, body, plan.errors.length > 0 ? 417 : plan.status === 'COMPLETE' ? 200 : 202);
     }),
-    change('/v1/plans/:plan/continue', 'go on with what waits for a word', async (context) => {
-      const plan = plans().find((one) => one.name === context.req.param('plan'));
-      if (plan === undefined) return unknownPlan(context);
-      const answer = await told(context, tell, { kind: 'continue' });
-      if (answer instanceof Response) return answer;
-      return answer.outcome === 'done'
-        ? json(context, { message: 'Received cmd: continue' })
-        : context.body('Command has already been reported or completed\n', 208);
-    }),
+    ...VERBS.map(({ path, verb, about }) =>
+      change(`/v1/plans/:plan/${path}`, about, tellPlan({ view, tell }, verb)),
+    ),
     change(
       '/v1/uninstall',
       'give the service up; body {"destroyData": true} is leave to destroy the data',
       uninstall(tell),
     ),
   ];
+}
+
+/** What DC/OS calls what. */
+const VERBS: readonly { readonly path: string; readonly verb: PlanVerb; readonly about: string }[] = [
+  { path: 'start', verb: 'start', about: 'give the word that the plan waits for; `?force=true` against S9' },
+  { path: 'pause', verb: 'interrupt', about: 'have nothing more of a plan begun; as `interrupt`' },
+  { path: 'interrupt', verb: 'interrupt', about: 'have nothing more of a plan begun' },
+  { path: 'stop', verb: 'interrupt', about: 'as `interrupt`: what was begun is finished' },
+  { path: 'resume', verb: 'continue', about: 'as `continue`' },
+  { path: 'continue', verb: 'continue', about: 'go on with what was paused, failed or waits for a word' },
+  { path: 'restart', verb: 'restart', about: 'try again what failed or was forced; `?phase=…&step=…`' },
+  {
+    path: 'forceComplete',
+    verb: 'forceComplete',
+    about: 'leave a member as it is; needs `?phase=…&step=…`, by name or id',
+  },
+];
+
+function tellPlan({ view, tell }: PlanSource, verb: PlanVerb): (context: ApiContext) => Promise<Response> {
+  return async (context) => {
+    const now = view();
+    const plan = now?.plans.find((one) => one.name === context.req.param('plan'));
+    if (now === null || plan === undefined) return unknownPlan(context);
+    const part = partOf(context, plan, verb);
+    if (part instanceof Response) return part;
+    const name = PLAN_NAMES.find((one) => one === plan.name);
+    const answer =
+      name === undefined || (now.uninstall !== null && verb === 'continue')
+        ? await told(context, tell, { kind: 'continue' })
+        : await told(context, tell, {
+            kind: 'plan',
+            plan: name,
+            verb,
+            step: part.step,
+            force: context.req.query('force') === 'true',
+            by: operatorOf(context),
+          });
+    if (answer instanceof Response) return answer;
+    return answer.outcome === 'done'
+      ? json(context, { message: `Received cmd: ${verb}`, detail: answer.message })
+      : context.body(`Command has already been reported or completed: ${answer.message}\n`, 208);
+  };
+}
+
+/** The step that is meant, by name; `null`: all of them. Phases and steps are named by their names or ids. */
+function partOf(
+  context: ApiContext,
+  plan: PublishedPlan,
+  verb: PlanVerb,
+): { readonly step: string | null } | Response {
+  const [phaseName, stepName] = [context.req.query('phase'), context.req.query('step')];
+  const isNamed = (given: string) => (one: { id: string; name: string }) =>
+    one.name === given || one.id === given;
+  if (phaseName === undefined) {
+    if (stepName === undefined && verb !== 'forceComplete') return { step: null };
+    const hint = `GET /v1/plans/${plan.name} names them: ?phase=…&step=…, by name or id.`;
+    return problem(context, 400, 'a step is named by its phase and its own name', hint);
+  }
+  const phase = plan.phases.find(isNamed(phaseName));
+  const hint = `GET /v1/plans/${plan.name} lists phases and steps.`;
+  if (phase === undefined) return problem(context, 404, `Phase ${phaseName} not found`, hint);
+  if (stepName !== undefined) {
+    const found = phase.steps.find(isNamed(stepName));
+    return found === undefined
+      ? problem(context, 404, `Step ${stepName} not found`, hint)
+      : { step: found.name };
+  }
+  if (verb === 'forceComplete') {
+    return problem(context, 400, 'a step is forced, not a whole phase', 'Name it: ?phase=…&step=…');
+  }
+  if (plan.phases.length === 1) return { step: null };
+  return problem(
+    context,
+    409,
+    `one phase of ${plan.name} is not told apart from the others`,
+    'Leave the phase out.',
+  );
 }
 
 function uninstall(tell: Tell): (context: ApiContext) => Promise<Response> {

@@ -17,10 +17,11 @@ export function planOf(name: string, strategy: PublishedPlan['strategy'], phases
   return { name, status: together(phases), strategy, phases, errors: [] };
 }
 
-/** Of a parent: complete when all is, waiting when something waits for a word. */
+/** Of a parent: complete when all is, in error or waiting for a word when something is. */
 function together(children: readonly { readonly status: PlanStatus }[]): PlanStatus {
   const has = (status: PlanStatus): boolean => children.some((child) => child.status === status);
   if (children.every(({ status }) => status === 'COMPLETE')) return 'COMPLETE';
+  if (has('ERROR')) return 'ERROR';
   if (has('WAITING')) return 'WAITING';
   return children.every(({ status }) => status === 'PENDING') ? 'PENDING' : 'IN_PROGRESS';
 }

@@ -1,10 +1,11 @@
 import type { ClusterRecord, Leaving } from '../protocol/record.ts';
 import type { PlanStatus, PublishedPlan } from '../protocol/view.ts';
-import type { Observation } from '../reconcile/observation.ts';
+import type { Observation, Spec } from '../reconcile/observation.ts';
 import { decommissionPhases } from './decommission-plan.ts';
 import { type Phase, phaseOf, planOf, type Step, step } from './plan-parts.ts';
 import { recoveryPhases } from './recovery-plan.ts';
 import type { SchedulerSnapshot } from './snapshot.ts';
+import { heldPlan, updatePlan } from './update-plan.ts';
 
 /**
  * What is done, as the plans, phases and steps of a DC/OS service: read off the record and what is seen, so there
@@ -12,19 +13,20 @@ import type { SchedulerSnapshot } from './snapshot.ts';
  */
 export function plansOf(
   snapshot: Pick<SchedulerSnapshot, 'record' | 'observation' | 'uninstalled'>,
-  size: number,
+  spec: Spec,
 ): PublishedPlan[] {
   const { record, observation, uninstalled } = snapshot;
   if (uninstalled) return [uninstallPlan(null, observation, true)];
   if (record?.uninstall?.confirmed === true) return [uninstallPlan(record, observation, false)];
-  const deploy = planOf('deploy', 'serial', [deployPhase(record, observation, size)]);
+  const deploy = planOf('deploy', 'serial', [deployPhase(record, observation, spec.size)]);
   if (record === null) return [deploy];
   if (record.uninstall === null) {
     return [
       deploy,
       planOf('recovery', 'parallel', recoveryPhases(record, observation)),
+      updatePlan(record, observation, spec),
       planOf('decommission', 'serial', decommissionPhases(record, observation)),
-    ];
+    ].map((plan) => heldPlan(plan, record));
   }
   const leave = step(
     'leave-to-destroy-data',

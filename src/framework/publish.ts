@@ -42,7 +42,7 @@ export function publishedViewOf(
     disruption: record?.disruption == null ? null : disruptionOf(record, record.disruption),
     blocked: [...snapshot.blocked],
     warnings: record === null ? [] : [...concentrationsOf(record)],
-    plans: plansOf(snapshot, config.spec.size),
+    plans: plansOf(snapshot, config.spec),
     uninstall: uninstallOf(snapshot),
     mesos: {
       master: masterUrlOf(mesos.master),

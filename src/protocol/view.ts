@@ -185,10 +185,18 @@ export const schedulerCountersSchema = z.object({
 });
 export type SchedulerCounters = z.infer<typeof schedulerCountersSchema>;
 
-const PLAN_STATUSES = ['PENDING', 'STARTING', 'STARTED', 'WAITING', 'IN_PROGRESS', 'COMPLETE'] as const;
+const PLAN_STATUSES = [
+  'PENDING',
+  'STARTING',
+  'STARTED',
+  'WAITING',
+  'IN_PROGRESS',
+  'ERROR',
+  'COMPLETE',
+] as const;
 export type PlanStatus = (typeof PLAN_STATUSES)[number];
 const planStatus = z.enum(PLAN_STATUSES);
-const planStrategy = z.enum(['serial', 'parallel']);
+const planStrategy = z.enum(['serial', 'parallel', 'serial-canary']);
 
 /** What is being done, in phases and steps, as services of DC/OS tell it. Ids are UUIDs made from the names. */
 export const publishedPlanSchema = z.object({
@@ -205,6 +213,8 @@ export const publishedPlanSchema = z.object({
     }),
   ),
   errors: z.array(z.string()),
+  /** Who holds it, and since when; absent: nobody does. */
+  paused: z.object({ by: z.string(), atMs: wallMs }).optional(),
 });
 export type PublishedPlan = z.infer<typeof publishedPlanSchema>;
 

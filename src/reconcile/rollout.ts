@@ -320,7 +320,7 @@ function openUpdate(pass: Pass, rollout: Draft<Rollout>, seat: DraftSeat): void 
 }
 
 /** For people: what of it changes. */
-function describeUpdate(seat: Seat, { target, scope }: Draft<Rollout>): string {
+export function describeUpdate(seat: Seat, { target, scope }: Pick<Rollout, 'target' | 'scope'>): string {
   const { artifact, options, share, disk } = differenceOf(seat, target);
   const parts = [
     ...(artifact && scope === 'all'

@@ -8,9 +8,11 @@ import {
   isLoopback,
   mountRoutes,
 } from '../../src/framework/api-access.ts';
+import type { Tell } from '../../src/framework/api-commands.ts';
 import { status } from '../../src/framework/api-routes.ts';
 import { createMetrics, METRIC_PREFIX, SERIES } from '../../src/framework/metrics.ts';
 import { debugOffersSchema, type OfferReport, type PublishedView } from '../../src/protocol/view.ts';
+import type { CommandAnswer } from '../../src/reconcile/commands.ts';
 import { silentLogger } from '../silent-logger.ts';
 import { emptySlot, sampleMember, sampleView } from './sample-view.ts';
 
@@ -19,12 +21,17 @@ const NEAR = { remoteAddress: '127.0.0.1' };
 const LEADS = { role: 'leader', leader: 'http://10.0.0.8:23400', terms: 1 } as const;
 const TARBALL = new TextEncoder().encode('a tarball');
 
-function apiOf(view: PublishedView | null, offers: OfferReport = { summaries: [], explanations: [] }) {
+const TOLD: Tell = () => Promise.resolve({ outcome: 'done', message: 'told' });
+
+function apiOf(
+  view: PublishedView | null,
+  { offers = { summaries: [], explanations: [] }, tell = TOLD }: { offers?: OfferReport; tell?: Tell } = {},
+) {
   return createApi({
     view: () => view,
     offers: () => offers,
     metrics: createMetrics(),
-    tell: () => Promise.resolve({ outcome: 'done', message: 'told' }),
+    tell,
     liveness: () => LEADS,
     artifacts: [
       {
@@ -49,6 +56,14 @@ const FORMING: Partial<PublishedView> = {
   epoch: null,
   health: { state: 'forming', voters: 0, healthyVoters: 0, leader: null },
   blocked: [{ code: 'waits-for-offers', slot: 'etcd-0', message: 'no offer has 8 cpus: 4 are missing' }],
+};
+
+const PHASE: PublishedView['plans'][number]['phases'][number] = {
+  id: 'p1',
+  name: 'etcd',
+  status: 'WAITING',
+  strategy: 'serial',
+  steps: [{ id: 's1', name: 'etcd-0:[server]', status: 'PENDING', message: 'etcd-0' }],
 };
 
 describe('plans', () => {
@@ -85,7 +100,65 @@ describe('plans', () => {
     const path = 'http://127.0.0.1/v1/plans/deploy/continue';
     expect((await app.request(path, { method: 'POST' }, FAR)).status).toBe(403);
     const answer = await app.request(path, { method: 'POST' }, NEAR);
-    expect([answer.status, await answer.json()]).toEqual([200, { message: 'Received cmd: continue' }]);
+    expect([answer.status, await answer.json()]).toEqual([
+      200,
+      { message: 'Received cmd: continue', detail: 'told' },
+    ]);
+  });
+
+  test.each([
+    ['start', 'start', null],
+    ['pause', 'interrupt', null],
+    ['interrupt', 'interrupt', null],
+    ['resume', 'continue', null],
+    ['restart?phase=etcd', 'restart', null],
+    ['restart?phase=p1&step=s1', 'restart', 'etcd-0:[server]'],
+    ['forceComplete?phase=etcd&step=etcd-0:[server]', 'forceComplete', 'etcd-0:[server]'],
+  ] as const)('are told %s, their phases and steps by name or id', async (path, verb, step) => {
+    const commands: unknown[] = [];
+    const view = sampleView({ plans: [{ ...plan('WAITING'), name: 'update', phases: [PHASE] }] });
+    const tell: Tell = (command) => {
+      commands.push(command);
+      return TOLD(command);
+    };
+    const app = apiOf(view, { tell });
+    const answer = await app.request(`http://127.0.0.1/v1/plans/update/${path}`, { method: 'POST' }, NEAR);
+    expect(answer.status).toBe(200);
+    expect(commands).toEqual([{ kind: 'plan', plan: 'update', verb, step, force: false, by: '127.0.0.1' }]);
+  });
+
+  test.each([
+    ['restart?phase=nope', 404, 'Phase nope not found'],
+    ['restart?phase=etcd&step=nope', 404, 'Step nope not found'],
+    ['restart?step=etcd-0:[server]', 400, 'a step is named by its phase'],
+    ['forceComplete', 400, 'a step is named by its phase'],
+    ['forceComplete?phase=etcd', 400, 'a step is forced, not a whole phase'],
+    ['explode', 404, 'nothing is at'],
+  ] as const)('are not told %s: %i', async (path, status, text) => {
+    const view = sampleView({ plans: [{ ...plan('WAITING'), name: 'update', phases: [PHASE] }] });
+    const answer = await apiOf(view).request(
+      `http://127.0.0.1/v1/plans/update/${path}`,
+      { method: 'POST' },
+      NEAR,
+    );
+    expect(answer.status).toBe(status);
+    expect(await answer.text()).toContain(text);
+  });
+
+  test('that bear no such word, or bore it before, answer 409 and 208', async () => {
+    const ask = async (answer: CommandAnswer) =>
+      await apiOf(sampleView({ plans: [plan('WAITING')] }), { tell: () => Promise.resolve(answer) }).request(
+        'http://127.0.0.1/v1/plans/deploy/start',
+        { method: 'POST' },
+        NEAR,
+      );
+    const refused = await ask({ outcome: 'refused', message: 'not that', hint: 'But this.' });
+    expect([refused.status, await refused.json()]).toEqual([409, { error: 'not that', hint: 'But this.' }]);
+    const already = await ask({ outcome: 'already', message: 'long ago' });
+    expect([already.status, await already.text()]).toEqual([
+      208,
+      'Command has already been reported or completed: long ago\n',
+    ]);
   });
 
   test('an uninstall must say whether the data may go', async () => {
@@ -354,7 +427,9 @@ describe('the rest', () => {
       ],
     };
     for (const path of ['/v1/debug/offers', '/v2/debug/offers']) {
-      const answer: unknown = await (await apiOf(sampleView(), report).request(path, {}, FAR)).json();
+      const answer: unknown = await (
+        await apiOf(sampleView(), { offers: report }).request(path, {}, FAR)
+      ).json();
       expect(debugOffersSchema.parse(answer)).toEqual(answer);
       expect(answer).toEqual({
         summary: [

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { plansOf } from '../../src/framework/plans.ts';
 import type { ClusterRecord } from '../../src/protocol/record.ts';
-import { record, seat } from './fixtures.ts';
+import { CONFIG, record, seat } from './fixtures.ts';
 
 const plan = (ours: ClusterRecord | null, uninstalled = false) => {
-  const [deploy] = plansOf({ record: ours, observation: null, uninstalled }, 3);
+  const [deploy] = plansOf({ record: ours, observation: null, uninstalled }, CONFIG.spec);
   const steps = deploy?.phases.flatMap((phase) => phase.steps.map(({ name, status }) => `${name} ${status}`));
   return { status: deploy?.status, steps, phases: deploy?.phases.map(({ name }) => name) };
 };
@@ -40,8 +40,8 @@ describe('the plan deploy', () => {
   });
 
   test('has the same ids whenever it is asked for', () => {
-    expect(plansOf({ record: record(), observation: null, uninstalled: false }, 3)).toEqual(
-      plansOf({ record: record(), observation: null, uninstalled: false }, 3),
+    expect(plansOf({ record: record(), observation: null, uninstalled: false }, CONFIG.spec)).toEqual(
+      plansOf({ record: record(), observation: null, uninstalled: false }, CONFIG.spec),
     );
   });
 });
@@ -64,7 +64,7 @@ describe('the plan recovery', () => {
     committed: true,
   };
   const recovery = (ours: ClusterRecord) => {
-    const plans = plansOf({ record: ours, observation: null, uninstalled: false }, 3);
+    const plans = plansOf({ record: ours, observation: null, uninstalled: false }, CONFIG.spec);
     const found = plans.find(({ name }) => name === 'recovery');
     const steps = found?.phases.flatMap((phase) =>
       phase.steps.map(({ name, status }) => `${phase.name} ${name} ${status}`),

@@ -50,6 +50,8 @@ export interface OperationsTrial extends ProductionTrial {
   command(...words: readonly string[]): Promise<string>;
   /** Kills the scheduler that runs, and starts the next one. */
   crash(): Promise<void>;
+  /** The one that was started last. */
+  scheduler(): SchedulerProcess;
   /** The slot whose member leads. */
   leader(): Promise<string>;
   /** Does something under the writer and the watcher, and waits until the cluster is at rest again. */
@@ -101,7 +103,7 @@ function operationsOf(
     readonly watch: VoterWatch;
     readonly scheduler: () => SchedulerProcess;
   },
-): Pick<OperationsTrial, 'cli' | 'command' | 'leader' | 'observe' | 'expectNothingLost'> {
+): Pick<OperationsTrial, 'cli' | 'command' | 'scheduler' | 'leader' | 'observe' | 'expectNothingLost'> {
   const { writer, watch, scheduler } = of;
   const cli = async (...words: readonly string[]): Promise<CliResult> => {
     const url = await until('the scheduler to listen', PHASE_MS_MAX, () => scheduler().apiUrl());
@@ -109,6 +111,7 @@ function operationsOf(
   };
   return {
     cli,
+    scheduler,
     command: async (...words) => {
       const { code, stdout, stderr } = await cli(...words);
       expect(stderr).toBe('');

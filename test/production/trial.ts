@@ -26,6 +26,13 @@ const WATCH_MS = 100;
 
 export const SLOTS = ['etcd-0', 'etcd-1', 'etcd-2'];
 
+/** What a scheduler is started with unless it is told otherwise. */
+const USUAL = [
+  ['--cpus', '0.1'],
+  ['--mem', '256'],
+  ['--disk', '1024'],
+] as const;
+
 /** A cluster at rest. */
 export interface Whole {
   readonly record: ClusterRecord;
@@ -103,7 +110,7 @@ export async function startTrial(
       ...of,
       masterUrl: mesos.masterUrl,
       directory,
-      args: ['--cpus', '0.1', '--mem', '256', '--disk', '1024', ...of.args],
+      args: [...USUAL.filter(([name]) => !of.args.includes(name)).flat(), ...of.args],
     });
     ends.unshift(scheduler.stop);
     return scheduler;

@@ -1,0 +1,201 @@
+import { chmodSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, type TestContext, test } from 'vitest';
+import type { ClusterRecord } from '../../src/protocol/record.ts';
+import type { PublishedPlan } from '../../src/protocol/view.ts';
+import type { SchedulerProcess } from '../e2e/scheduler-process.ts';
+import { skipWithout } from '../needs.ts';
+import { type EtcdBinary, etcdBinaries } from '../real-etcd/binaries.ts';
+import { clock, until } from '../wait.ts';
+import { type OperationsTrial, PHASE_MS_MAX, seatOf, startTrial, type Whole } from './trial.ts';
+
+/*
+ * Members that run are brought to other options, other resources and another etcd under a steady writer: never more
+ * than one is out, and nothing that was acknowledged is lost.
+ */
+
+const SLOTS = ['etcd-0', 'etcd-1', 'etcd-2'];
+/** An election for every member at most, on a busy machine. */
+const GAP_MS_MAX = 15_000;
+/** Longer than the cluster has to be well before the next member has its turn. */
+const HELD_MS = 15_000;
+
+let trial: (OperationsTrial & { readonly born: Whole }) | undefined;
+let scheduler: SchedulerProcess;
+
+beforeEach((context) => skipWithout(context, 'etcd', 'setpriv'));
+afterEach(async ({ task }) => {
+  await trial?.end(task.result?.state === 'fail');
+  trial = undefined;
+});
+
+async function begin(name: string, ...schedulerArgs: readonly string[]): Promise<typeof trial & object> {
+  // A place in which a larger member fits is not needed: agents have room.
+  const begun = await startTrial(name, { agents: 3, schedulerArgs });
+  scheduler = begun.scheduler();
+  trial = begun;
+  return begun;
+}
+
+/** The scheduler's options change: it is started again with others. */
+async function restartWith(of: OperationsTrial, ...args: readonly string[]): Promise<void> {
+  await scheduler.stop();
+  scheduler = of.start(...args);
+}
+
+const isRolledOut = ({ rollout }: ClusterRecord): boolean => rollout === null;
+const planOf = async (name: string): Promise<PublishedPlan> =>
+  await until(`the plan ${name}`, PHASE_MS_MAX, async () => {
+    const { plans } = await scheduler.view();
+    return plans.find((plan) => plan.name === name);
+  });
+const versions = async (): Promise<readonly (string | null)[]> =>
+  (await scheduler.view()).members.map(({ etcdVersion }) => etcdVersion);
+
+/** In the order in which they were launched last. */
+function lastLaunches({ record }: Whole): string[] {
+  return record.seats.toSorted((one, other) => one.launchedAtMs - other.launchedAtMs).map(({ slot }) => slot);
+}
+
+function ofMinor(context: TestContext, minor: number): EtcdBinary {
+  const found = etcdBinaries().find(({ version }) => version.minor === minor);
+  if (found !== undefined) return found;
+  console.log(`tests are skipped: no etcd 3.${minor} in PATH, in ETCD_BINARIES and in .cache/etcd`);
+  return context.skip(`no etcd 3.${minor}`);
+}
+
+test('other options of etcd and other resources reach every member in place, the leader last', async () => {
+  const of = await begin('options');
+  const leader = await of.leader();
+  const report = await of.observe(
+    'other options and resources',
+    async () => await restartWith(of, '--snapshot-count', '5000', '--cpus', '0.2', '--mem', '320'),
+    (record) => isRolledOut(record) && record.seats.every(({ pinned }) => pinned.etcd.snapshotCount === 5000),
+  );
+  expect(report.outMax).toBeLessThanOrEqual(1);
+  expect(report.gapMs).toBeLessThan(GAP_MS_MAX);
+  expect(report.whole.voters).toEqual(of.born.voters);
+  // What is reserved was held against the record when the cluster was at rest.
+  for (const slot of SLOTS) {
+    const { id, launches, resources } = seatOf(report.whole, slot);
+    expect({ id, launches, resources }).toEqual({
+      id: seatOf(of.born, slot).id,
+      launches: 2,
+      resources: { cpus: 0.2, memMb: 320, diskMb: 1024 },
+    });
+  }
+  expect(lastLaunches(report.whole).at(-1)).toBe(leader);
+  expect((await planOf('update')).status).toBe('COMPLETE');
+  await of.expectNothingLost();
+});
+
+test.for([
+  [4, 5],
+  [5, 6],
+] as const)(
+  'etcd 3.%i goes to 3.%i member by member, after a word; a pause outlives the scheduler',
+  async ([from, to], context) => {
+    const [old, next] = [ofMinor(context, from), ofMinor(context, to)];
+    const of = await begin(`upgrade-${from}-${to}`, '--etcd-binary', old.path);
+    const leader = await of.leader();
+    expect(await versions()).toEqual(SLOTS.map(() => old.version.text));
+
+    await restartWith(of, '--etcd-binary', next.path);
+    const waiting = await planOf('update');
+    expect(waiting.status).toBe('WAITING');
+    expect(waiting.phases[0]?.steps[0]?.message).toMatch(
+      /becomes etcd 3.*no archive: no full is taken; waits for etcd-mesos update start/,
+    );
+
+    const paused = await of.observe(
+      `3.${from} to 3.${to}, paused after the first member`,
+      async () => {
+        expect(await of.command('update', 'start')).toContain('one after the other, the leader last');
+        await until(
+          'the first member to have its turn',
+          PHASE_MS_MAX,
+          () => of.record().rollout?.step != null,
+        );
+        expect(await of.command('update', 'pause')).toContain('has been paused');
+        await scheduler.kill();
+        scheduler = of.start('--etcd-binary', next.path);
+      },
+      ({ rollout }) => rollout !== null && rollout.step === null,
+    );
+    const pausedAtMs = clock.monotonicMs();
+    await until('it to be held longer than a step takes', PHASE_MS_MAX, async () => {
+      expect((await planOf('update')).status).toBe('WAITING');
+      return clock.monotonicMs() - pausedAtMs > HELD_MS;
+    });
+    const updated = paused.whole.record.seats.filter(({ launches }) => launches > 1);
+    expect(updated.map(({ slot }) => slot)).toEqual(
+      of
+        .record()
+        .seats.filter(({ launches }) => launches > 1)
+        .map(({ slot }) => slot),
+    );
+    expect(updated.length).toBeLessThanOrEqual(1);
+    expect((await planOf('update')).paused?.by).toMatch(/@.* at 127\.0\.0\.1$/);
+
+    const resumed = await of.observe(
+      `3.${from} to 3.${to}, resumed`,
+      async () => expect(await of.command('update', 'resume')).toContain('has been resumed'),
+      isRolledOut,
+    );
+    expect(await versions()).toEqual(SLOTS.map(() => next.version.text));
+    expect(Math.max(paused.outMax, resumed.outMax)).toBe(1);
+    expect(Math.max(paused.gapMs, resumed.gapMs)).toBeLessThan(GAP_MS_MAX);
+    expect(resumed.whole.voters).toEqual(of.born.voters);
+    expect(lastLaunches(resumed.whole).at(-1)).toBe(leader);
+
+    // etcd's cluster version rises a moment after the last member has the new one: there is no way back then.
+    await until('the way back to be closed', PHASE_MS_MAX, async () => {
+      await restartWith(of, '--etcd-binary', old.path);
+      const refused = await until('an answer', PHASE_MS_MAX, async () => {
+        const answer = await of.cli('update', 'start');
+        return /has not formed|not subscribed/.test(answer.stderr) ? null : answer;
+      });
+      return refused.stderr.includes('a downgrade takes a backup') ? refused : null;
+    });
+    expect((await planOf('update')).status).toBe('ERROR');
+    await restartWith(of, '--etcd-binary', next.path);
+    await of.expectNothingLost();
+  },
+);
+
+test('a member that does not serve with what is new stops the update; the former options heal it', async (context) => {
+  const binary = ofMinor(context, 4);
+  const of = await begin('failing', '--etcd-binary', binary.path);
+  const broken = join(of.directory, 'broken-etcd');
+  writeFileSync(
+    broken,
+    `#!/bin/sh\n[ "$1" = --version ] && exec ${binary.path} --version\necho 'broken' >&2\nexit 1\n`,
+  );
+  chmodSync(broken, 0o755);
+  const strict = ['--update-step-timeout', '15s'];
+  const failed = await of.observe(
+    'another etcd that does not run, and back',
+    async () => {
+      await restartWith(of, '--etcd-binary', broken, ...strict);
+      await until(
+        'the plan to wait',
+        PHASE_MS_MAX,
+        async () => (await planOf('update')).status === 'WAITING',
+      );
+      await of.command('update', 'start');
+      await until(
+        'the update to stop',
+        PHASE_MS_MAX,
+        async () => (await planOf('update')).status === 'ERROR',
+      );
+      expect(await of.command('update', 'status')).toMatch(/\(ERROR\): it did not serve again in 1\d s/);
+      expect(of.record().seats.filter(({ launches }) => launches > 1)).toHaveLength(1);
+      await restartWith(of, '--etcd-binary', binary.path, ...strict);
+    },
+    isRolledOut,
+  );
+  expect(failed.outMax).toBe(1);
+  expect(failed.whole.voters).toEqual(of.born.voters);
+  expect(failed.whole.record.seats.filter(({ launches }) => launches > 1)).toHaveLength(1);
+  await of.expectNothingLost();
+});
