@@ -15,10 +15,12 @@ let etcd: ModelEtcd;
 let invariants: Invariants;
 let record: ClusterRecord;
 let acknowledged: Map<string, Acknowledgement>;
+let inSight: readonly string[];
 
 beforeEach(() => {
   clock = createVirtualClock();
   acknowledged = new Map();
+  inSight = [];
   record = recordOf({ phase: 'go' });
   invariants = createInvariants({
     clock,
@@ -29,6 +31,8 @@ beforeEach(() => {
     names: () => [],
     supervised: () => false,
     watched: () => true,
+    inSight: () => inSight,
+    unreachableTimeoutMs: 20_000,
   });
   etcd = createModelEtcd({
     clock,
@@ -173,6 +177,32 @@ describe('the checkers', () => {
     expect(violated()).toContain('S4');
   });
 
+  test('S4: a member that was removed while it was down is started', async () => {
+    const processes = await formed([1, 2, 3]);
+    const third = processAt(3).data.memberId;
+    processes[2]?.signal('SIGKILL');
+    await pass(10_000);
+    record = recordOf(record.epoch, { remove: { memberId: third }, add: null });
+    await clock.during(clientAt(1).memberRemove(third, never));
+    await pass(11_000);
+    await start(3, [3], 'existing');
+    await pass(200);
+    expect(violated()).toEqual(['S4']);
+  });
+
+  test('S5: a founder is prepared again, and founded again', async () => {
+    const processes = await formed([1, 2, 3]);
+    record = recordOf({ phase: 'go' });
+    // etcd itself would refuse, could it ask the others.
+    for (const process of processes) process.signal('SIGKILL');
+    await pass(1_000);
+    etcd.erase(hostOf(3), '/volume');
+    await start(3, [1, 2, 3], 'new');
+    await pass(200);
+    // And on a shorter log than it had.
+    expect(violated()).toEqual(['S5', 'S4']);
+  });
+
   test('S5: founders are started before go was stored', async () => {
     record = recordOf({ phase: 'preparing' });
     await start(1, [1], 'new');
@@ -197,6 +227,17 @@ describe('the checkers', () => {
     expect(violated()).toEqual(['S8']);
   });
 
+  test('S8: the volume of a lost member is destroyed before another votes in its slot', async () => {
+    const processes = await formed([1, 2, 3]);
+    const third = processAt(3).data.memberId;
+    processes[2]?.signal('SIGKILL');
+    await pass(10_000);
+    record = recordOf(record.epoch, { remove: { memberId: third }, add: null });
+    await clock.during(clientAt(1).memberRemove(third, never));
+    invariants.removingVolume(hostOf(3), '/volume');
+    expect(violated()).toEqual(['S8']);
+  });
+
   test('S9: a healthy voter is stopped while another is away', async () => {
     const processes = await formed([1, 2, 3]);
     invariants.stopping(processAt(2), 'all are well');
@@ -205,6 +246,24 @@ describe('the checkers', () => {
     await pass(10_000);
     invariants.stopping(processAt(2), 'a test');
     expect(violated()).toEqual(['S9']);
+  });
+
+  test('patience: a seat is given up too soon after it was in sight', async () => {
+    const lost = { id: 'seat-1', lost: { cause: 'unreachable' } };
+    const givesUp = { ...record, seats: [lost] } as unknown as ClusterRecord;
+    inSight = ['seat-1'];
+    await pass(10_000);
+    inSight = [];
+    await pass(20_000);
+    invariants.recordStored(givesUp);
+    expect(violated()).toEqual([]);
+    invariants.recordStored(record);
+    inSight = ['seat-1'];
+    await pass(10_000);
+    inSight = [];
+    await pass(19_000);
+    invariants.recordStored(givesUp);
+    expect(violated()).toEqual(['patience']);
   });
 
   test('durability: an acknowledged write that a member lacks', async () => {

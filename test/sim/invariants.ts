@@ -24,6 +24,8 @@ export interface Invariants {
   step(): void;
   /** An agent is about to remove a directory with all in it. */
   removingVolume(host: string, path: string): void;
+  /** The record is stored: it says what is about to be done, and what is believed. */
+  recordStored(record: ClusterRecord): void;
   /** Somebody who acts for the system is about to end this etcd. */
   stopping(process: EtcdProcess, why: string): void;
   /** Whether a quorum would be left if that host were lost now. */
@@ -53,6 +55,10 @@ export interface InvariantsOptions {
   readonly supervised: (seatId: string) => boolean;
   /** The scheduler can have heard of that host's etcd: a supervisor has been there for a while. */
   readonly watched: (host: string) => boolean;
+  /** Seats whose supervisor runs on an agent that the master reaches. */
+  readonly inSight: () => Iterable<string>;
+  /** How long a member may be out of the master's sight until it is given up. */
+  readonly unreachableTimeoutMs: number;
 }
 
 /**
@@ -60,6 +66,11 @@ export interface InvariantsOptions {
  * dies between the look and the act makes no mistake of ours.
  */
 const HINDSIGHT_MS = 5_000;
+
+/** In sight for so long is known to the master, and to whoever asks it. */
+const SETTLED_MS = 5_000;
+/** A removal that was committed this long ago is known to whoever can ask a quorum. */
+const REMOVAL_KNOWN_MS = 10_000;
 
 /** Nobody may be sent for longer than this to where no etcd runs, not even while there is no scheduler. */
 const NAME_ALONE_MS = 45_000;
@@ -88,6 +99,16 @@ export function createInvariants(options: InvariantsOptions): Invariants {
   const namesAlone = new Map<string, number>();
   /** Data directories whose member has ended because it was removed. */
   const retired = new Set<DataDirectory>();
+  /** Cluster/member → the directory that it was founded on. */
+  const foundations = new Map<string, DataDirectory>();
+  /** Cluster/member → its slot, and when it was removed. */
+  const slots = new Map<string, string>();
+  const removals = new Map<string, number>();
+  /** Seat → since when it is in sight without a break, and when it last was for a while. */
+  const inSightSince = new Map<string, number>();
+  const lastInSight = new Map<string, number>();
+  /** Seats that the stored record gives up for their absence. */
+  let givenUp: ReadonlySet<string> = new Set();
   /** Promotions granted but not committed: what the leader had applied before. */
   const floors = new Map<DataDirectory, number>();
 
@@ -122,6 +143,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     lookedAtMs = nowMs;
     checkNames(nowMs);
     noteSize(nowMs);
+    lookAtSight(nowMs);
     for (const [clusterId, state] of clusters) {
       for (const id of state.members.keys()) {
         const key = `${clusterId}/${id}`;
@@ -131,6 +153,27 @@ export function createInvariants(options: InvariantsOptions): Invariants {
         else if (known.healthy !== now) health.set(key, { healthy: now, sinceMs: nowMs });
       }
     }
+  };
+
+  const lookAtSight = (nowMs: number) => {
+    const inSight = new Set(options.inSight());
+    for (const seat of inSightSince.keys()) if (!inSight.has(seat)) inSightSince.delete(seat);
+    for (const seat of inSight) {
+      const sinceMs = inSightSince.get(seat) ?? nowMs;
+      inSightSince.set(seat, sinceMs);
+      if (nowMs - sinceMs >= SETTLED_MS) lastInSight.set(seat, nowMs);
+    }
+  };
+
+  /** However the clocks jump: a member has all the time that it was promised. */
+  const recordStored = (record: ClusterRecord) => {
+    const absent = record.seats.filter(({ lost }) => lost?.cause === 'unreachable').map(({ id }) => id);
+    for (const seat of absent.filter((id) => !givenUp.has(id))) {
+      const awayMs = clock.monotonicMs() - (lastInSight.get(seat) ?? Number.NEGATIVE_INFINITY);
+      require(awayMs >= options.unreachableTimeoutMs - LOOK_MS, 'patience', () =>
+        `seat ${seat} is given up ${Math.round(awayMs)} ms after it was in sight`);
+    }
+    givenUp = new Set(absent);
   };
 
   let namesLookedAtMs = Number.NEGATIVE_INFINITY;
@@ -160,11 +203,30 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     require(!retired.has(data), 'S4', () =>
       `${nameOf(process)} was removed and is started again on its old data`);
     const key = `${data.clusterId}/${data.memberId}`;
+    slots.set(key, commandLine.name);
+    checkListed(process, key);
     require(data.log.length >= (lengths.get(key) ?? 0), 'S4', () =>
       `${nameOf(process)} starts on a log of ${data.log.length} entries and had ${lengths.get(key)}`);
   };
 
+  /** Without a quorum that can be asked nobody knows; raft keeps from harm who starts then. */
+  const checkListed = (process: EtcdProcess, key: string) => {
+    const { clusterId, memberId } = process.data;
+    const state = clusters.get(clusterId);
+    if (state === undefined || state.members.has(memberId)) return;
+    const removedMs = clock.monotonicMs() - (removals.get(key) ?? 0);
+    const voters = votersOf(state);
+    const known = soundAmong(clusterId, voters).length >= quorumOf(voters.length);
+    require(!known || removedMs < REMOVAL_KNOWN_MS, 'S4', () =>
+      `${nameOf(process)} starts, and was removed ${Math.round(removedMs / 1000)} s ago`);
+  };
+
   const checkBootstrap = (process: EtcdProcess) => {
+    const key = `${process.data.clusterId}/${process.data.memberId}`;
+    const founded = foundations.get(key) ?? process.data;
+    foundations.set(key, founded);
+    require(founded === process.data, 'S5', () =>
+      `${nameOf(process)} was started before in this attempt, and is founded again on an empty directory`);
     const record = options.record();
     const { token } = process.commandLine;
     require(record !== null && record.epoch.token === token && record.epoch.phase !== 'preparing', 'S5', () =>
@@ -195,6 +257,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     if (payload.kind !== 'add' && payload.kind !== 'remove' && payload.kind !== 'promote') return;
     checkChange(leader, payload, { before, after: votersOf(state), wasLearner: member?.isLearner === true });
     checkIntent(payload, member?.peerUrl ?? null);
+    if (payload.kind === 'remove') removals.set(`${clusterId}/${payload.memberId}`, clock.monotonicMs());
     if (payload.kind === 'promote') checkPromotion(leader, payload.memberId);
     if (payload.kind === 'remove' && member?.isLearner === false) checkSuccessor(payload.memberId);
   };
@@ -241,14 +304,16 @@ export function createInvariants(options: InvariantsOptions): Invariants {
   const mustOverlap = (clusterId: string, before: readonly string[]): boolean => {
     const leaving = options.record()?.intent?.remove?.memberId;
     const without = before.filter((id) => id !== leaving);
-    const sound = without.filter((id) => {
+    return without.length < before.length && soundAmong(clusterId, without).length < quorumOf(without.length);
+  };
+  /** Those whose health the scheduler must have seen. */
+  const soundAmong = (clusterId: string, voters: readonly string[]) =>
+    voters.filter((id) => {
       const known = health.get(`${clusterId}/${id}`);
       const host = hostOf(clusterId, id);
       if (known?.healthy !== true || host === null || !options.watched(host)) return false;
       return clock.monotonicMs() - known.sinceMs >= HINDSIGHT_MS;
     });
-    return without.length < before.length && sound.length < quorumOf(without.length);
-  };
   const hostOf = (clusterId: string, memberId: string): string | null => {
     for (const { data, host } of options.etcd().running) {
       if (data.clusterId === clusterId && data.memberId === memberId) return host;
@@ -344,9 +409,15 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     require(healthy >= quorumOf(least), 'S8', () =>
       `the volume of ${data.memberId} is destroyed with ${voters.length} of ${size} voters there`);
     const given = leaving.find(({ seat }) => seat.host === host && path.endsWith(seat.volumeId))?.seat;
-    if (given?.lost?.cause !== 'surplus' || given.data?.started !== true) return;
-    require(healthy === voters.length, 'S8', () =>
+    const isSurplus = given?.lost?.cause === 'surplus' && given.data?.started === true;
+    require(!isSurplus || healthy === voters.length, 'S8', () =>
       `the volume of ${data.memberId}, beyond the size, is destroyed while ${healthy} of ${voters.length} voters serve`);
+    const slot = slots.get(`${data.clusterId}/${data.memberId}`);
+    if (slot === undefined || Number(slot.split('-').at(-1)) >= size) return;
+    // Whether that one is healthy now is no matter: that it had caught up is S3's.
+    const replaced = voters.some((id) => slots.get(`${data.clusterId}/${id}`) === slot);
+    require(replaced, 'S8', () =>
+      `the volume of ${data.memberId} is destroyed, and ${slot} has no other voter`);
   };
 
   const stopping = (process: EtcdProcess, why: string) => {
@@ -427,6 +498,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
       defragmenting,
     },
     step,
+    recordStored,
     removingVolume,
     stopping,
     canLose,

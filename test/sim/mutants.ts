@@ -64,13 +64,19 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'remove-before-successor',
-    about: 'a lost voter is removed before its successor is prepared',
+    about:
+      'a lost voter is removed before its successor is prepared: it is neither looked at when the change is begun nor before it is made',
     shownBy: [],
     edits: [
       {
         file: REPAIR,
         find: '      seat.taskEnd === null &&\n      isPrepared(pass, seat) &&\n      memberOf',
         replace: '      seat.taskEnd === null &&\n      memberOf',
+      },
+      {
+        file: REPAIR,
+        find: 'if (addSeat !== undefined && !isPrepared(pass, addSeat)) waitForSuccessor(pass, intent);\n      else remove',
+        replace: 'remove',
       },
     ],
   },
@@ -330,6 +336,98 @@ export const MUTANTS: readonly Mutant[] = [
         find: 'export function letGo(pass: Pass, membership: Membership | null): void {',
         replace:
           'export function letGo(pass: Pass, membership: Membership | null): void {\n  for (const { seat } of pass.record.leaving) seat.nameTask = null;',
+      },
+    ],
+  },
+  {
+    name: 'two-changes-at-once',
+    about: 'all lost voters are removed at once: the door for one change is open, and the desk gives several',
+    shownBy: [],
+    edits: [
+      {
+        file: REPAIR,
+        find: '  if (pass.record.intent !== null) advance(pass, membership, pass.record.intent);',
+        replace: `  for (const { seat, member } of lostVoters(pass, membership)) {
+    const remove_ = { memberId: member.id, seat: seat.id };
+    const intent = { id: seat.id, slot: seat.slot, reason: 'lost', openedAtMs: 0, committed: true, remove: remove_, add: null };
+    if (pass.record.intent?.remove?.seat !== seat.id) remove(pass, membership, intent, member, 'lost');
+  }
+  if (pass.record.intent !== null) advance(pass, membership, pass.record.intent);`,
+      },
+      {
+        file: 'src/reconcile/decide.ts',
+        find: '    const first = !taken;',
+        replace: '    const first = true;',
+      },
+      {
+        file: 'src/framework/orders.ts',
+        find: '    if (isClusterChange(action.body) && [...underWay.values()].some((body) => isClusterChange(body)))\n      return true;',
+        replace: '',
+      },
+    ],
+  },
+  {
+    name: 'asserted-for-ended',
+    about: 'a task that is only said to be gone is taken to have ended',
+    shownBy: [],
+    edits: [
+      {
+        file: 'src/framework/task-evidence.ts',
+        find: "  const standing = rowOf(status.state, source, reason)?.standing ?? 'ignored';",
+        replace: `  const known = rowOf(status.state, source, reason)?.standing ?? 'ignored';
+  const standing = known === 'asserted' || known === 'unreachable' ? 'ended' : known;`,
+      },
+    ],
+  },
+  {
+    name: 'timer-on-wall-clock',
+    about: 'the patience with a member out of sight is counted by the wall clock, in steps of any length',
+    shownBy: [],
+    edits: [
+      {
+        file: 'src/framework/scheduler.ts',
+        find: 'elapsedMs: observedAtMs === null ? null : startMs - observedAtMs,',
+        replace: 'elapsedMs: observedAtMs === null ? null : Math.max(0, wallMs - observedAtMs),',
+      },
+      {
+        file: 'src/framework/scheduler.ts',
+        find: '    observedAtMs = startMs;',
+        replace: '    observedAtMs = wallMs;',
+      },
+      {
+        file: 'src/framework/observe.ts',
+        find: '    elapsedMs: Math.min(ELAPSED_MS_MAX, input.elapsedMs ?? 0),',
+        replace: '    elapsedMs: input.elapsedMs ?? 0,',
+      },
+    ],
+  },
+  {
+    name: 'destroy-while-listed',
+    about: 'a place that is given up is given back without a look at the member list',
+    shownBy: [],
+    edits: [
+      {
+        file: REPAIR,
+        find: '    if (needed || memberOf(membership, seat) !== undefined) continue;',
+        replace: '',
+      },
+      {
+        file: REPAIR,
+        find: '    } else if (seat.lost !== null && seatsOf(pass, seat.slot).some((one) => isServing(membership, one))) {',
+        replace: '    } else if (seat.lost !== null) {',
+      },
+    ],
+  },
+  {
+    name: 'leaderless-given-up',
+    about: 'a member that knows no leader is taken for broken',
+    shownBy: [],
+    edits: [
+      {
+        file: 'src/reconcile/evidence.ts',
+        find: "  if (status.phase === 'removed') {",
+        replace: `  if (status.probe !== null && status.probe.leaderId === null) return { cause: 'data', message: 'no leader' };
+  if (status.phase === 'removed') {`,
       },
     ],
   },

@@ -205,6 +205,12 @@ export function createWorld(options: WorldOptions): World {
         (member) => member.host === host && clock.monotonicMs() - member.startedAtMs > SETTLED_MS,
       ),
     names: () => names,
+    inSight: function* () {
+      for (const { alive, host, launch } of members) {
+        if (alive && mesos.agentAt(host).up && network.reachable(host, MASTER_HOST)) yield launch.seat;
+      }
+    },
+    unreachableTimeoutMs: UNREACHABLE_TIMEOUT_MS,
     supervised: (seatId) => [...members].some((member) => member.alive && member.launch.seat === seatId),
   });
   const etcd = createModelEtcd({
@@ -288,6 +294,7 @@ export function createWorld(options: WorldOptions): World {
       await clock.sleep(0.5);
       const version = await bareStore.save(bytes, expectedVersion);
       record = parseRecord(bytes);
+      invariants.recordStored(record);
       return version;
     },
     clear: async () => {
