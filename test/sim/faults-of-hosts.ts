@@ -49,9 +49,11 @@ export const HOST_FAULTS: readonly Fault[] = [
     name: 'host rebooted',
     final: ['sandbox'],
     inject: async ({ world, random, host, say }) => {
-      say(`${host} is rebooted with its disk`);
+      // Some take so long that the member was replaced when its disk is back.
+      const downMs = random.chance(0.7) ? random.between(0, 20_000) : random.between(20_000, 60_000);
+      say(`${host} is rebooted with its disk, for ${Math.round(downMs / 1000)} s`);
       world.reboot(host);
-      await world.run(random.between(0, 20_000));
+      await world.run(downMs);
       world.startAgent(host);
     },
   },

@@ -1,5 +1,6 @@
 import type { Fault } from './fault.ts';
 import { HOST_FAULTS } from './faults-of-hosts.ts';
+import { MOVE_FAULTS } from './faults-of-moves.ts';
 import { NETWORK_FAULTS } from './faults-of-network.ts';
 import { OPERATOR_FAULTS, TEAR_DOWN } from './faults-of-operators.ts';
 import { POD_COMMANDS } from './faults-of-pods.ts';
@@ -17,6 +18,7 @@ export const FAULTS: readonly Fault[] = [
   ...OPERATOR_FAULTS,
   ...SCALING_FAULTS,
   ...POD_COMMANDS,
+  ...MOVE_FAULTS,
 ];
 
 export function faultsOn(storage: SimStorage): readonly Fault[] {

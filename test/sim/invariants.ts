@@ -107,6 +107,8 @@ export function createInvariants(options: InvariantsOptions): Invariants {
   /** Seat → since when it is in sight without a break, and when it last was for a while. */
   const inSightSince = new Map<string, number>();
   const lastInSight = new Map<string, number>();
+  /** Seat → when a stored record had it first. */
+  const recordedSince = new Map<string, number>();
   /** Seats that the stored record gives up for their absence. */
   let givenUp: ReadonlySet<string> = new Set();
   /** Promotions granted but not committed: what the leader had applied before. */
@@ -167,9 +169,11 @@ export function createInvariants(options: InvariantsOptions): Invariants {
 
   /** However the clocks jump: a member has all the time that it was promised. */
   const recordStored = (record: ClusterRecord) => {
+    const nowMs = clock.monotonicMs();
+    for (const { id } of record.seats) recordedSince.set(id, recordedSince.get(id) ?? nowMs);
     const absent = record.seats.filter(({ lost }) => lost?.cause === 'unreachable').map(({ id }) => id);
     for (const seat of absent.filter((id) => !givenUp.has(id))) {
-      const awayMs = clock.monotonicMs() - (lastInSight.get(seat) ?? Number.NEGATIVE_INFINITY);
+      const awayMs = nowMs - Math.max(lastInSight.get(seat) ?? 0, recordedSince.get(seat) ?? 0);
       require(awayMs >= options.unreachableTimeoutMs - LOOK_MS, 'patience', () =>
         `seat ${seat} is given up ${Math.round(awayMs)} ms after it was in sight`);
     }

@@ -111,8 +111,8 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'learners-join-as-voters',
-    about: 'a new member votes at once',
+    name: 'promotion-forgotten',
+    about: 'a learner is left one, and its promotion reported as done',
     shownBy: [],
     edits: [
       {
@@ -214,14 +214,18 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'stale-task-list',
-    about: 'places are relaunched and given back before the master was asked about their tasks',
+    about: 'a task that the master has not told of yet is taken to have ended',
     shownBy: [],
     edits: [
       {
-        file: 'src/reconcile/decide.ts',
-        find: '  const { unanswered, agentsGone } = pass.seen.mesos;\n',
-        replace:
-          '  const { agentsGone } = pass.seen.mesos;\n  const unanswered: ReadonlySet<string> = new Set();\n',
+        file: 'src/reconcile/evidence.ts',
+        find: '  if (!mesos.subscribed || evidence === undefined || mesos.unanswered.has(seat.task)) return;',
+        replace: `  if (!mesos.subscribed) return;
+  if (evidence === undefined || mesos.unanswered.has(seat.task)) {
+    const atMs = pass.seen.wallMs;
+    seat.taskEnd ??= { standing: 'ended', state: 'TASK_LOST', source: '', reason: '', message: '', atMs };
+    return;
+  }`,
       },
     ],
   },
@@ -328,7 +332,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'name-outlives-member',
-    about: 'the name task of a member that is gone runs on',
+    about: 'the name task of a member that is gone is forgotten, and left as a name task that nobody knows',
     shownBy: [],
     edits: [
       {
@@ -336,6 +340,11 @@ export const MUTANTS: readonly Mutant[] = [
         find: 'export function letGo(pass: Pass, membership: Membership | null): void {',
         replace:
           'export function letGo(pass: Pass, membership: Membership | null): void {\n  for (const { seat } of pass.record.leaving) seat.nameTask = null;',
+      },
+      {
+        file: 'src/reconcile/strangers.ts',
+        find: '    const mayGo = isNameTaskId(task) ? current : whole;',
+        replace: '    const mayGo = isNameTaskId(task) ? false : whole;',
       },
     ],
   },
