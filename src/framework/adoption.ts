@@ -324,7 +324,10 @@ export function adoptRecord(input: {
   };
   const made = (rest: Pick<ClusterRecord, 'epoch' | 'seats' | 'leaving'>): ClusterRecord => ({
     ...common,
-    ...sizeOf(config.spec.size, rest.seats),
+    ...sizeOf(
+      config.spec.size,
+      rest.seats.filter(({ lost }) => lost === null),
+    ),
     ...rest,
   });
   if (started.length === 0) {
@@ -415,8 +418,10 @@ function formed(
     const status = statuses.get(seat.id);
     return withData(seat, status, members, { number, attempt: Number(attempt) });
   });
-  // Who a quorum does not list is not a member; without a quorum nobody is given up.
-  const out = (seat: Seat): boolean => confirmed !== undefined && seat.data?.memberId == null;
+  // Who a quorum does not list is not a member; without a quorum nobody is given up. What lies on its volume stays
+  // until the slot has another member that votes (S8).
+  const unlisted = { cause: 'data', message: 'the cluster that was adopted does not list it' } as const;
+  const isOut = (seat: Seat): boolean => confirmed !== undefined && seat.data?.memberId == null;
   return {
     epoch: {
       number,
@@ -429,10 +434,8 @@ function formed(
       members: [],
       clusterId,
     },
-    seats: judged.filter((seat) => !out(seat)),
-    leaving: judged
-      .filter(out)
-      .map((seat) => leave(seat, 'the cluster that was adopted does not list it', wallMs)),
+    seats: judged.map((seat) => (isOut(seat) ? { ...seat, lost: unlisted } : seat)),
+    leaving: [],
   };
 }
 

@@ -30,7 +30,7 @@ export function observe(input: {
       offered: offeredSeats(offers, record, input.role),
       agentsGone: agentsGoneOf(view, record),
       maintenance: maintenanceAhead(view.maintenance, input),
-      strays: straysOf(offers, record).ours,
+      strays: straysOf(offers, record).ours.map(({ seat, slot }) => ({ seat, slot })),
     },
     members: input.members,
     archivedRevision: null,

@@ -375,19 +375,19 @@ export function offeredSeats(
 export function straysOf(
   offers: readonly AgentOffer[],
   record: ClusterRecord,
-): { readonly ours: readonly string[]; readonly foreign: readonly Ownership[] } {
+): { readonly ours: readonly Ownership[]; readonly foreign: readonly Ownership[] } {
   const known = new Set(seatsOf(record).map((seat) => seat.id));
-  const ours = new Set<string>();
+  const ours = new Map<string, Ownership>();
   const foreign = new Map<string, Ownership>();
   for (const offer of offers) {
     for (const resource of offer.resources) {
       const owner = ownerOf(resource);
       if (owner === null || owner.framework !== record.framework.name || known.has(owner.seat)) continue;
-      if (owner.cluster === record.cluster) ours.add(owner.seat);
+      if (owner.cluster === record.cluster) ours.set(owner.seat, owner);
       else foreign.set(owner.seat, owner);
     }
   }
-  return { ours: [...ours], foreign: [...foreign.values()] };
+  return { ours: [...ours.values()], foreign: [...foreign.values()] };
 }
 
 /** The most that an agent was ever seen to offer for new seats. */

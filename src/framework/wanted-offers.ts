@@ -1,6 +1,7 @@
 import type { ClusterRecord, Leaving } from '../protocol/record.ts';
 import type { Observation } from '../reconcile/observation.ts';
 import { isKept } from '../reconcile/seats.ts';
+import { ownerOf } from './labels.ts';
 import type { Match } from './offers.ts';
 import type { AgentOffer } from './placement.ts';
 
@@ -37,7 +38,10 @@ function isLookedFor({ seat, sinceMs }: Leaving, seen: Observation): boolean {
   return ageMs < LOOK_MS || ageMs % LOOK_AGAIN_EVERY_MS < LOOK_AGAIN_MS;
 }
 
-/** Offers that hold the place of a member: it will want it back as soon as it may be launched again. */
+/**
+ * Offers that hold the place of a member: it will want it back as soon as it may be launched again. And those that
+ * hold what nobody knows: it is given back as soon as nobody can need its data, and would not be offered again then.
+ */
 export function keptOffers(
   seen: Observation,
   record: ClusterRecord,
@@ -48,5 +52,12 @@ export function keptOffers(
       .filter((seat) => seat.lost === null && seen.mesos.offered.has(seat.id))
       .map((seat) => seat.agentId),
   );
-  return new Set(offers.filter(({ agent }) => agents.has(agent.id)).flatMap((offer) => offer.offerIds));
+  const strays = new Set(seen.mesos.strays.map(({ seat }) => seat));
+  const isKnown = record.epoch.phase === 'formed';
+  const kept = offers.filter(
+    ({ agent, resources }) =>
+      agents.has(agent.id) ||
+      (isKnown && resources.some((resource) => strays.has(ownerOf(resource)?.seat ?? ''))),
+  );
+  return new Set(kept.flatMap((offer) => offer.offerIds));
 }

@@ -109,6 +109,12 @@ export function memberOf(membership: Membership, seat: DraftSeat): EtcdMember | 
   return membership.members.find((member) => member.peerUrls.includes(peerUrlOf(seat)));
 }
 
+/** Its member votes and serves. */
+export function isServing(membership: Membership, seat: DraftSeat): boolean {
+  const member = memberOf(membership, seat);
+  return member !== undefined && !member.isLearner && membership.set.healthy.has(member.id);
+}
+
 /** S3: has this learner applied what the leader had applied at the leader's last look? */
 export function isLevelWithLeader(membership: Membership, seat: DraftSeat): boolean {
   const learner = membership.witnesses.find((witness) => witness.seat.id === seat.id);

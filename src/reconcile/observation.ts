@@ -48,6 +48,12 @@ export type TaskEvidence =
   | { readonly kind: 'unreachable'; readonly state: string; readonly agentId: string | null }
   | { readonly kind: 'over'; readonly end: TaskEnd; readonly agentId: string | null };
 
+/** A reservation of a seat that the record does not know. Its volume may hold the data of a member of that slot. */
+export interface Stray {
+  readonly seat: string;
+  readonly slot: string;
+}
+
 /** A reservation of a recorded seat that is on offer now. */
 export interface OfferedSeat {
   /** `false`: its disk is on offer and the volume is not on it any more. */
@@ -88,8 +94,8 @@ export interface Observation {
     readonly agentsGone: ReadonlySet<string>;
     /** Agents whose maintenance is near or has begun: when it begins, milliseconds since 1970. */
     readonly maintenance: ReadonlyMap<string, number>;
-    /** Seat ids on offer under our labels that the record does not know. */
-    readonly strays: readonly string[];
+    /** Seats on offer under our labels that the record does not know. */
+    readonly strays: readonly Stray[];
   };
   /** By seat id. */
   readonly members: ReadonlyMap<string, MemberView>;

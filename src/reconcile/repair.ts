@@ -3,7 +3,7 @@ import type { EtcdMember } from '../protocol/member-status.ts';
 import type { Intent } from '../protocol/record.ts';
 import { askToPrepare } from './formation.ts';
 import { handOver, heirOf } from './handover.ts';
-import { isLevelWithLeader, type Membership, memberOf } from './membership.ts';
+import { isLevelWithLeader, isServing, type Membership, memberOf } from './membership.ts';
 import {
   BUSY_WAKE_MS,
   block,
@@ -493,10 +493,4 @@ function retireReplaced(pass: Pass, membership: Membership): void {
       leave(pass, seat, `replaced: ${seat.lost.message}`);
     }
   }
-}
-
-/** Its member votes and serves. */
-function isServing(membership: Membership, seat: DraftSeat): boolean {
-  const member = memberOf(membership, seat);
-  return member !== undefined && !member.isLearner && membership.set.healthy.has(member.id);
 }

@@ -1,7 +1,7 @@
 import { isNameTaskId } from '../protocol/identifiers.ts';
 import type { Membership } from './membership.ts';
-import { memberOf } from './membership.ts';
-import { block, evidenceOf, type Pass, wakeWithin } from './pass.ts';
+import { isServing, memberOf } from './membership.ts';
+import { block, evidenceOf, type Pass, seatsOf, slotsOf, wakeWithin } from './pass.ts';
 import { isEveryVoterHealthy } from './quorum.ts';
 
 /**
@@ -12,11 +12,16 @@ import { isEveryVoterHealthy } from './quorum.ts';
 export function clearStrangers(pass: Pass, membership: Membership | null): void {
   const current = isRecordCurrent(pass, membership);
   const { strays } = pass.seen.mesos;
-  if (current) {
-    const reason = 'a reservation of ours that the record does not know';
-    for (const seat of strays) pass.wants.push({ kind: 'release', seat, reason });
-  } else if (strays.length > 0) {
-    const message = `${strays.join(', ')}: reserved under our name, not in the record, which may be an old copy`;
+  const idle = strays.filter(({ slot }) => current && isReplaced(pass, membership, slot));
+  const reason = 'a reservation of ours that the record does not know';
+  for (const { seat } of idle) pass.wants.push({ kind: 'release', seat, reason });
+  for (const { seat, slot } of current ? strays.filter((stray) => !idle.includes(stray)) : []) {
+    const message = `${seat} is not in the record; it is given back when another member of ${slot} votes and serves`;
+    block(pass, 'volume-may-be-needed', slot, message);
+  }
+  if (!current && strays.length > 0) {
+    const names = strays.map(({ seat }) => seat).join(', ');
+    const message = `${names}: reserved under our name, not in the record, which may be an old copy`;
     block(pass, 'unknown-reservations', null, message);
   }
   // Every voter serves, by the word of the very task that the record names.
@@ -57,6 +62,17 @@ export function unknownTasks(pass: Pass): readonly UnknownTask[] {
 interface UnknownTask {
   readonly task: string;
   readonly agentId: string | null;
+}
+
+/**
+ * S8: nobody needs what lies on a volume of that slot, as another member of the slot votes and serves; or, of a slot
+ * that is to have none, as all that vote serve.
+ */
+function isReplaced(pass: Pass, membership: Membership | null, slot: string): boolean {
+  if (membership === null) return pass.record.epoch.phase !== 'formed';
+  const isWanted = slotsOf(pass.record.size).includes(slot);
+  if (!isWanted) return isEveryVoterHealthy(membership.set);
+  return seatsOf(pass, slot).some((seat) => isServing(membership, seat));
 }
 
 /** Every member that a quorum lists has a seat in the record. */

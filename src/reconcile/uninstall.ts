@@ -24,7 +24,7 @@ export function giveUp(pass: Pass): boolean {
   pass.record.disruption = null;
   for (const { seat } of [...pass.record.leaving]) skipIfOutOfReach(pass, seat);
   letGo(pass, null);
-  for (const seat of mesos.strays) pass.wants.push({ kind: 'release', seat, reason: REASON });
+  for (const { seat } of mesos.strays) pass.wants.push({ kind: 'release', seat, reason: REASON });
   const tasks = unknownTasks(pass);
   for (const { task, agentId } of tasks) {
     // The master finds the agent of a task by itself; one that it cannot reach is the teardown's.

@@ -439,13 +439,18 @@ describe('a cluster whose record was lost', () => {
     });
   });
 
-  it('lets go of what a quorum does not list', async () => {
+  it('gives up what a quorum does not list, and keeps its data until the slot has another voter', async () => {
     const { found, run, serve } = world();
     found({});
     serve(seats, { probe: probe({ confirmedMembers: listed.slice(0, 2) }) });
     const { result } = await run();
-    expect(result?.record.seats.map((one) => one.slot)).toEqual(['etcd-0', 'etcd-1']);
-    expect(result?.record.leaving.map((entry) => entry.seat.slot)).toEqual(['etcd-2']);
+    expect(result?.record.seats.map(({ slot, lost }) => [slot, lost?.cause])).toEqual([
+      ['etcd-0', undefined],
+      ['etcd-1', undefined],
+      ['etcd-2', 'data'],
+    ]);
+    expect(result?.record.seats[2]?.data).toMatchObject({ started: true, memberId: null });
+    expect(result?.record.leaving).toEqual([]);
   });
 
   it('gives nobody up without a quorum', async () => {

@@ -522,7 +522,7 @@ describe('what nothing explains', () => {
           : seat,
       ),
     };
-    world.strays.push(forgotten.id);
+    world.strays.push({ seat: forgotten.id, slot: forgotten.slot });
     for (let step = 0; step < 20; step += 1) world.step();
     expect(world.story).not.toContain(`release ${forgotten.id}`);
     expect(world.last?.blocked.map((one) => one.code)).toContain('unknown-reservations');
@@ -530,9 +530,34 @@ describe('what nothing explains', () => {
 
   it('gives back reservations that the record does not know', () => {
     const world = wholeWorld();
-    world.strays.push('seat-99');
+    world.strays.push({ seat: 'seat-99', slot: 'etcd-0' });
     world.step();
     expect(world.story).toEqual(['release seat-99']);
+  });
+
+  it('gives back what may hold a slot’s data only when another member of that slot serves', () => {
+    const world = wholeWorld();
+    world.member('etcd-2').up = false;
+    for (let step = 0; step < 3; step += 1) world.step();
+    world.story.length = 0;
+    world.strays.push({ seat: 'seat-99', slot: 'etcd-2' });
+    for (let step = 0; step < 3; step += 1) world.step();
+    expect(world.story).not.toContain('release seat-99');
+    expect(world.last?.blocked.map((one) => one.code)).toContain('volume-may-be-needed');
+    world.member('etcd-2').up = true;
+    world.until(() => world.story.includes('release seat-99'));
+  });
+
+  it('gives back what lies beyond the size only while every voter serves', () => {
+    const world = wholeWorld();
+    world.member('etcd-2').up = false;
+    for (let step = 0; step < 3; step += 1) world.step();
+    world.story.length = 0;
+    world.strays.push({ seat: 'seat-99', slot: 'etcd-6' });
+    for (let step = 0; step < 3; step += 1) world.step();
+    expect(world.story).not.toContain('release seat-99');
+    world.member('etcd-2').up = true;
+    world.until(() => world.story.includes('release seat-99'));
   });
 });
 

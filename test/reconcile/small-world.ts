@@ -14,6 +14,7 @@ import type {
   Observation,
   OfferedSeat,
   Spec,
+  Stray,
   TaskEvidence,
 } from '../../src/reconcile/observation.ts';
 import { nameLaunched, seatPlaced, seatRelaunched, seatReleased } from '../../src/reconcile/seats.ts';
@@ -101,7 +102,7 @@ export class SmallWorld {
   readonly maintenance = new Map<string, number>();
   /** Tasks that the master has not told of in this subscription. */
   readonly unanswered = new Set<string>();
-  strays: string[] = [];
+  strays: Stray[] = [];
   /** For how long those that do not answer have not. */
   silentMs = 1_000;
   /** For how long members that answer have said that they do not serve. */
@@ -281,7 +282,7 @@ export class SmallWorld {
     if (want.kind === 'release') {
       this.story.push(`release ${want.seat}`);
       this.offered.delete(want.seat);
-      this.strays = this.strays.filter((seat) => seat !== want.seat);
+      this.strays = this.strays.filter(({ seat }) => seat !== want.seat);
       this.record = seatReleased(this.record, want.seat);
       return;
     }

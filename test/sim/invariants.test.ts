@@ -62,13 +62,13 @@ function recordOf(epoch: Partial<ClusterRecord['epoch']>, intent: unknown = null
 async function start(position: number, members: readonly number[], state: string, token = 'one') {
   const processes = etcd.processes(hostOf(position));
   const args = [
-    `--name=etcd-${position}`,
+    `--name=etcd-${position - 1}`,
     '--data-dir=/volume/data',
     `--initial-advertise-peer-urls=${peerOf(position)}`,
     `--listen-peer-urls=${peerOf(position)}`,
     '--listen-client-urls=http://127.0.0.1:2379',
     `--advertise-client-urls=http://${hostOf(position)}:2379`,
-    `--initial-cluster=${members.map((other) => `etcd-${other}=${peerOf(other)}`).join(',')}`,
+    `--initial-cluster=${members.map((other) => `etcd-${other - 1}=${peerOf(other)}`).join(',')}`,
     `--initial-cluster-state=${state}`,
     `--initial-cluster-token=${token}`,
   ];

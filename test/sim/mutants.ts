@@ -261,7 +261,7 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'src/reconcile/strangers.ts',
-        find: "    for (const seat of strays) pass.wants.push({ kind: 'release', seat, reason });",
+        find: "  for (const { seat } of idle) pass.wants.push({ kind: 'release', seat, reason });",
         replace: '',
       },
     ],
@@ -279,7 +279,7 @@ export const MUTANTS: readonly Mutant[] = [
       },
       {
         file: 'src/reconcile/strangers.ts',
-        find: "    for (const seat of strays) pass.wants.push({ kind: 'release', seat, reason });",
+        find: "  for (const { seat } of idle) pass.wants.push({ kind: 'release', seat, reason });",
         replace: '',
       },
     ],
