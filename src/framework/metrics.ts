@@ -131,6 +131,19 @@ export const SERIES: readonly Series[] = [
     'Membership changes that were finished.',
     (view) => view.counters.intentsClosed,
   ),
+  by(
+    'gauge',
+    'disruption_open',
+    '1 while a member that serves is restarted, updated, paused or defragmented, or leadership is moved, by kind.',
+    ['kind'],
+    (view) => (view.disruption === null ? [] : [[{ kind: view.disruption.kind }, 1]]),
+  ),
+  one(
+    'gauge',
+    'members_paused',
+    'Members whose etcd an operator has stopped.',
+    (view) => view.members.filter(({ paused }) => paused !== null).length,
+  ),
   by('gauge', 'blocked', 'Things that are wanted and not done, by reason.', ['code'], (view) =>
     [...Map.groupBy(view.blocked, (entry) => entry.code)].map(([code, entries]) => [
       { code },

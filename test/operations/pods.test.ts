@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { skipWithout } from '../needs.ts';
-import { type OperationsTrial, seatOf, startTrial, type Whole } from './trial.ts';
+import { until } from '../wait.ts';
+import { type OperationsTrial, PHASE_MS_MAX, seatOf, startTrial, type Whole } from './trial.ts';
 
 /*
  * What an operator does to one member, one after the other on one cluster under a steady writer: nobody else is
@@ -15,7 +16,7 @@ let trial: OperationsTrial & { readonly born: Whole };
 
 beforeEach(async (context) => {
   skipWithout(context, 'etcd', 'setpriv');
-  trial = await startTrial('pods', { agents: 4 });
+  trial = await startTrial('pods', { agents: 5 });
 });
 afterEach(async ({ task }) => await trial?.end(task.result?.state === 'fail'));
 
@@ -87,5 +88,58 @@ test('a member is restarted, the leader too; leadership moves; one is paused, re
   expectOnly(follower, paused.whole, replaced);
   expect(seatOf(replaced.whole, follower).agentId).not.toBe(seatOf(born, follower).agentId);
   expect(replaced.whole.voters.get(follower)).not.toBe(born.voters.get(follower));
+  await trial.expectNothingLost();
+});
+
+test('what was asked for outlives the scheduler; who is out is replaced at once; too few are restarted by force alone', async () => {
+  const { born } = trial;
+  const leader = await trial.leader();
+  const [follower = '', other = ''] = SLOTS.filter((slot) => slot !== leader);
+
+  const crashed = await trial.observe(
+    'restart of a follower over the death of the scheduler',
+    async () => {
+      await trial.command('pod', 'restart', follower, '--no-wait');
+      await trial.crash();
+    },
+    ({ seats }) => seats.some(({ slot, launches }) => slot === follower && launches === 2),
+  );
+  expectOnly(follower, born, crashed);
+  expect(crashed.whole.voters).toEqual(born.voters);
+
+  const held = await trial.observe('pause of a follower over the death of the scheduler', async () => {
+    await trial.command('pod', 'pause', follower);
+    await trial.crash();
+    await until('the next scheduler shows it', PHASE_MS_MAX, async () =>
+      (await trial.command('pod', 'status', follower)).includes('(PAUSED)'),
+    );
+    await trial.command('pod', 'resume', follower);
+  });
+  expectOnly(follower, crashed.whole, held);
+
+  const dead = seatOf(held.whole, follower);
+  const replaced = await trial.observe(
+    'replacement of a member whose host is down',
+    async () => {
+      await trial.mesos.killHost(trial.agentOf(dead));
+      await until('the member is seen to be out', PHASE_MS_MAX, async () =>
+        (await trial.cli('status')).stdout.includes('2 of 3'),
+      );
+      expect(await trial.command('pod', 'replace', follower)).toContain(`${follower} was replaced`);
+      await trial.mesos.restartAgent(trial.agentOf(dead));
+    },
+    ({ seats }) => seats.every(({ id }) => id !== dead.id),
+  );
+  expectOnly(follower, held.whole, replaced);
+
+  const forced = await trial.observe('restart by force while another is paused', async () => {
+    await trial.command('pod', 'pause', other);
+    const refused = await trial.cli('pod', 'restart', follower);
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('takes no writes')]);
+    expect(await trial.command('pod', 'restart', follower, '--force')).toContain('forced');
+    await trial.command('pod', 'resume', other);
+  });
+  expect(forced.outMax).toBe(2);
+  expect(forced.whole.voters).toEqual(replaced.whole.voters);
   await trial.expectNothingLost();
 });
