@@ -4,6 +4,8 @@ import { firstKeyOf, isTombstone } from './revision-key.ts';
 
 /** Keys that are in memory at once: some 50 MB of them. Where there are more, the records are read several times. */
 const KEYS_MAX = 250_000;
+/** How often they are read at most: beyond that keys take the memory that they need. */
+const PARTS_MAX = 256;
 
 /** What becomes of the records up to a compaction's revision, by their place in the bucket. */
 export interface Survivors {
@@ -19,7 +21,7 @@ export interface Survivors {
 
 /**
  * Finds out which records up to `compactRevision` a compaction there would keep, and which of them are still their
- * keys' newest at `revision`, not less than it. Memory is a bit for each record and a bounded number of keys.
+ * keys' newest at `revision`, not less than it. Memory is two bits for each record and a bounded number of keys.
  */
 export async function survivorsOf(
   keys: BoltBucket,
@@ -33,7 +35,8 @@ export async function survivorsOf(
     const marks = new Marks();
     let count: number | null = null;
     for (let part = 0; part < parts; part += 1) {
-      count = await markPart(keys, { compactRevision, revision, keysMax, parts, part }, marks);
+      const limit = parts < PARTS_MAX ? keysMax : Number.POSITIVE_INFINITY;
+      count = await markPart(keys, { compactRevision, revision, keysMax: limit, parts, part }, marks);
       if (count === null) break;
     }
     if (count === null) continue;

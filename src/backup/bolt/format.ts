@@ -14,6 +14,8 @@ export const ELEMENT_BYTES = 16;
 /** What a bucket's element holds before its inline page, if it has one: root page u64, sequence u64. */
 export const BUCKET_HEADER_BYTES = 16;
 export const META_BYTES = 64;
+/** bbolt takes no longer key, and no empty one. */
+export const KEY_BYTES_MAX = 32_768;
 /** Pages that etcd is found with: bbolt takes the size of the machine’s memory pages. */
 export const PAGE_SIZES = [1024, 2048, 4096, 8192, 16_384, 32_768, 65_536] as const;
 export const PAGE_FLAG = { branch: 0x01, leaf: 0x02, meta: 0x04, freelist: 0x10 } as const;

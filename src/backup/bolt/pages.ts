@@ -1,4 +1,11 @@
-import { BUCKET_ELEMENT, corrupt, ELEMENT_BYTES, PAGE_HEADER_BYTES, pageIdAt } from './format.ts';
+import {
+  BUCKET_ELEMENT,
+  corrupt,
+  ELEMENT_BYTES,
+  KEY_BYTES_MAX,
+  PAGE_HEADER_BYTES,
+  pageIdAt,
+} from './format.ts';
 
 /** Where an element says how far behind it its key begins, how long that is, and the value that follows it. */
 interface ElementLayout {
@@ -133,6 +140,9 @@ function checkElements(page: Buffer, count: number, layout: ElementLayout, name:
     const start = element + page.readUInt32LE(element + layout.position);
     const end = start + page.readUInt32LE(element + layout.keyBytes);
     const valueBytes = layout.valueBytes === null ? 0 : page.readUInt32LE(element + layout.valueBytes);
+    if (end === start || end - start > KEY_BYTES_MAX) {
+      throw corrupt(`element ${index} of ${name} has a key of ${end - start} bytes`);
+    }
     if (start < dataEnd || end + valueBytes > page.length) {
       throw corrupt(`element ${index} of ${name} lies outside its place in the page`);
     }

@@ -5,6 +5,7 @@ import {
   BUCKET_HEADER_BYTES,
   ELEMENT_BYTES,
   encodeMeta,
+  KEY_BYTES_MAX,
   type Meta,
   PAGE_FLAG,
   PAGE_HEADER_BYTES,
@@ -18,8 +19,6 @@ const FILL = 0.9;
 const WHOLE_FROM = 0.75;
 /** Pages are gathered into pieces of this size before they are written. */
 const PIECE_BYTES = 1024 * 1024;
-/** bbolt takes no longer key. */
-const KEY_BYTES_MAX = 32_768;
 /** The metas, the freelist: where the pages of trees begin. */
 const FIRST_TREE_PAGE = 3;
 const FREELIST_PAGE = 2;
