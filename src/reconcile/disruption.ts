@@ -100,14 +100,28 @@ export function carryDisruption(pass: Pass, membership: Membership | null): void
     moveLeader(pass, membership, disruption, seat);
   } else if (disruption.kind === 'pause') {
     if (seat.paused === null) stop(pass, membership, disruption, seat);
-    else if (isDown(pass, seat) || isTooLate(pass, disruption)) pass.record.disruption = null;
+    else if (isDown(pass, seat)) pass.record.disruption = null;
+    else if (isTooLate(pass, disruption)) {
+      seat.paused = null;
+      pass.record.disruption = null;
+    }
   } else if (seat.task === disruption.task && seat.taskEnd === null) {
     if (disruption.kind === 'defragment') rewrite(pass, membership, disruption, seat);
     else stop(pass, membership, disruption, seat);
   } else if (isBack(pass, membership, seat)) pass.record.disruption = null;
 }
 
-function isDown(pass: Pass, seat: DraftSeat): boolean {
+/** S9, each time that the etcd of a paused member is told to stop. */
+export function objectionToStop(pass: Pass, membership: Membership | null, seat: DraftSeat): Objection {
+  const { disruption } = pass.record;
+  if (disruption?.seat === seat.id && disruption.forced) return null;
+  if (membership === null) return 'no member completes a linearizable read';
+  const member = memberOf(membership, seat);
+  return member === undefined ? null : objectionToDisruption(membership.set, member.id);
+}
+
+/** Its supervisor, or the end of its task, says that its etcd does not run. */
+export function isDown(pass: Pass, seat: DraftSeat): boolean {
   const phase = freshStatus(pass, seat)?.phase;
   return seat.taskEnd !== null || (phase !== undefined && phase !== 'running' && phase !== 'backing-off');
 }

@@ -1,5 +1,6 @@
 import { taskIdOf } from '../protocol/identifiers.ts';
 import { type Launchable, launchable, pinnedForSlot } from './artifacts.ts';
+import { isDown, objectionToStop } from './disruption.ts';
 import type { Membership } from './membership.ts';
 import { isNameOver } from './names.ts';
 import {
@@ -143,7 +144,7 @@ function wantEtcd(pass: Pass, membership: Membership | null, seat: DraftSeat): v
     return;
   }
   if (seat.paused !== null) {
-    holdDown(pass, seat, seat.paused);
+    holdDown(pass, membership, seat);
     return;
   }
   if (data === null || !data.started || status.identity === null) return;
@@ -153,11 +154,17 @@ function wantEtcd(pass: Pass, membership: Membership | null, seat: DraftSeat): v
 }
 
 /** An operator has its etcd down: its supervisor stays, and answers. */
-function holdDown(pass: Pass, seat: DraftSeat, { by, atMs }: NonNullable<DraftSeat['paused']>): void {
+function holdDown(pass: Pass, membership: Membership | null, seat: DraftSeat): void {
+  const { by, atMs } = seat.paused ?? { by: 'nobody', atMs: 0 };
   const since = new Date(atMs).toISOString();
   block(pass, 'member-paused', seat.slot, `${by} has it paused since ${since}, until \`pod resume\``);
-  const phase = freshStatus(pass, seat)?.phase;
-  if (phase !== 'running' && phase !== 'backing-off') return;
+  if (isDown(pass, seat)) return;
+  // The stop may have been waiting for its supervisor while others went down.
+  const objection = objectionToStop(pass, membership, seat);
+  if (objection !== null) {
+    block(pass, 'disruption-waits', seat.slot, `its etcd is not stopped yet: ${objection}`);
+    return;
+  }
   const body = { kind: 'stop', args: { graceMs: pass.spec.killGraceMs } } as const;
   order(pass, seat, body, `paused by ${by}`);
 }

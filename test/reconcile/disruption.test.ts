@@ -252,6 +252,32 @@ describe('a pause', () => {
     world.until(() => world.isWhole());
   });
 
+  it('stops nobody while the others are no quorum, however long its stop has been on its way', () => {
+    const world = wholeWorld();
+    world.refuse.add('stop');
+    open(world, 'etcd-1', { kind: 'pause' });
+    world.until(() => world.seat('etcd-1').paused !== null);
+    world.member('etcd-0').up = false;
+    world.step();
+    world.refuse.clear();
+    for (let step = 0; step < 5; step += 1) world.step();
+    expect(world.member('etcd-1').phase).toBe('running');
+    expect(codes(world)).toContain('disruption-waits');
+    world.member('etcd-0').up = true;
+    world.until(isOver(world));
+    expect(world.member('etcd-1').phase).toBe('stopped');
+  });
+
+  it('that cannot be brought about is taken back after 10 minutes', () => {
+    const world = wholeWorld();
+    world.refuse.add('stop');
+    open(world, 'etcd-1', { kind: 'pause' });
+    for (let step = 0; step < 125; step += 1) world.step(5_000);
+    expect(world.record.disruption).toBeNull();
+    expect(world.seat('etcd-1').paused).toBeNull();
+    expect(world.last?.health.state).toBe('healthy');
+  });
+
   it('outlives the task: the next does not start etcd either', () => {
     const world = wholeWorld();
     open(world, 'etcd-1', { kind: 'pause' });

@@ -302,6 +302,24 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'disturb-without-quorum',
+    about: 'an operator may have a member restarted or paused whoever else is healthy',
+    shownBy: [],
+    edits: [
+      {
+        file: 'src/reconcile/disruption.ts',
+        find: '  const paused = pass.record.seats.find((other) => other.id !== seat.id && other.paused !== null);\n  if (paused',
+        replace:
+          '  if (pass.seen.wallMs > 0) return null;\n  const paused = pass.record.seats.find((other) => other.id !== seat.id && other.paused !== null);\n  if (paused',
+      },
+      {
+        file: 'src/reconcile/disruption.ts',
+        find: '  if (disruption?.seat === seat.id && disruption.forced) return null;',
+        replace: '  if (disruption?.seat === seat.id) return null;',
+      },
+    ],
+  },
+  {
     name: 'spinning-loop',
     about: 'the loop wakes itself without anything to do',
     shownBy: [],
