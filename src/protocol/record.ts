@@ -236,6 +236,8 @@ export const spaceSchema = z.strictObject({
       compactTo: uint64Text.nullable(),
       /** Milliseconds for which that was waited for. */
       waitedMs: z.number().min(0),
+      /** Rounds that were begun for it. */
+      rounds: z.number().int().min(0),
       /** `fruitless`: the largest number of bytes in use then. */
       inUseBytes: z.number().min(0),
     })

@@ -53,6 +53,10 @@ function defragment(
   if (round !== null) {
     const rest = round.slots.join(', ');
     const isCovered = places.every((seat) => round.slots.includes(seat.slot));
+    if (isCovered && force && !round.forced) {
+      pass.record.space = { ...(space ?? NO_SPACE_WORK), round: { ...round, by, forced: true } };
+      return { outcome: 'done', message: `${rest}: defragmented although the others are no quorum` };
+    }
     if (isCovered)
       return { outcome: 'already', message: `${rest} are to be defragmented, as ${round.by} asked` };
     return no(`${rest} are still to be, as ${round.by} asked`);

@@ -24,6 +24,8 @@ import {
 export const COMFORTABLE = 0.8;
 /** A file with less than this part of it free is not worth the disturbance. */
 const FRAGMENTED = 0.2;
+/** Rounds of one relief: one before a compaction, one after it, and for members that were away. */
+const ROUNDS_MAX = 6;
 /** How long a compaction, or the end of an alarm, is waited for. */
 const STEP_MS_MAX = 120_000;
 /** Freed since it was given up, as a part of what was in use: reason enough to try again. */
@@ -173,7 +175,7 @@ function relieve(pass: Pass, membership: Membership, space: DraftSpace): void {
     space.relief = null;
     return;
   }
-  space.relief ??= { sinceMs: pass.seen.wallMs, stage: 'found', compactTo: null, waitedMs: 0, inUseBytes: 0 };
+  space.relief ??= newRelief(pass);
   const { relief } = space;
   const fills = fillsOf(membership);
   if (space.round !== null || fills.length === 0) return;
@@ -196,14 +198,23 @@ function relieve(pass: Pass, membership: Membership, space: DraftSpace): void {
       goOn(relief, 'settled');
       beginRound(pass, space, fills.filter(isLarge));
       return;
-    case 'settled':
-      letGo(pass, membership, relief, fills);
+    case 'settled': {
+      // One that was away meanwhile comes back with the file that it had.
+      const left = fills.filter((fill) => isLarge(fill) && isFragmented(fill));
+      if (left.length > 0 && relief.rounds < ROUNDS_MAX) beginRound(pass, space, left);
+      else letGo(pass, membership, relief, fills);
       return;
+    }
     case 'fruitless':
-      if (wasFreed(relief, fills)) goOn(relief, 'found');
+      if (wasFreed(relief, fills)) space.relief = newRelief(pass);
       else blockNoSpace(pass, fills);
       return;
   }
+}
+
+function newRelief(pass: Pass): Relief {
+  const { wallMs: sinceMs } = pass.seen;
+  return { sinceMs, stage: 'found', compactTo: null, waitedMs: 0, inUseBytes: 0, rounds: 0 };
 }
 
 function goOn(relief: Relief, stage: Relief['stage']): void {
@@ -213,6 +224,7 @@ function goOn(relief: Relief, stage: Relief['stage']): void {
 
 function beginRound(pass: Pass, space: DraftSpace, fills: readonly Fill[]): void {
   if (fills.length === 0) return;
+  if (space.relief !== null) space.relief.rounds += 1;
   const slots = fills.map(({ witness }) => witness.seat.slot);
   space.round = newRound(pass, { by: ITSELF, reason: 'writes are refused: NOSPACE', forced: false, slots });
 }

@@ -125,6 +125,15 @@ describe('an operator’s defragment', () => {
     });
   });
 
+  it('that waits for a quorum goes on when it is forced', () => {
+    const world = wholeWorld(1);
+    fill(world, 1, 0.3);
+    for (let step = 0; step < 10; step += 1) world.step();
+    expect(blocked(world).join()).toContain('defragment-waits');
+    expect(tell(world, defragment(null, true)).outcome).toBe('done');
+    world.until(() => world.alarms.length === 0);
+  });
+
   it('goes on after a crash with what is left, and does nothing twice', () => {
     const world = wholeWorld();
     tell(world, defragment());
@@ -218,6 +227,18 @@ describe('NOSPACE', () => {
     fill(world, 1, 0.95);
     world.until(() => world.record.space?.relief?.stage === 'fruitless');
     expect(deeds(world)).toEqual([]);
+  });
+
+  it('of a member that was away meanwhile is not forgotten', () => {
+    const world = wholeWorld(5);
+    fill(world, 1, 0.3);
+    world.member('etcd-4').phase = 'backing-off';
+    world.until(
+      () => world.record.space?.relief?.stage === 'defragmented' && world.record.space.round === null,
+    );
+    world.member('etcd-4').phase = 'running';
+    world.until(() => world.alarms.length === 0);
+    expect(deeds(world)).toContain('defragment etcd-4');
   });
 
   it('does nothing to a member while another is away', () => {

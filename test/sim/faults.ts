@@ -6,6 +6,7 @@ import { OPERATOR_FAULTS, TEAR_DOWN } from './faults-of-operators.ts';
 import { POD_COMMANDS } from './faults-of-pods.ts';
 import { SCALING_FAULTS } from './faults-of-scaling.ts';
 import { RECORD_FAULTS, SCHEDULER_FAULTS } from './faults-of-schedulers.ts';
+import { SPACE_FAULTS } from './faults-of-space.ts';
 import type { SimStorage } from './world.ts';
 
 /** All that a scenario may do. A new fault is added to the list of its kind; a new kind here. */
@@ -19,6 +20,7 @@ export const FAULTS: readonly Fault[] = [
   ...SCALING_FAULTS,
   ...POD_COMMANDS,
   ...MOVE_FAULTS,
+  ...SPACE_FAULTS,
 ];
 
 export function faultsOn(storage: SimStorage): readonly Fault[] {

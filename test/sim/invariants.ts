@@ -356,6 +356,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
       .filter((member) => !member.isLearner)
       .map(({ id }) => id);
     const others = voters.filter((id) => id !== memberId);
+    if (options.record()?.disruption?.forced === true) return;
     require(healthyAmong(clusterId, others) >= quorumOf(voters.length), 'S9', () =>
       `member ${memberId} rewrites its database while the others are no quorum`);
   };
@@ -466,6 +467,10 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     if (learners > 0) wrong.push(`${learners} learners are left`);
     const ill = voters.filter((id) => !isHealthy(clusterId, id));
     if (ill.length > 0) wrong.push(`voters ${ill.join(', ')} are not healthy`);
+    for (const alarm of state.store.alarms) wrong.push(`the alarm ${alarm} stands`);
+    if (record.space !== null) wrong.push('work on the database is not over');
+    if (record.disruption !== null)
+      wrong.push(`a ${record.disruption.kind} of ${record.disruption.slot} is not over`);
     if (record.intent !== null) wrong.push(`an intent is open: ${record.intent.reason}`);
     if (record.leaving.length > 0) wrong.push(`${record.leaving.length} seats are still leaving`);
     if (record.seats.length !== size) wrong.push(`${record.seats.length} seats of ${size}`);
@@ -474,6 +479,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
       if (process.data.clusterId !== clusterId || !state.members.has(process.data.memberId)) {
         wrong.push(`${nameOf(process)} runs and belongs to no cluster of ours`);
       }
+      if (process.data.store.damage !== null) wrong.push(`${nameOf(process)} holds damaged data`);
       wrong.push(...missingWrites(process));
     }
     return wrong;

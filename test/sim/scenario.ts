@@ -1,6 +1,7 @@
 import { faultsOn, isFinal } from './faults.ts';
 import { startWeather } from './faults-of-network.ts';
 import { resumeAll } from './faults-of-pods.ts';
+import { forceWhatWaits } from './faults-of-space.ts';
 import { createChance, type RandomStream } from './prng.ts';
 import { createWorld, type SimStorage, type World, type WorldOptions } from './world.ts';
 
@@ -125,6 +126,7 @@ async function live(life: Life): Promise<void> {
   await heal(world);
   const isWholeAgain = () => {
     world.insistOn();
+    forceWhatWaits(world);
     return isWhole(world);
   };
   await world.runUntil('the cluster is whole again', isWholeAgain, WHOLE_WITHIN_MS);

@@ -20,7 +20,7 @@ import { type CrashPlan, type CrashPoint, createCrashPoint } from './crash-point
 import { createInvariants } from './invariants.ts';
 import { type Ledger, startLedger } from './ledger.ts';
 import { createMemoryStore } from './memory-store.ts';
-import { createModelEtcd, type EtcdObserver, type EtcdProcess } from './model-etcd.ts';
+import { createModelEtcd, type EtcdObserver, type EtcdProcess, type ModelEtcdClient } from './model-etcd.ts';
 import { createMortal, type Mortal } from './mortal.ts';
 import { createNetwork, type Network } from './network.ts';
 import { createChance } from './prng.ts';
@@ -66,6 +66,12 @@ export interface World {
   planCrash(plan: (CrashPlan & { readonly downMs: number }) | null): void;
   startWriter(): void;
   stopWriter(): void;
+  /** A client of one of the members, wherever it is; `null` while there is none. */
+  client(): ModelEtcdClient | null;
+  /** The data of that host's member is not its peers' any more; the id of the member, `null` without one. */
+  damage(host: string): string | null;
+  /** Nothing runs any more. */
+  readonly ended: boolean;
   /** An operator tells the scheduler that runs; what it answers is in the story. */
   tell(command: OperatorCommand): void;
   /** Asks that the service be given up, with all its data: of the scheduler that runs, or by a restart of it. */
@@ -183,6 +189,7 @@ export function createWorld(options: WorldOptions): World {
   let steps = 0;
   let record: ClusterRecord | null = null;
   let ledger: Ledger | null = null;
+  const bulk = chance.stream('bulk');
   let ended = false;
   let uninstalled = false;
   let uninstall: SchedulerConfig['uninstall'] = null;
@@ -550,6 +557,23 @@ export function createWorld(options: WorldOptions): World {
       });
     },
     stopWriter: () => ledger?.stop(),
+    client: () => {
+      const serving = [...etcd.running].filter(
+        (process) => process.serving && network.reachable(CLIENT_HOST, process.host),
+      );
+      if (serving.length === 0) return null;
+      const { host, commandLine } = bulk.pick(serving);
+      return etcd.connect(CLIENT_HOST, `http://${host}:${commandLine.clientPort}`);
+    },
+    damage: (host) => {
+      const process = etcdOn(host).find(({ node }) => node !== null);
+      if (process === undefined) return null;
+      process.data.store.damage = host;
+      return process.data.memberId;
+    },
+    get ended() {
+      return ended;
+    },
     tell,
     uninstall: (by) => {
       if (by === 'environment') {
@@ -775,10 +799,10 @@ function configOf(size: number, storage: SimStorage): SchedulerConfig {
       volumeTimeoutMs: 60_000,
       launchTimeoutMs: 60_000,
       killGraceMs: 10_000,
-      compactKeepRevisions: 10_000,
+      compactKeepRevisions: 5,
       artifact: 'simulated',
       kept: new Map(),
-      etcd: etcdOptions.parse({}),
+      etcd: etcdOptions.parse({ quotaBytes: 16 * 1024 * 1024 }),
       resources: { cpus: 1, memMb: 512, diskMb: 2048 },
       updateStrategy: 'serial',
       updateStepTimeoutMs: 600_000,
