@@ -82,6 +82,10 @@ function restart(
     return already(`${slot} is being restarted, as ${disruption.by} asked`, disruption.id);
   }
   if (paused !== null) return refused(`${slot} is paused by ${paused.by}`, `Use pod resume ${slot}.`);
+  if (seat.storage === 'sandbox') {
+    const why = 'its data lies in the sandbox of its task, and would end with it';
+    return refused(`${slot} is not restarted: ${why}`, `Use pod replace ${slot}.`);
+  }
   if (taskEnd !== null && seat.lost === null) {
     return already(`the task of ${slot} has ended (${taskEnd.state}) and is to be launched again`);
   }

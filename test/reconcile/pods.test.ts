@@ -65,6 +65,17 @@ describe('pod restart', () => {
     world.until(() => deeds(world).includes('relaunch etcd-1'));
   });
 
+  it('of a member whose data would end with its task is refused, forced or not', () => {
+    const world = new SmallWorld();
+    world.storage = 'sandbox';
+    world.until(() => world.isWhole());
+    expect(pod(world, 'restart', 'etcd-1', true)).toMatchObject({
+      outcome: 'refused',
+      hint: 'Use pod replace etcd-1.',
+    });
+    expect(pod(world, 'replace', 'etcd-1').outcome).toBe('done');
+  });
+
   it('is forced only where that was needed', () => {
     const world = wholeWorld();
     pod(world, 'restart', 'etcd-1', true);
