@@ -99,9 +99,7 @@ async function spliceKeys(writer: BoltWriter, options: SpliceOptions): Promise<S
     throw new BackendError(
       'compacted',
       `revision ${end} is wanted, and the full has ${full.revision} already`,
-      {
-        hint: 'Begin with an older full.',
-      },
+      { hint: 'Begin with an older full.' },
     );
   }
   writer.begin(BUCKETS.key);

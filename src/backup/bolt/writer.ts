@@ -23,11 +23,6 @@ const PIECE_BYTES = 1024 * 1024;
 const FIRST_TREE_PAGE = 3;
 const FREELIST_PAGE = 2;
 
-/** What a new database turned out to be. */
-export interface WrittenBolt {
-  readonly sizeBytes: number;
-}
-
 /**
  * Writes a bbolt database in one go: buckets whose keys come in order, each page where the one before it ends, branch
  * pages as their children are there, the two meta pages last. Memory is that of a few pages, whatever the size.
@@ -76,7 +71,7 @@ export class BoltWriter {
   }
 
   /** Writes the rest and the meta pages. The writer is done then; syncing the file is its owner's. */
-  async finish(): Promise<WrittenBolt> {
+  async finish(): Promise<void> {
     this.#close();
     const root = new TreeWriter(this.#output, BUCKET_ELEMENT);
     for (const bucket of this.#buckets.toSorted((left, right) => Buffer.compare(left.name, right.name))) {
@@ -85,7 +80,7 @@ export class BoltWriter {
       header.writeBigUInt64LE(bucket.sequence, 8);
       root.append(bucket.name, header);
     }
-    return await this.#output.finish(root.close());
+    await this.#output.finish(root.close());
   }
 
   #close(): void {
@@ -280,7 +275,7 @@ class PageOutput {
     }
   }
 
-  async finish(rootPage: number): Promise<WrittenBolt> {
+  async finish(rootPage: number): Promise<void> {
     this.#closePiece(0);
     await this.drain(0);
     const freelist = Buffer.alloc(this.pageSizeBytes);
@@ -297,7 +292,6 @@ class PageOutput {
       };
       await this.#file.writeAt(encodeMeta(meta, index), index * this.pageSizeBytes);
     }
-    return { sizeBytes: this.#nextPage * this.pageSizeBytes };
   }
 
   #allocate(bytes: number, flags: number, count: number): { readonly id: number; readonly page: Buffer } {
