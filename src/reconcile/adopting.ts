@@ -1,6 +1,7 @@
 import type { MemberStatus } from '../protocol/member-status.ts';
 import { newEpoch } from '../protocol/record.ts';
 import { tokenOf } from './formation.ts';
+import { witnessesOf } from './membership.ts';
 import {
   BUSY_WAKE_MS,
   block,
@@ -22,8 +23,8 @@ export function adopt(pass: Pass): void {
   wakeWithin(pass, BUSY_WAKE_MS);
   const readings = pass.record.seats.filter((seat) => seat.lost === null).map((seat) => read(pass, seat));
   const held = readings.filter((reading) => reading.kind === 'held');
-  const unread = readings.filter((reading) => reading.kind === 'unread');
   if (held.length === 0) {
+    const unread = readings.filter((reading) => reading.kind === 'unread');
     adoptUnborn(pass, readings, unread);
     return;
   }
@@ -32,7 +33,7 @@ export function adopt(pass: Pass): void {
     block(pass, 'adoption-contradiction', null, `${birth}; nothing is started until an operator decides`);
     return;
   }
-  if (!isEnough(pass, held, unread)) return;
+  if (!isEnough(pass, readings, birth)) return;
   if (birth.clusterId === null) learnClusterId(pass, held, birth);
   else conclude(pass, readings, { ...birth, clusterId: birth.clusterId });
 }
@@ -48,6 +49,8 @@ type Reading =
     }
   /** etcd was never started on it; it may be prepared. */
   | { readonly kind: 'blank'; readonly seat: DraftSeat; readonly identity: Identity | null }
+  /** Its member knows that the cluster removed it: nothing is ever started or prepared there again (S4). */
+  | { readonly kind: 'removed'; readonly seat: DraftSeat; readonly problem: string }
   /** Its supervisor has read it and says that it cannot be used. */
   | { readonly kind: 'broken'; readonly seat: DraftSeat; readonly problem: string }
   /** Nobody has read it yet. */
@@ -59,8 +62,7 @@ function read(pass: Pass, seat: DraftSeat): Reading {
   const status = seat.taskEnd === null ? freshStatus(pass, seat) : null;
   if (status === null) return { kind: 'unread', seat, problem: 'its supervisor does not answer yet' };
   const { identity, dataProblem, phase, problem } = status;
-  // Its removal is known: it is no member, and nothing is ever started or prepared there again (S4).
-  if (phase === 'removed') return { kind: 'broken', seat, problem: 'the cluster removed its member' };
+  if (phase === 'removed') return { kind: 'removed', seat, problem: 'the cluster removed its member' };
   if (dataProblem !== null) return { kind: 'broken', seat, problem: problem ?? dataProblem };
   if (phase === 'failed') return { kind: 'unread', seat, problem: problem ?? 'its supervisor cannot go on' };
   if (identity?.started === true) return { kind: 'held', seat, status, identity };
@@ -69,7 +71,7 @@ function read(pass: Pass, seat: DraftSeat): Reading {
 
 /** Nothing that was read holds data: a cluster that was never born, unless what is not read yet says otherwise. */
 function adoptUnborn(pass: Pass, readings: readonly Reading[], unread: readonly Reading[]): void {
-  const broken = readings.filter((reading) => reading.kind === 'broken');
+  const broken = readings.filter((reading) => reading.kind === 'broken' || reading.kind === 'removed');
   if (unread.length > 0 || readings.length === 0) {
     waitFor(pass, unread);
     return;
@@ -131,14 +133,21 @@ function birthOf(held: readonly Held[]): Birth | string {
 
 /**
  * The data of a quorum of the slots proves the cluster: what is not read then gets a moment, and is taken for a
- * member that is down. With fewer there is no cluster to bring back yet.
+ * member that is down. With fewer there is no cluster to bring back yet; unless the others were removed, as when the
+ * size was changed. Then those that are left are started to tell: only a quorum completes a linearizable read.
  */
-function isEnough(pass: Pass, held: readonly Held[], unread: readonly Reading[]): boolean {
+function isEnough(pass: Pass, readings: readonly Reading[], birth: Birth): boolean {
   const { epoch, seats, size } = pass.record;
+  const held = readings.filter((reading) => reading.kind === 'held');
+  const unread = readings.filter((reading) => reading.kind === 'unread');
   const slots = new Set(held.map(({ seat }) => seat.slot)).size;
   const all = Math.max(size, new Set(seats.map((seat) => seat.slot)).size);
   if (slots < quorumOf(all)) {
     if (unread.length > 0) waitFor(pass, unread);
+    else if (slots + removedSlots(readings) >= all) {
+      if (areQuorum(pass, birth)) return true;
+      startHeld(pass, held, birth);
+    }
     const where = held.map(({ seat }) => placeOf(seat)).join(', ');
     const message = `members of ${slots} of ${all} slots were found (${where}), a quorum is ${quorumOf(all)}`;
     block(pass, 'adoption-incomplete', null, `${message}; waits for the agents that hold the others`);
@@ -165,6 +174,23 @@ function waitFor(pass: Pass, unread: readonly Reading[]): void {
  */
 function learnClusterId(pass: Pass, held: readonly Held[], birth: Birth): void {
   block(pass, 'adopting', null, 'no volume tells its etcd cluster: its members are started to tell');
+  startHeld(pass, held, birth);
+}
+
+/** Slots of which nothing is found but members that know that they were removed. */
+function removedSlots(readings: readonly Reading[]): number {
+  const bySlot = Map.groupBy(readings, ({ seat }) => seat.slot);
+  return [...bySlot.values()].filter((ofSlot) => ofSlot.every((one) => one.kind === 'removed')).length;
+}
+
+function areQuorum(pass: Pass, { clusterId }: Birth): boolean {
+  return witnessesOf(pass).some(
+    ({ probe }) => probe.confirmedMembers !== null && (clusterId === null || probe.clusterId === clusterId),
+  );
+}
+
+/** Has upkeep start etcd on what it left there. */
+function startHeld(pass: Pass, held: readonly Held[], birth: Birth): void {
   if (held.every(({ seat }) => seat.data !== null)) return;
   const { epoch } = pass.record;
   [epoch.number, epoch.attempt, epoch.token] = [birth.number, birth.attempt, birth.token];

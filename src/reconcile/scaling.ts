@@ -130,7 +130,9 @@ export function scale(pass: Pass, membership: Membership | null): void {
 function takeUpOption(pass: Pass, membership: Membership | null): void {
   const { record, spec, seen } = pass;
   if (spec.size === (record.sizeOption ?? record.size)) return;
-  const objection = spec.size === record.size ? null : objectionToSize(pass, membership, spec.size);
+  // While it is only looked for, the size says how many members there may be, and nothing is done with it.
+  const isFree = spec.size === record.size || record.epoch.phase === 'adopting';
+  const objection = isFree ? null : objectionToSize(pass, membership, spec.size);
   if (objection !== null) {
     const message = `--cluster-size is ${spec.size}, the cluster keeps ${record.size} members: ${objection}`;
     block(pass, 'size-waits', null, message);

@@ -110,6 +110,27 @@ describe('places whose record was lost', () => {
     expect([...did(world, 'start'), ...did(world, 'prepare'), ...did(world, 'place')]).toEqual([]);
   });
 
+  it('are started to tell where all the others know that they were removed', () => {
+    const world = wholeWorld();
+    world.listed = world.listed.slice(0, 1);
+    forget(world);
+    for (const seat of ['seat-2', 'seat-3']) member(world, seat).phase = 'removed';
+    world.until(() => world.record.epoch.phase === 'formed');
+    expect(did(world, 'start')).toEqual([expect.stringContaining('start etcd-0')]);
+  });
+
+  it('are looked for in as many slots as the option says', () => {
+    const world = wholeWorld(1);
+    forget(world);
+    world.record = { ...world.record, size: 3 };
+    world.spec = { ...world.spec, size: 3 };
+    steps(world, 60);
+    expect(codes(world)).toContain('adoption-incomplete');
+    world.spec = { ...world.spec, size: 1 };
+    world.until(() => world.isWhole());
+    expect(world.record.scaling).toBeNull();
+  });
+
   it('are started without one that does not answer, which is never prepared again', () => {
     const world = wholeWorld();
     forget(world);

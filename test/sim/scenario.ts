@@ -32,6 +32,8 @@ export interface ScenarioOptions {
   readonly seed: number;
   /** Default `persistent`. In sandboxes what ends a task ends its data: such faults count as losses there. */
   readonly storage?: SimStorage;
+  /** Half of the faults are of those whose name begins so. Default: whichever. */
+  readonly theme?: string;
   readonly debug?: boolean;
   readonly onLine?: (line: string) => void;
   /** Breaks something on purpose. */
@@ -70,7 +72,8 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
       world.story.tell('scenario', text);
     };
     const storage = options.storage ?? 'persistent';
-    await live({ world, random, jumps: chance.stream('clock jumps'), storage, faults, say });
+    const { theme = null } = options;
+    await live({ world, random, jumps: chance.stream('clock jumps'), storage, theme, faults, say });
   } catch (error) {
     failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
   } finally {
@@ -96,6 +99,7 @@ interface Life {
   readonly random: RandomStream;
   readonly jumps: RandomStream;
   readonly storage: SimStorage;
+  readonly theme: string | null;
   /** Names of those that were injected. */
   readonly faults: string[];
   say(text: string): void;
@@ -125,7 +129,7 @@ async function live(life: Life): Promise<void> {
   say('calm');
   await heal(world);
   const isWholeAgain = () => {
-    world.insistOn();
+    askForWhatFits(world);
     forceWhatWaits(world);
     return isWhole(world);
   };
@@ -160,15 +164,12 @@ async function heal(world: World): Promise<void> {
   if (!world.schedulerRuns) world.startScheduler();
   resumeAll(world);
   await world.run(1);
-  askForWhatFits(world);
 }
 
-/** Who has asked for more members than there are hosts takes that back. */
+/** Who was not answered asks again; who has asked for more members than there are hosts takes that back. */
 function askForWhatFits(world: World): void {
   const hosts = world.hosts.filter((host) => !world.isGone(host)).length;
-  if (world.size <= hosts) return;
-  const fits = [5, 3, 1].find((size) => size <= hosts) ?? 1;
-  world.story.tell('operator', `asks for ${fits} members, as there are ${hosts} hosts`);
+  const fits = world.size <= hosts ? undefined : ([5, 3, 1].find((size) => size <= hosts) ?? 1);
   world.insistOn(fits);
 }
 
@@ -204,7 +205,10 @@ async function inject(life: Life, budget: Budget): Promise<void> {
   const all = faultsOn(storage);
   const final = all.filter((fault) => isFinal(fault, storage));
   const harmless = all.filter((fault) => !isFinal(fault, storage));
-  const fault = random.pick(mayLose ? [...harmless, ...harmless, ...final, ...final] : harmless);
+  const { theme } = life;
+  const themed = theme === null ? [] : harmless.filter(({ name }) => name.startsWith(theme));
+  const usual = mayLose ? [...harmless, ...harmless, ...final, ...final] : harmless;
+  const fault = random.pick(themed.length > 0 && random.chance(0.5) ? themed : usual);
   life.faults.push(fault.name);
   if (random.chance(0.5)) planCrash(world, random, say);
   if (isFinal(fault, storage)) budget.lost += 1;

@@ -444,6 +444,7 @@ export function createWorld(options: WorldOptions): World {
 
   const unrest = (): readonly string[] => {
     const wrong = [...invariants.atRest()];
+    if (unsettled !== null) wrong.push(`nobody has answered who asked for ${unsettled} members`);
     if (record === null) return wrong;
     const seats = new Map(record.seats.map((seat) => [seat.id, seat]));
     for (const member of members) {
@@ -589,7 +590,7 @@ export function createWorld(options: WorldOptions): World {
       void insist();
     },
     startWithSize: (size) => {
-      if (sizeOption !== options.size) return false;
+      if (sizeOption !== options.size || size === sizeOption) return false;
       [sizeOption, wanted] = [size, size];
       killScheduler(`to be started with --cluster-size ${size}`, 100);
       return true;
