@@ -199,6 +199,7 @@ export function createWorld(options: WorldOptions): World {
   let wanted = options.size;
   /** What was asked for, and nobody has answered; or what a record knew that is gone. */
   let unsettled: number | null = null;
+  let isSizeAsked = false;
 
   const invariants = createInvariants({
     clock,
@@ -388,6 +389,7 @@ export function createWorld(options: WorldOptions): World {
     return answer.outcome;
   };
   const scale = async (size: number): Promise<void> => {
+    isSizeAsked = true;
     unsettled = size;
     if ((await askForSize(size)) !== 'unanswered' && unsettled === size) unsettled = null;
   };
@@ -591,7 +593,7 @@ export function createWorld(options: WorldOptions): World {
     },
     startWithSize: (size) => {
       if (sizeOption !== options.size || size === sizeOption) return false;
-      [sizeOption, wanted] = [size, size];
+      [sizeOption, wanted, isSizeAsked] = [size, size, true];
       killScheduler(`to be started with --cluster-size ${size}`, 100);
       return true;
     },
@@ -665,7 +667,7 @@ export function createWorld(options: WorldOptions): World {
       killScheduler('with its state', 1_000);
       await bareStore.clear();
       record = null;
-      if (wanted !== options.size) unsettled = wanted;
+      if (isSizeAsked) unsettled = wanted;
     },
     isGone: (host) => gone.has(host),
     canLose: invariants.canLose,
