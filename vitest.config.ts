@@ -34,7 +34,7 @@ const PROJECTS: Readonly<Record<string, Project>> = {
   contract: { include: [below('contract')], timeoutMs: 30_000 },
   replay: { include: [below('replay')], timeoutMs: 60_000 },
   sim: { include: [below('sim')], exclude: [MUTANTS], timeoutMs: 120_000 },
-  mutants: { include: [MUTANTS], timeoutMs: 300_000, maxConcurrency: 2 },
+  mutants: { include: [MUTANTS], timeoutMs: 600_000, maxConcurrency: 2 },
   etcd: { include: [below('real-etcd')], timeoutMs: 120_000 },
   e2e: { include: [below('e2e')], exclude: [CRASH], timeoutMs: 300_000 },
   crash: { include: [CRASH], timeoutMs: 900_000 },

@@ -143,7 +143,9 @@ function start(view: MemberView, order: Order & { kind: 'start' }): Work {
   const foreign = foreignTo(identity, args);
   if (foreign !== null) return refuse('data-foreign', foreign, 'data-foreign');
   if (view.etcd === 'running') return { kind: 'nothing', message: 'etcd runs already' };
-  if (view.etcd === 'backing-off') return { kind: 'retry-now' };
+  // One that never joined is held by etcd against the list that it is given: a newer order brings a newer list.
+  const joinsAnew = view.etcd === 'backing-off' && args.mode === 'join' && view.data === 'empty';
+  if (view.etcd === 'backing-off' && !joinsAnew) return { kind: 'retry-now' };
   const started: StoredIdentity = {
     ...identity,
     started: true,
@@ -152,7 +154,7 @@ function start(view: MemberView, order: Order & { kind: 'start' }): Work {
   };
   return args.mode === 'resume'
     ? resume(view, identity, started, args.floor)
-    : first(view, identity, started, args);
+    : first(view, joinsAnew ? { ...identity, started: false } : identity, started, args);
 }
 
 function resume(

@@ -348,6 +348,8 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     const own = [{ name: launch.slot, peerUrl }];
     const later = commandLine(work.identity, { state: 'existing', initialCluster: own });
     if (closing) throw new ProcessError('start-failed', 'the supervisor is ending');
+    // A pause before the next try with the order before this one.
+    if (runner.state !== 'down') await runner.stop(STOP_GRACE_MS);
     await runner.start({
       command: SETPRIV,
       args: underDeathPact(launch.etcdBinary, first),

@@ -1,5 +1,5 @@
 import { peerUrlOf } from '../protocol/launch.ts';
-import type { EtcdMember } from '../protocol/member-status.ts';
+import type { EtcdMember, MemberStatus } from '../protocol/member-status.ts';
 import type { Intent } from '../protocol/record.ts';
 import { askToPrepare } from './formation.ts';
 import { handOver, heirOf } from './handover.ts';
@@ -359,7 +359,7 @@ function nurse(
 ): void {
   const { adding, addSeat, removing } = parties;
   const status = freshStatus(pass, addSeat);
-  if (status?.phase === 'prepared') {
+  if (status !== null && (status.phase === 'prepared' || hasOldList(status))) {
     startJoiner(pass, membership, addSeat, adding);
     return;
   }
@@ -384,6 +384,12 @@ function nurse(
     } as const;
     order(pass, membership.speaker.seat, body, `${intent.slot} has caught up with the leader`);
   }
+}
+
+/** The membership changed after it was told to join and before it did: etcd refuses the list that it was given. */
+function hasOldList({ phase, etcd, floor }: MemberStatus): boolean {
+  const line = etcd?.lastExit?.line ?? '';
+  return phase === 'backing-off' && floor === null && line.includes('error validating peerURLs');
 }
 
 function startJoiner(pass: Pass, membership: Membership, seat: DraftSeat, joiner: EtcdMember): void {

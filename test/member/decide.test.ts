@@ -372,6 +372,18 @@ const status: EtcdStatus = {
 const own = { id: 'f1', name: 'etcd-0', peerUrls: [peerUrl], clientUrls: [], isLearner: false };
 const look = { status, members: [own], confirmed: true };
 
+test('one that could not join takes a newer list, and one that was founded keeps its own', () => {
+  const waits = { ...situations['started, never wrote'], etcd: 'backing-off' as const };
+  const initialCluster = [{ name: 'etcd-0', peerUrl }];
+  expect(workFor(waits, ordered(starts('join', { initialCluster })))).toMatchObject({
+    kind: 'start',
+    mode: 'join',
+    identity: { started: true },
+    initialCluster,
+  });
+  expect(workFor(waits, ordered(starts('bootstrap')))).toEqual({ kind: 'retry-now' });
+});
+
 test('ids are learned once a quorum has answered an etcd that is ours', () => {
   const unformed = situations['started, not formed'];
   expect(judgeLook(unformed, look)).toEqual({ kind: 'learned', identity: formed });

@@ -231,6 +231,24 @@ describe('L0', () => {
     expect(supervisor.status().phase).toBe('stopped');
   });
 
+  test('one that could not join yet is started with the list of a newer order', async () => {
+    const supervisor = await world.start();
+    await supervisor.give(prepare);
+    world.etcd.program = async () => 1;
+    const lists = [
+      ['etcd-0', 'etcd-1', 'etcd-2'],
+      ['etcd-0', 'etcd-1'],
+    ];
+    for (const names of lists) {
+      const initialCluster = names.map((name, at) => ({ name, peerUrl: `http://10.0.0.${at + 1}:2380` }));
+      await supervisor.give(starts('join', { clusterId: 'abc', memberId: 'f1', initialCluster }));
+      await world.clock.runUntil(() => supervisor.status().phase === 'backing-off', 5000);
+    }
+    const [first, last] = [world.processes.started[0], world.processes.started.at(-1)];
+    expect(first?.spec.args.join(' ')).toContain('etcd-2=');
+    expect(last?.spec.args.join(' ')).not.toContain('etcd-2=');
+  });
+
   test('a log that has vanished is not begun anew', async () => {
     const supervisor = await world.start();
     await supervisor.bootstrap();

@@ -1,6 +1,6 @@
 import type { Mutant } from './mutants.ts';
 import { misfits } from './planting.ts';
-import type { SeedReport } from './report.ts';
+import type { SeedOrder, SeedReport } from './report.ts';
 import { createSeedRunner, HANGS, type SeedRunner, SeedRunnerError } from './seed-runner.ts';
 
 /** What came of one planted bug. */
@@ -10,7 +10,7 @@ export interface Hunt {
   readonly seen: SeedReport | null;
   /** Seeds that were tried. */
   readonly tried: number;
-  /** Why it was not seen, or why that shows nothing; `null` when it was seen. */
+  /** Why it was not seen; `null` when it was. */
   readonly problem: string | null;
 }
 
@@ -19,8 +19,8 @@ export const SEEDS_TO_SHOW = 500;
 
 export interface Hunter {
   /**
-   * Plants the bug and tries seeds until it shows: first those that are known to show it, then from 1 on. The seed
-   * that showed it must be clean without it.
+   * Plants the bug and tries seeds until it shows: first those that are known to show it, then from 1 on. A seed
+   * that fails without it too shows nothing.
    * @param seedsMax Default {@link SEEDS_TO_SHOW}.
    */
   hunt(mutant: Mutant, seedsMax?: number): Promise<Hunt>;
@@ -54,18 +54,21 @@ export function createHunter(): Hunter {
     hunt: async (mutant, seedsMax = SEEDS_TO_SHOW) => {
       const problems = misfits(mutant);
       if (problems.length > 0) return missed(mutant, 0, `it can not be planted: ${problems.join('; ')}`);
-      const { tried, failed, ended } = await withRunner(mutant.name, (runner) =>
-        firstFailure(runner, mutant, seedsMax),
-      );
-      if (ended !== null) return missed(mutant, tried, ended);
-      if (failed === null) return missed(mutant, tried, `not seen in ${tried} seeds`);
-      const seen = `seed ${failed.seed}: ${failed.failure}`;
-      if (failed.failure?.includes(HANGS) === true) return missed(mutant, tried, seen);
-      const control = await withoutBug(failed.seed);
-      if (control.failure !== null) {
-        return missed(mutant, tried, `seed ${failed.seed} fails without it too: ${control.failure}`);
-      }
-      return { mutant, tried, seen: failed, problem: null };
+      return await withRunner(mutant.name, async (runner) => {
+        let tried = 0;
+        let unclear = '';
+        for (const seed of seedsFor(mutant, seedsMax)) {
+          tried += 1;
+          const report = await livedThrough(runner, { seed, storage: 'persistent', mutant: mutant.name });
+          if (typeof report === 'string') return missed(mutant, tried, report);
+          if (report.failure === null) continue;
+          if (report.failure.includes(HANGS)) return missed(mutant, tried, `seed ${seed}: ${report.failure}`);
+          const control = await withoutBug(seed);
+          if (control.failure === null) return { mutant, tried, seen: report, problem: null };
+          unclear = `; seed ${seed} fails without it too: ${control.failure}`;
+        }
+        return missed(mutant, tried, `not seen in ${tried} seeds${unclear}`);
+      });
     },
     end: () => {
       for (const runner of runners) runner.end();
@@ -73,25 +76,13 @@ export function createHunter(): Hunter {
   };
 }
 
-interface FirstFailure {
-  readonly tried: number;
-  readonly failed: SeedReport | null;
-  /** Where the process did not live to tell: what was said last. */
-  readonly ended: string | null;
-}
-
-async function firstFailure(runner: SeedRunner, mutant: Mutant, seedsMax: number): Promise<FirstFailure> {
-  let tried = 0;
+/** Its report; or, where the process did not live to make one, why. */
+async function livedThrough(runner: SeedRunner, order: SeedOrder): Promise<SeedReport | string> {
   try {
-    for (const seed of seedsFor(mutant, seedsMax)) {
-      tried += 1;
-      const report = await runner.run({ seed, storage: 'persistent', mutant: mutant.name });
-      if (report.failure !== null) return { tried, failed: report, ended: null };
-    }
-    return { tried, failed: null, ended: null };
+    return await runner.run(order);
   } catch (error) {
-    if (!(error instanceof SeedRunnerError)) throw error;
-    return { tried, failed: null, ended: error.message };
+    if (error instanceof SeedRunnerError) return error.message;
+    throw error;
   }
 }
 

@@ -19,7 +19,7 @@ const WORKER = path.join(import.meta.dirname, 'seed-worker.ts');
  * A life takes a second or two. One that takes longer than this goes round without letting anything else happen, which
  * only shows from outside: all else the simulation finds out by itself.
  */
-const LIFE_MS_MAX = 180_000;
+const LIFE_MS_MAX = 300_000;
 /** What a process does not give back is given back by its end. */
 const LIVES_A_PROCESS = 400;
 const ERROR_TEXT_MAX = 20_000;
