@@ -121,10 +121,15 @@ test('what was asked for outlives the scheduler; who is out is replaced at once;
   const replaced = await trial.observe(
     'replacement of a member whose host is down',
     async () => {
+      await trial.command('plan', 'pause', 'recovery');
       await trial.mesos.killHost(trial.agentOf(dead));
       await until('the member is seen to be out', PHASE_MS_MAX, async () =>
         (await trial.cli('status')).stdout.includes('2 of 3'),
       );
+      const held = await trial.cli('pod', 'replace', follower);
+      expect([held.code, held.stderr]).toEqual([1, expect.stringContaining('recovery is paused')]);
+      expect(await trial.command('plan', 'show', 'recovery')).toContain(`${follower}:[server]`);
+      await trial.command('plan', 'resume', 'recovery');
       expect(await trial.command('pod', 'replace', follower)).toContain(`${follower} was replaced`);
       await trial.mesos.restartAgent(trial.agentOf(dead));
     },
