@@ -192,8 +192,9 @@ function emptySlot(slot: string): PublishedMember {
  */
 function endpointsOf(record: ClusterRecord, members: readonly PublishedMember[]): PublishedView['endpoints'] {
   const leaving = new Set(record.seats.filter(({ lost }) => lost?.cause === 'surplus').map(({ id }) => id));
-  const voters = members.filter(({ role, seat }) => role === 'voter' && !leaving.has(seat ?? ''));
-  const known = voters.length > 0 ? voters : members.filter((member) => member.memberId !== null);
+  const staying = members.filter(({ seat }) => !leaving.has(seat ?? ''));
+  const voters = staying.filter((member) => member.role === 'voter');
+  const known = voters.length > 0 ? voters : staying.filter((member) => member.memberId !== null);
   const seats = known.flatMap((member) => record.seats.filter((seat) => seat.id === member.seat));
   return { client: seats.map(clientUrlOf), peer: seats.map(peerUrlOf) };
 }
