@@ -61,6 +61,21 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./scale.ts'),
   },
   {
+    name: 'space',
+    summary: 'show how full the databases are, and the largest prefixes of keys',
+    load: () => import('./space.ts'),
+  },
+  {
+    name: 'defragment',
+    summary: 'give what is free in members’ databases back, one member at a time',
+    load: () => import('./defragment.ts'),
+  },
+  {
+    name: 'alarm',
+    summary: 'show etcd’s alarms, or let one go',
+    load: () => import('./alarm.ts'),
+  },
+  {
     name: 'uninstall',
     summary: 'give the service up: end its members, destroy their data, leave nothing in Mesos',
     load: () => import('./uninstall.ts'),

@@ -132,10 +132,16 @@ function warnings(view: PublishedView, isBrief: boolean): readonly string[] {
 }
 
 function progress(view: PublishedView): readonly string[] {
-  const { intent, scaling, size, disruption, blocked } = view;
+  const { intent, scaling, size, disruption, space, blocked } = view;
   return [
     ...titled('in progress', [
       ...(scaling === null ? [] : [`  -  the cluster is to have ${size} members (${scaling.by})`]),
+      ...(space?.defragment == null
+        ? []
+        : [
+            `  -  to be defragmented: ${space.defragment.slots.join(', ')} (${space.defragment.reason}, by ${space.defragment.by})`,
+          ]),
+      ...(space?.relief == null ? [] : [`  -  NOSPACE is dealt with: ${space.relief.stage}`]),
       ...(intent === null ? [] : [`  ${intent.slot}  ${intent.step} (${intent.reason})`]),
       ...(disruption === null
         ? []

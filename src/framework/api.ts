@@ -23,6 +23,7 @@ import { type PlanSource, planRoutes } from './api-plans.ts';
 import { podRoutes } from './api-pods.ts';
 import { status, withView } from './api-routes.ts';
 import { scaleRoutes } from './api-scale.ts';
+import { type SpaceSource, spaceRoutes } from './api-space.ts';
 import { DISCOVERY, discoveryDomainOf, vipOf } from './dns-names.ts';
 import type { Metrics } from './metrics.ts';
 
@@ -34,6 +35,8 @@ export interface ApiOptions {
   readonly metrics: Metrics;
   /** See {@link PlanSource}. */
   readonly tell: PlanSource['tell'];
+  /** See {@link SpaceSource}. */
+  readonly measure: SpaceSource['measure'];
   readonly liveness: () => Liveness;
   /** The tarballs that the scheduler serves. */
   readonly artifacts: readonly ServedArtifact[];
@@ -52,6 +55,7 @@ export function createApi(options: ApiOptions): Hono<ApiEnvironment> {
     ...healthRoutes(options.view),
     ...planRoutes(options),
     ...scaleRoutes(options),
+    ...spaceRoutes(options),
     livenessRoute(options.liveness),
     ...viewRoutes(options),
     artifactRoute(options.artifacts),

@@ -164,6 +164,23 @@ export const SERIES: readonly Series[] = [
   member('member_raft_index', 'Raft index.', (entry) => numberOf(entry.raftIndex)),
   member('member_db_size_bytes', 'Size of the database file.', (entry) => entry.dbSizeBytes),
   member(
+    'member_db_size_in_use_bytes',
+    'What of the database file is not free.',
+    (entry) => entry.dbSizeInUseBytes,
+  ),
+  member(
+    'member_db_quota_bytes',
+    'Size of the database file at which etcd refuses writes.',
+    (entry) => entry.quotaBytes,
+  ),
+  by('gauge', 'etcd_alarms', 'Alarms of etcd that stand, by kind.', ['alarm'], (view) => {
+    const standing = view.members.find(({ alarms }) => alarms.length > 0)?.alarms ?? [];
+    return [...Map.groupBy(standing, ({ alarm }) => alarm)].map(([alarm, entries]) => [
+      { alarm },
+      entries.length,
+    ]);
+  }),
+  member(
     'member_etcd_restarts',
     'Restarts of etcd by its supervisor, in this task.',
     (entry) => entry.restarts,

@@ -15,6 +15,11 @@ import type { Action } from '../reconcile/decision.ts';
 export interface OrderDesk {
   /** Gives the order unless one is in the way; tells whether it did. */
   give(action: OrderAction, by: { cluster: string; generation: number }): boolean;
+  /**
+   * Gives an order that only asks for something, now. Resolves with the receipt, or with why there is none. Nothing of
+   * it is remembered.
+   */
+  ask(action: OrderAction, by: { cluster: string; generation: number }): Promise<Receipt | string>;
   /** What the newest order to a seat came to, where that was not `done`. By seat id. */
   problems(): ReadonlyMap<string, OrderProblemView>;
   counts(): Readonly<Record<string, number>>;
@@ -132,21 +137,38 @@ export function createOrderDesk(options: OrderDeskOptions): OrderDesk {
     );
   };
 
+  const orderOf = (action: OrderAction, by: { cluster: string; generation: number }): Order => {
+    counter += 1;
+    return {
+      id: options.ids.uuid(),
+      cluster: by.cluster,
+      task: action.seat.task,
+      epoch: action.epoch,
+      attempt: action.attempt,
+      generation: by.generation,
+      counter,
+      ...action.body,
+    };
+  };
+
   return {
+    async ask(action, by) {
+      const { id, slot } = action.seat;
+      if (stopped.signal.aborted) return 'the scheduler stops';
+      if (underWay.has(id)) return `an order to ${slot} is under way: ask again in a moment`;
+      underWay.set(id, action.body);
+      try {
+        return await carryOut(action, orderOf(action, by));
+      } catch (error) {
+        return describeError(error);
+      } finally {
+        underWay.delete(id);
+      }
+    },
     give(action, by) {
       const key = keyOf(action);
       if (mustWait(action, key)) return false;
-      counter += 1;
-      const order: Order = {
-        id: options.ids.uuid(),
-        cluster: by.cluster,
-        task: action.seat.task,
-        epoch: action.epoch,
-        attempt: action.attempt,
-        generation: by.generation,
-        counter,
-        ...action.body,
-      };
+      const order = orderOf(action, by);
       underWay.set(action.seat.id, action.body);
       carryOut(action, order).then(
         (receipt) => finish(action, key, { ...receipt, message: describeReceipt(receipt) }),

@@ -1,10 +1,11 @@
 import { clientUrlOf, peerUrlOf } from '../protocol/launch.ts';
 import type { EtcdMember, MemberStatus, Probe } from '../protocol/member-status.ts';
-import type { ClusterRecord, Disruption, Intent, Seat } from '../protocol/record.ts';
+import type { ClusterRecord, Disruption, Intent, Seat, SpaceRecord } from '../protocol/record.ts';
 import type { PublishedMember, PublishedView } from '../protocol/view.ts';
 import { FRESH_MS, type Observation } from '../reconcile/observation.ts';
 import { concentrationsOf } from './concentration.ts';
 import type { SchedulerConfig } from './config.ts';
+import { fullMembersOf } from './fullness.ts';
 import { plansOf } from './plans.ts';
 import type { SchedulerSnapshot } from './snapshot.ts';
 
@@ -40,8 +41,9 @@ export function publishedViewOf(
     endpoints: record?.epoch.phase === 'formed' ? endpointsOf(record, members) : { client: [], peer: [] },
     intent: record?.intent == null ? null : intentOf(record.intent, listedBy(observation)),
     disruption: record?.disruption == null ? null : disruptionOf(record, record.disruption),
+    space: record?.space == null ? null : spaceWorkOf(record.space),
     blocked: [...snapshot.blocked],
-    warnings: record === null ? [] : [...concentrationsOf(record)],
+    warnings: record === null ? [] : [...concentrationsOf(record), ...fullMembersOf(members)],
     plans: plansOf(snapshot, config.spec),
     uninstall: uninstallOf(snapshot),
     mesos: {
@@ -76,6 +78,24 @@ export function publishedEndpointsOf({
 function epochOf(record: ClusterRecord): PublishedView['epoch'] {
   const { number, attempt, phase, clusterId } = record.epoch;
   return { number, attempt, phase, clusterId };
+}
+
+function spaceWorkOf({ round, relief, disarm }: SpaceRecord): PublishedView['space'] {
+  return {
+    defragment:
+      round === null
+        ? null
+        : {
+            by: round.by,
+            reason: round.reason,
+            atMs: round.atMs,
+            forced: round.forced,
+            slots: [...round.slots],
+          },
+    relief:
+      relief === null ? null : { sinceMs: relief.sinceMs, stage: relief.stage, compactTo: relief.compactTo },
+    disarm: disarm === null ? null : { alarm: disarm.alarm, by: disarm.by },
+  };
 }
 
 function scalingOf({ from, by, atMs }: NonNullable<ClusterRecord['scaling']>): PublishedView['scaling'] {
@@ -130,6 +150,8 @@ function memberOf(seat: Seat, seen: Observation | null, listed: readonly EtcdMem
     leader: probe !== null && probe.leaderId === probe.memberId,
     healthy: probe !== null && probe.leaderId !== null && member !== undefined && seat.taskEnd === null,
     ...progressOf(probe),
+    quotaBytes: seat.pinned.etcd.quotaBytes,
+    busy: fresh?.busy ?? null,
     problem: problemOf(seat, status, view?.failingMs ?? 0),
     restarts: status?.etcd?.restarts ?? 0,
     warnings: status?.warnings ?? [],
@@ -143,10 +165,16 @@ function mesosStateOf(task: string, seen: Observation | null): string | null {
 
 function progressOf(
   probe: Probe | null,
-): Pick<PublishedMember, 'revision' | 'raftTerm' | 'raftIndex' | 'dbSizeBytes'> {
-  if (probe === null) return { revision: null, raftTerm: null, raftIndex: null, dbSizeBytes: null };
-  const { revision, raftTerm, raftIndex, dbSizeBytes } = probe;
-  return { revision, raftTerm, raftIndex, dbSizeBytes };
+): Pick<
+  PublishedMember,
+  'revision' | 'raftTerm' | 'raftIndex' | 'dbSizeBytes' | 'dbSizeInUseBytes' | 'alarms'
+> {
+  if (probe === null) {
+    const unknown = { revision: null, raftTerm: null, raftIndex: null };
+    return { ...unknown, dbSizeBytes: null, dbSizeInUseBytes: null, alarms: [] };
+  }
+  const { revision, raftTerm, raftIndex, dbSizeBytes, dbSizeInUseBytes, alarms } = probe;
+  return { revision, raftTerm, raftIndex, dbSizeBytes, dbSizeInUseBytes, alarms: [...alarms] };
 }
 
 function problemOf(seat: Seat, status: MemberStatus | null, failingMs: number): string | null {
@@ -178,6 +206,8 @@ function emptySlot(slot: string): PublishedMember {
     leader: false,
     healthy: false,
     ...progressOf(null),
+    quotaBytes: null,
+    busy: null,
     problem: null,
     restarts: 0,
     warnings: [],

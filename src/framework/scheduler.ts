@@ -52,6 +52,7 @@ import { describeRemoval, type Removal, stayRegistered } from './registration.ts
 import { NOTHING_MISSING, type ReleaseState, settleReleases } from './releases.ts';
 import { withReturnedPlaces } from './returned-places.ts';
 import type { SchedulerSnapshot } from './snapshot.ts';
+import { measurePrefixes, type SpaceMeasurement } from './space-measurement.ts';
 import type { StoryEvent } from './story.ts';
 import { surroundingsOf, type ValueSightings, withSightings } from './surroundings.ts';
 import { type AskingState, NOT_ASKED, nextAsking } from './task-reconciliation.ts';
@@ -72,6 +73,8 @@ export interface Scheduler {
   run(signal: AbortSignal): Promise<SchedulerEnd>;
   /** Rejects with a {@link SchedulerError} `command-not-stored`. */
   tell(command: OperatorCommand): Promise<CommandAnswer>;
+  /** Has a member measure its keys. Never rejects. */
+  measure(): Promise<SpaceMeasurement>;
   snapshot(): SchedulerSnapshot;
 }
 
@@ -281,7 +284,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
             offers.map(offeredTraits),
           ),
           offers,
-          pinned: pinnedOf(config),
+          pinned: { artifact: config.spec.artifact, etcd: config.spec.etcd },
           wallMs,
         },
         trust.isGiven,
@@ -535,12 +538,9 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       }
     },
     tell: (command) => commands.tell(command),
+    measure: () => measurePrefixes(desk, chronicle.snapshot().record, chronicle.snapshot().observation),
     snapshot: () => ({ ...chronicle.snapshot(), uninstalled }),
   };
-}
-
-function pinnedOf({ spec }: SchedulerConfig): Seat['pinned'] {
-  return { artifact: spec.artifact, etcd: spec.etcd };
 }
 
 /** An uninstall that the scheduler is started for is as good as one that an operator asks for. */

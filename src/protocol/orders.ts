@@ -163,23 +163,26 @@ export const ORDER_PROBLEMS = [
 ] as const;
 export type OrderProblem = (typeof ORDER_PROBLEMS)[number];
 
+/** Where most of the live data lies. */
+export const prefixReportSchema = z.object({
+  kind: z.literal('measure-space'),
+  /** Of keys and values that are live now; what was superseded and not compacted comes on top. */
+  keys: z.number().int().min(0),
+  bytes: z.number().min(0),
+  /** `false`: the time was up; then it is of the keys up to `lastKey`. */
+  complete: z.boolean(),
+  lastKey: z.string().nullable(),
+  /** The largest, by bytes: of one, two and three path segments, so one may lie in another. */
+  prefixes: z.array(z.object({ prefix: z.string(), keys: z.number().int(), bytes: z.number() })).max(64),
+});
+export type PrefixReport = z.infer<typeof prefixReportSchema>;
+
 /** What an order that asks for something found. */
 export const findingSchema = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('hash-kv'), ...kvHashSchema.shape }),
-  z.object({
-    kind: z.literal('measure-space'),
-    /** Of keys and values that are live now; what was superseded and not compacted comes on top. */
-    keys: z.number().int().min(0),
-    bytes: z.number().min(0),
-    /** `false`: the time was up; then it is of the keys up to `lastKey`. */
-    complete: z.boolean(),
-    lastKey: z.string().nullable(),
-    /** The largest, by bytes: of one, two and three path segments, so one may lie in another. */
-    prefixes: z.array(z.object({ prefix: z.string(), keys: z.number().int(), bytes: z.number() })).max(64),
-  }),
+  prefixReportSchema,
 ]);
 export type Finding = z.infer<typeof findingSchema>;
-export type PrefixReport = Finding & { kind: 'measure-space' };
 
 export const receiptSchema = z.object({
   id: z.string(),

@@ -45,6 +45,14 @@ export const memberViewSchema = z.object({
   raftTerm: z.string().nullable(),
   raftIndex: z.string().nullable(),
   dbSizeBytes: z.number().nullable(),
+  /** What of that is not free. */
+  dbSizeInUseBytes: z.number().nullable().default(null),
+  /** The size at which its etcd refuses writes; `null` without a place. */
+  quotaBytes: z.number().nullable().default(null),
+  /** Alarms that it knows of, its own and others'. */
+  alarms: z.array(z.object({ memberId: z.string(), alarm: z.string() })).default([]),
+  /** Why its etcd may answer nobody although it is well. */
+  busy: z.string().nullable().default(null),
   problem: z.string().nullable(),
   /** How often etcd was started again by its supervisor in this incarnation. */
   restarts: z.number().int().min(0),
@@ -284,6 +292,26 @@ export const publishedViewSchema = z.object({
       openedAtMs: wallMs,
       forced: z.boolean(),
       step: z.string(),
+    })
+    .nullable()
+    .default(null),
+  /** What is being done about etcd's database; `null`: nothing. */
+  space: z
+    .object({
+      /** Members that are still to be defragmented. */
+      defragment: z
+        .object({
+          by: z.string(),
+          reason: z.string(),
+          atMs: wallMs,
+          forced: z.boolean(),
+          slots: z.array(z.string()),
+        })
+        .nullable(),
+      /** How far the relief of a NOSPACE alarm is; `fruitless`: an operator has to free space. */
+      relief: z.object({ sinceMs: wallMs, stage: z.string(), compactTo: z.string().nullable() }).nullable(),
+      /** An alarm that an operator has let go. */
+      disarm: z.object({ alarm: z.string(), by: z.string() }).nullable(),
     })
     .nullable()
     .default(null),

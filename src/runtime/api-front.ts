@@ -75,6 +75,11 @@ export function createApiFront(options: ApiFrontOptions): ApiFront {
           hint: 'Ask again in a moment.',
         });
       },
+      measure: async () =>
+        (await source?.scheduler()?.measure()) ?? {
+          slot: null,
+          problem: 'the scheduler has only just started',
+        },
       metrics,
       liveness,
       artifacts: source?.artifacts ?? [],

@@ -11,6 +11,8 @@ import {
 import type { Tell } from '../../src/framework/api-commands.ts';
 import { status } from '../../src/framework/api-routes.ts';
 import { createMetrics, METRIC_PREFIX, SERIES } from '../../src/framework/metrics.ts';
+import type { PrefixReport } from '../../src/protocol/orders.ts';
+import { spaceAnswerSchema } from '../../src/protocol/space-answer.ts';
 import { debugOffersSchema, type OfferReport, type PublishedView } from '../../src/protocol/view.ts';
 import type { CommandAnswer } from '../../src/reconcile/commands.ts';
 import { silentLogger } from '../silent-logger.ts';
@@ -20,6 +22,15 @@ const FAR = { remoteAddress: '10.9.9.9' };
 const NEAR = { remoteAddress: '127.0.0.1' };
 const LEADS = { role: 'leader', leader: 'http://10.0.0.8:23400', terms: 1 } as const;
 const TARBALL = new TextEncoder().encode('a tarball');
+
+const REPORT: PrefixReport = {
+  kind: 'measure-space',
+  keys: 2,
+  bytes: 30,
+  complete: true,
+  lastKey: null,
+  prefixes: [{ prefix: '/registry/', keys: 2, bytes: 30 }],
+};
 
 const TOLD: Tell = () => Promise.resolve({ outcome: 'done', message: 'told' });
 
@@ -32,6 +43,7 @@ function apiOf(
     offers: () => offers,
     metrics: createMetrics(),
     tell,
+    measure: () => Promise.resolve({ slot: 'etcd-1', report: REPORT }),
     liveness: () => LEADS,
     artifacts: [
       {
@@ -486,6 +498,42 @@ describe('the rest', () => {
     expect(text).toBe('[\n  "etcd-0",\n  "etcd-1",\n  "etcd-2"\n]\n');
   });
 
+  test('the space is for those who may read data: it names keys', async () => {
+    expect((await get(sampleView(), '/v1/space')).status).toBe(403);
+    const near = await apiOf(sampleView()).request('http://127.0.0.1/v1/space', {}, NEAR);
+    const answer = spaceAnswerSchema.parse(await near.json());
+    expect(answer.members[0]).toMatchObject({ slot: 'etcd-0', dbSizeBytes: 20_480, quotaBytes: 2 ** 31 });
+    expect(answer.prefixes).toEqual({ slot: 'etcd-1', report: REPORT });
+  });
+
+  test('alarms are told with the slot that they name', async () => {
+    const alarm = { memberId: '91bc3c398fb3c146', alarm: 'NOSPACE' };
+    const members = [0, 1, 2].map((index) => sampleMember(index, { alarms: [alarm] }));
+    expect(await bodyOf(sampleView({ members }), '/v1/alarms')).toEqual([{ ...alarm, slot: 'etcd-2' }]);
+    expect(await bodyOf(sampleView(), '/v1/alarms')).toEqual([]);
+  });
+
+  test('the database is worked on as it is asked for, or it is said what was wrong', async () => {
+    const commands: unknown[] = [];
+    const tell: Tell = (command) => {
+      commands.push(command);
+      return Promise.resolve({ outcome: 'done', message: 'told' });
+    };
+    const post = async (path: string) =>
+      await apiOf(sampleView(), { tell }).request(`http://127.0.0.1${path}`, { method: 'POST' }, NEAR);
+    expect((await post('/v1/defragment')).status).toBe(200);
+    expect((await post('/v1/defragment?slot=etcd-1&force=true')).status).toBe(200);
+    expect((await post('/v1/alarms/nospace/disarm')).status).toBe(200);
+    const by = '127.0.0.1';
+    expect(commands).toEqual([
+      { kind: 'defragment', slot: null, by, force: false },
+      { kind: 'defragment', slot: 'etcd-1', by, force: true },
+      { kind: 'disarm', alarm: 'NOSPACE', by },
+    ]);
+    expect((await post('/v1/defragment?force=yes')).status).toBe(400);
+    expect((await post('/v1/alarms/other/disarm')).status).toBe(404);
+  });
+
   test('the first page lists every route', async () => {
     const { routes } = (await bodyOf(sampleView(), '/')) as { routes: { path: string }[] };
     expect(routes.map((route) => route.path)).toContain('/v1/endpoints/:name');
@@ -499,6 +547,7 @@ describe('the rest', () => {
       offers: () => ({ summaries: [], explanations: [] }),
       metrics: createMetrics(),
       tell: () => Promise.resolve({ outcome: 'done', message: 'told' }),
+      measure: () => Promise.resolve({ slot: null, problem: 'none' }),
       liveness: () => LEADS,
       artifacts: [],
       token: null,
