@@ -26,8 +26,9 @@ function foldTask(pass: Pass, seat: DraftSeat): void {
   if (!mesos.subscribed || evidence === undefined || mesos.unanswered.has(seat.task)) return;
   switch (evidence.kind) {
     case 'alive':
-      // What was only asserted can be taken back; an end that executor or agent reported cannot.
-      if (seat.taskEnd?.standing !== 'ended' && seat.taskEnd?.standing !== 'never-ran') seat.taskEnd = null;
+      // What was only asserted can be taken back; an end that executor or agent reported cannot. A launch that was
+      // refused is said of one that took effect too, where its call arrived twice.
+      if (seat.taskEnd?.standing !== 'ended') seat.taskEnd = null;
       if (seat.taskEnd === null) {
         seat.absentMs = 0;
         if (wasOnlyAway(seat) && !isBeingReplaced(pass, seat)) seat.lost = null;

@@ -649,3 +649,16 @@ describe('a volume with the data of another cluster', () => {
     );
   });
 });
+
+it('a task that runs was launched, whatever was said of a second call to launch it', () => {
+  const world = new SmallWorld();
+  world.step();
+  const { task, agentId } = world.seat('etcd-1');
+  world.end('etcd-1', 'never-ran', 'OPERATION_ERROR');
+  world.step();
+  expect(world.seat('etcd-1').taskEnd).not.toBeNull();
+  world.tasks.set(task, { kind: 'alive', state: 'TASK_RUNNING', agentId, healthy: null });
+  world.member('etcd-1').up = true;
+  world.until(() => world.isWhole());
+  expect(world.seat('etcd-1')).toMatchObject({ task, launches: 1 });
+});
