@@ -1,4 +1,5 @@
 import type { Fault } from './fault.ts';
+import { CLOCK_FAULTS } from './faults-of-clocks.ts';
 import { HOST_FAULTS } from './faults-of-hosts.ts';
 import { MOVE_FAULTS } from './faults-of-moves.ts';
 import { NETWORK_FAULTS } from './faults-of-network.ts';
@@ -20,6 +21,7 @@ export const FAULTS: readonly Fault[] = [
   ...SCALING_FAULTS,
   ...POD_COMMANDS,
   ...MOVE_FAULTS,
+  ...CLOCK_FAULTS,
   ...SPACE_FAULTS,
 ];
 

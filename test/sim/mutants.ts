@@ -136,7 +136,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'start-unlisted',
-    about: 'a member is started in a cluster that does not list it',
+    about:
+      'a place that is found again is taken for a member, and started, whether the cluster lists it or not',
     shownBy: [],
     edits: [
       {
@@ -145,9 +146,9 @@ export const MUTANTS: readonly Mutant[] = [
         replace: '  if (membership !== null) return true;',
       },
       {
-        file: SUPERVISOR_DECIDE,
-        find: "  if (seen.exit.code === 0 || seen.saidRemoved) return { kind: 'removed' };",
-        replace: "  if (seen.exit.code === 0 || seen.saidRemoved) return { kind: 'down' };",
+        file: 'src/framework/adoption.ts',
+        find: 'confirmed !== undefined && seat.data?.memberId == null;',
+        replace: 'confirmed !== undefined && seat.data === undefined;',
       },
     ],
   },
