@@ -5,6 +5,7 @@ import { MOVE_FAULTS } from './faults-of-moves.ts';
 import { NETWORK_FAULTS } from './faults-of-network.ts';
 import { OPERATOR_FAULTS, TEAR_DOWN } from './faults-of-operators.ts';
 import { POD_COMMANDS } from './faults-of-pods.ts';
+import { ROLLOUT_FAULTS } from './faults-of-rollouts.ts';
 import { SCALING_FAULTS } from './faults-of-scaling.ts';
 import { RECORD_FAULTS, SCHEDULER_FAULTS } from './faults-of-schedulers.ts';
 import { SPACE_FAULTS } from './faults-of-space.ts';
@@ -23,6 +24,7 @@ export const FAULTS: readonly Fault[] = [
   ...MOVE_FAULTS,
   ...CLOCK_FAULTS,
   ...SPACE_FAULTS,
+  ...ROLLOUT_FAULTS,
 ];
 
 export function faultsOn(storage: SimStorage): readonly Fault[] {

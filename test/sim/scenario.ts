@@ -131,6 +131,7 @@ async function live(life: Life): Promise<void> {
   const isWholeAgain = () => {
     askForWhatFits(world);
     forceWhatWaits(world);
+    world.insistOnUpdate();
     return isWhole(world);
   };
   await world.runUntil('the cluster is whole again', isWholeAgain, WHOLE_WITHIN_MS);

@@ -10,12 +10,15 @@ import type { AgentDescription } from '../../src/local/messages.ts';
 import { MesosError } from '../../src/mesos/errors.ts';
 import { createFixedMasterSource } from '../../src/mesos/master-source.ts';
 import type { Resource } from '../../src/mesos/wire.ts';
-import { etcdOptions } from '../../src/protocol/etcd-options.ts';
+import { writePin } from '../../src/protocol/artifact-pin.ts';
+import { type EtcdOptions, etcdOptions } from '../../src/protocol/etcd-options.ts';
 import { isNameTaskId } from '../../src/protocol/identifiers.ts';
 import type { Members } from '../../src/protocol/members-port.ts';
 import { type ClusterRecord, parseRecord } from '../../src/protocol/record.ts';
 import { createOrderKey } from '../../src/protocol/signature.ts';
 import type { CommandAnswer, OperatorCommand } from '../../src/reconcile/commands.ts';
+import type { Spec } from '../../src/reconcile/observation.ts';
+import { seatsToUpdate, targetOf } from '../../src/reconcile/rollout.ts';
 import { type CrashPlan, type CrashPoint, createCrashPoint } from './crash-point.ts';
 import { createInvariants } from './invariants.ts';
 import { type Ledger, startLedger } from './ledger.ts';
@@ -82,6 +85,10 @@ export interface World {
   insistOn(size?: number): void;
   /** Starts the scheduler anew with another `--cluster-size`; once in a life, else nothing is done. */
   startWithSize(size: number): boolean;
+  /** Starts the scheduler anew with other options; what is not named stays as it is. */
+  startWith(changes: SimOptions): void;
+  /** Has what the options ask for rolled out, whatever it waits for; called again and again. */
+  insistOnUpdate(): void;
   /** A scheduler has ended because nothing of the service is left. */
   readonly uninstalled: boolean;
   /** What of ours is left: tasks, etcds, reservations, volumes, a framework, a record. */
@@ -165,6 +172,7 @@ const RESTART_MS = 5_000;
 const ORDER_KEY = createOrderKey().key;
 
 export function createWorld(options: WorldOptions): World {
+  const { storage = 'persistent' } = options;
   const chance = createChance(options.seed);
   const clock = createVirtualClock();
   const story = createStory({
@@ -282,7 +290,7 @@ export function createWorld(options: WorldOptions): World {
     clock,
     network,
     ids: (name) => chance.ids(name),
-    agents: hosts.map((host, index) => describeAgent(host, index, options.storage ?? 'persistent')),
+    agents: hosts.map((host, index) => describeAgent(host, index, storage)),
     runtimeOf,
     disk: {
       create: disk.create,
@@ -314,6 +322,8 @@ export function createWorld(options: WorldOptions): World {
   const store = options.canary?.store?.(watchedStore) ?? watchedStore;
 
   let scheduler: RunningScheduler | null = null;
+  let specChanges: SimOptions = {};
+  let insistedAtMs = Number.NEGATIVE_INFINITY;
   let generations = 0;
   let plan: (CrashPlan & { readonly downMs: number }) | null = null;
   let passesBefore = 0;
@@ -334,7 +344,7 @@ export function createWorld(options: WorldOptions): World {
     const stop = new AbortController();
     const membersPort = createSimMembers({ clock, network, members, fromHost: SCHEDULER_HOST });
     const instance = createScheduler({
-      config: { ...configOf(sizeOption, options.storage ?? 'persistent'), uninstall },
+      config: { ...configOf({ size: sizeOption, storage, changes: specChanges }), uninstall },
       ports: {
         transport: mortal.port(crash.transport(link.transport)),
         masters: createFixedMasterSource(MASTER_URL),
@@ -472,6 +482,7 @@ export function createWorld(options: WorldOptions): World {
       }
     }
     const snapshot = scheduler?.instance.snapshot();
+    if (record.rollout !== null) wrong.push('an update is not over');
     if (snapshot?.mesos.suppressed !== true) wrong.push('the scheduler still wants offers');
     for (const blocked of snapshot?.blocked ?? []) wrong.push(`blocked: ${blocked.code}: ${blocked.message}`);
     return [...new Set(wrong)];
@@ -597,6 +608,19 @@ export function createWorld(options: WorldOptions): World {
       killScheduler(`to be started with --cluster-size ${size}`, 100);
       return true;
     },
+    startWith: (changes) => {
+      specChanges = { ...specChanges, ...changes };
+      killScheduler(`to be started with ${JSON.stringify(changes)}`, 100);
+    },
+    insistOnUpdate: () => {
+      const nowMs = clock.monotonicMs();
+      if (record === null || record.epoch.phase !== 'formed' || nowMs - insistedAtMs < INSIST_MS) return;
+      const target = targetOf(configOf({ size: sizeOption, storage, changes: specChanges }).spec);
+      if (record.rollout === null && seatsToUpdate(record, target, 'all').length === 0) return;
+      insistedAtMs = nowMs;
+      const told = { kind: 'plan', plan: 'update', step: null, force: true, by: 'operator' } as const;
+      for (const verb of ['restart', 'start', 'continue'] as const) tell({ ...told, verb });
+    },
     get uninstalled() {
       return uninstalled;
     },
@@ -642,7 +666,7 @@ export function createWorld(options: WorldOptions): World {
         windows: windows.map(({ host, inMs }) => ({
           machine_ids: [
             {
-              hostname: describeAgent(host, hosts.indexOf(host), options.storage ?? 'persistent').hostname,
+              hostname: describeAgent(host, hosts.indexOf(host), storage).hostname,
               ip: host,
             },
           ],
@@ -776,7 +800,32 @@ function describeAgent(host: string, index: number, storage: SimStorage): AgentD
   };
 }
 
-function configOf(size: number, storage: SimStorage): SchedulerConfig {
+/** Options with which a scheduler of a simulated life may be started anew. */
+export type SimOptions = Partial<Pick<Spec, 'artifact' | 'etcd' | 'resources' | 'updateStrategy'>>;
+
+/** Between two words of an operator who insists. */
+const INSIST_MS = 10_000;
+
+/** etcd's options in simulated lives: a quota that can be reached. */
+export function simEtcdOptions(changes: Partial<EtcdOptions> = {}): EtcdOptions {
+  return etcdOptions.parse({ quotaBytes: 16 * 1024 * 1024, ...changes });
+}
+
+/** What members run, by its number: builds of the supervisor, with the same etcd. */
+export function simArtifact(number: number): string {
+  return writePin({
+    id: `checkout:${number}`,
+    etcd: '3.5.29',
+    source: { from: 'checkout', node: '/usr/bin/node', entry: '/etcd-mesos.ts', etcdBinary: '/usr/bin/etcd' },
+  });
+}
+
+function configOf(of: {
+  readonly size: number;
+  readonly storage: SimStorage;
+  readonly changes: SimOptions;
+}): SchedulerConfig {
+  const { size, storage, changes } = of;
   const onMount = storage === 'mount';
   return {
     framework: {
@@ -803,12 +852,13 @@ function configOf(size: number, storage: SimStorage): SchedulerConfig {
       launchTimeoutMs: 60_000,
       killGraceMs: 10_000,
       compactKeepRevisions: 5,
-      artifact: 'simulated',
+      artifact: simArtifact(1),
       kept: new Map(),
-      etcd: etcdOptions.parse({ quotaBytes: 16 * 1024 * 1024 }),
+      etcd: simEtcdOptions(),
       resources: { cpus: 1, memMb: 512, diskMb: 2048 },
       updateStrategy: 'serial',
       updateStepTimeoutMs: 600_000,
+      ...changes,
     },
     artifact: {
       kind: 'checkout',
