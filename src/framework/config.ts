@@ -101,6 +101,8 @@ export class SchedulerError extends CodedError<
   | 'record-conflict'
   /** The record belongs to another framework name. */
   | 'wrong-record'
+  /** An option that may not change while there are members has. */
+  | 'option-frozen'
   /** No record, and what was found in Mesos contradicts a first start and cannot be adopted. */
   | 'not-a-first-start'
   /** `adopt` was asked for and there is nothing to adopt. */

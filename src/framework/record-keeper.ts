@@ -85,7 +85,13 @@ export function createRecordKeeper(store: StateStore, clock: Clock): RecordKeepe
 function majorText(record: ClusterRecord): string {
   return JSON.stringify(record, (key, value: unknown) => (MINOR_KEYS.has(key) ? undefined : value));
 }
-const MINOR_KEYS: ReadonlySet<string> = new Set(['absentMs', 'handoverMs', 'standInMs', 'waitedMs']);
+const MINOR_KEYS: ReadonlySet<string> = new Set([
+  'absentMs',
+  'handoverMs',
+  'standInMs',
+  'steadyMs',
+  'waitedMs',
+]);
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return a.byteLength === b.byteLength && a.every((byte, index) => byte === b[index]);

@@ -28,6 +28,7 @@ import { createChronicle } from './chronicle.ts';
 import { createCommandDesk } from './command-desk.ts';
 import { frameworkInfoOf, type SchedulerConfig, SchedulerError } from './config.ts';
 import { firstStart } from './first-start.ts';
+import { refuseFrozen } from './frozen-options.ts';
 import { answerQuestions } from './maintenance.ts';
 import { createMemberWatch } from './member-watch.ts';
 import {
@@ -438,12 +439,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       // Without a record an uninstall is over, and nothing is registered to find out more.
       if (config.uninstall !== null) return 'uninstalled';
       const first = await firstStart({ config, ports, log }, signal);
+      await refuseFrozen(null, { config, store: ports.store, log });
       await keeper.keep(first.record);
       trust.begin(first.record);
       chronicle.tell({ slot: null, text: first.text, reason: 'no cluster record is stored' });
       return 'ready';
     }
-    if (stored.framework.name !== config.framework.name) throw wrongRecord(stored, config);
+    await refuseFrozen(stored, { config, store: ports.store, log });
     trust.begin(stored);
     await keeper.keep({
       ...withUninstall(stored, config, clock.wallMs()),
@@ -565,14 +567,6 @@ async function endTogether(ended: AbortController, parts: readonly Promise<void>
   );
   const first = failure as { readonly error: unknown } | null;
   if (first !== null) throw first.error as Error;
-}
-
-function wrongRecord(stored: ClusterRecord, config: SchedulerConfig): SchedulerError {
-  return new SchedulerError(
-    'wrong-record',
-    `the stored record is that of framework '${stored.framework.name}', not '${config.framework.name}'`,
-    { hint: 'Give every framework a state directory of its own; a framework cannot be renamed.' },
-  );
 }
 
 function withFrameworkId(record: ClusterRecord, view: MesosView): ClusterRecord {

@@ -26,6 +26,8 @@ const EXIT = {
   etcd: 7,
   notFirstStart: 8,
   artifact: 9,
+  /** An option that may not change has. */
+  frozen: 10,
   /** A bug of ours. */
   internal: 70,
 } as const;
@@ -80,6 +82,7 @@ const SCHEDULER_CODES: Readonly<Record<SchedulerError['code'], ExitCode>> = {
   'command-not-stored': EXIT.state,
   'record-conflict': EXIT.state,
   'wrong-record': EXIT.state,
+  'option-frozen': EXIT.frozen,
   'already-running': EXIT.refused,
   'not-a-first-start': EXIT.notFirstStart,
   'nothing-to-adopt': EXIT.notFirstStart,
