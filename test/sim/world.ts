@@ -454,6 +454,12 @@ export function createWorld(options: WorldOptions): World {
     );
   };
 
+  /** Members do not have what the scheduler's options ask for. */
+  const isBehind = (): boolean => {
+    const { spec } = configOf({ size: sizeOption, storage, changes: specChanges });
+    return record !== null && seatsToUpdate(record, targetOf(spec), 'all').length > 0;
+  };
+
   const unrest = (): readonly string[] => {
     const wrong = [...invariants.atRest()];
     if (unsettled !== null) wrong.push(`nobody has answered who asked for ${unsettled} members`);
@@ -482,7 +488,7 @@ export function createWorld(options: WorldOptions): World {
       }
     }
     const snapshot = scheduler?.instance.snapshot();
-    if (record.rollout !== null) wrong.push('an update is not over');
+    if (record.rollout !== null || isBehind()) wrong.push('an update is not over');
     if (snapshot?.mesos.suppressed !== true) wrong.push('the scheduler still wants offers');
     for (const blocked of snapshot?.blocked ?? []) wrong.push(`blocked: ${blocked.code}: ${blocked.message}`);
     return [...new Set(wrong)];
@@ -615,8 +621,7 @@ export function createWorld(options: WorldOptions): World {
     insistOnUpdate: () => {
       const nowMs = clock.monotonicMs();
       if (record === null || record.epoch.phase !== 'formed' || nowMs - insistedAtMs < INSIST_MS) return;
-      const target = targetOf(configOf({ size: sizeOption, storage, changes: specChanges }).spec);
-      if (record.rollout === null && seatsToUpdate(record, target, 'all').length === 0) return;
+      if (record.rollout === null && !isBehind()) return;
       insistedAtMs = nowMs;
       const told = { kind: 'plan', plan: 'update', step: null, force: true, by: 'operator' } as const;
       for (const verb of ['restart', 'start', 'continue'] as const) tell({ ...told, verb });
