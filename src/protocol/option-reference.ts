@@ -51,6 +51,8 @@ export function renderOptionReference(): string {
 const EFFECTS = {
   restart: 'when the scheduler is started again',
   'new places': 'for members that are placed from then on; those that run keep theirs',
+  update:
+    'for members that are placed from then on; those that run get it one after the other, see updates.md',
   never: 'never: it is part of what the cluster is',
 } as const;
 

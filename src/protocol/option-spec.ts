@@ -16,9 +16,10 @@ export interface OptionSpec<T> {
 
 /**
  * When a new value takes effect. `restart`: when the scheduler is started again. `new places`: for members that
- * are placed after that; those that run keep theirs. `never`: it is part of what the cluster is.
+ * are placed after that; those that run keep theirs. `update`: for these, and it is rolled out to those that run.
+ * `never`: it is part of what the cluster is.
  */
-export type Changes = 'restart' | 'new places' | 'never';
+export type Changes = 'restart' | 'new places' | 'update' | 'never';
 
 export interface OptionAlias {
   readonly in: 'flag' | 'environment' | 'file';

@@ -214,7 +214,7 @@ export const OPTIONS = {
     kind: decimalKind(0.01, 256),
     initial: 1,
     about: 'Processors for each member.',
-    changes: 'new places',
+    changes: 'update',
     aliases: [flag('sandbox-cpu-limit'), variable('CPU_LIMIT'), key('node.cpus'), key('etcd.cpu-limit')],
   }),
   memMb: option({
@@ -225,7 +225,7 @@ export const OPTIONS = {
       'Memory for each member: etcd, its supervisor (about 100 MiB) and the cached pages of the database. ' +
       'etcd maps its whole database, so less than its size means reading from disk. At least 192 MiB and an ' +
       'eighth of --quota-backend-bytes.',
-    changes: 'new places',
+    changes: 'update',
     aliases: [flag('sandbox-mem-limit'), variable('MEM_LIMIT'), key('node.mem'), key('etcd.mem-limit')],
   }),
   diskMb: option({
@@ -235,7 +235,7 @@ export const OPTIONS = {
     about:
       'Size of each member’s persistent volume. It holds the database three times (itself, a snapshot on its ' +
       'way from the leader, the copy that defragmenting makes) and 512 MiB of log, or 64 MiB where --wal-disk is.',
-    changes: 'new places',
+    changes: 'update',
     aliases: [flag('sandbox-disk-limit'), variable('DISK_LIMIT'), key('node.disk'), key('etcd.disk-limit')],
   }),
   diskType: option({
@@ -273,7 +273,7 @@ export const OPTIONS = {
     about:
       'Where the data lies: `persistent`, on volumes that outlive the tasks; `sandbox`, in the sandboxes of the ' +
       'tasks, where it ends with them, for those who may reserve nothing.',
-    changes: 'new places',
+    changes: 'never',
   }),
   peerPort: option({
     name: 'peer-port',
@@ -304,7 +304,7 @@ export const OPTIONS = {
     initial: null,
     otherwise: 'a third of what the disk leaves beside the log, at most 2GiB',
     about: 'Size that the database may reach before etcd refuses writes (NOSPACE).',
-    changes: 'new places',
+    changes: 'update',
     aliases: [key('etcd.quota_backend_bytes')],
   }),
   placement: option({
@@ -324,7 +324,7 @@ export const OPTIONS = {
     kind: durationKind(10, 5 * SECOND_MS, 'ms'),
     initial: 100,
     about: 'Time between a leader’s heartbeats: about the longest round trip between two members.',
-    changes: 'new places',
+    changes: 'update',
     aliases: [key('etcd.heartbeat_interval', 'milliseconds')],
   }),
   electionTimeoutMs: option({
@@ -332,7 +332,7 @@ export const OPTIONS = {
     kind: durationKind(50, 50 * SECOND_MS, 'ms'),
     initial: 1000,
     about: 'Time without a heartbeat after which a member calls an election; 5 heartbeats or more.',
-    changes: 'new places',
+    changes: 'update',
     aliases: [key('etcd.election_timeout', 'milliseconds')],
   }),
   snapshotCount: option({
@@ -340,7 +340,7 @@ export const OPTIONS = {
     kind: integerKind(10, 1_000_000),
     initial: 10_000,
     about: 'Applied entries between two snapshots of the raft log.',
-    changes: 'new places',
+    changes: 'update',
     aliases: [key('etcd.snapshot_count')],
   }),
   compactKeepRevisions: option({
@@ -361,7 +361,7 @@ export const OPTIONS = {
       'What members run. `serve`: a tarball with Node.js, etcd-mesos and etcd that the scheduler packs from its ' +
       'own (or takes from --artifact-file or --artifact-uri); nothing need be installed on the agents. ' +
       '`checkout`: this installation, which the agents must see under the same path: for agents on this machine.',
-    changes: 'new places',
+    changes: 'update',
   }),
   artifactUri: option({
     name: 'artifact-uri',
@@ -369,7 +369,7 @@ export const OPTIONS = {
     initial: null,
     otherwise: 'the scheduler serves its own',
     about: 'Where agents fetch the tarball instead.',
-    changes: 'new places',
+    changes: 'update',
   }),
   artifactSha256: option({
     name: 'artifact-sha256',
@@ -377,7 +377,7 @@ export const OPTIONS = {
     initial: null,
     otherwise: 'computed from the file that the scheduler serves',
     about: 'Checksum of the tarball; a member checks it before it runs anything.',
-    changes: 'new places',
+    changes: 'update',
   }),
   artifactEtcdVersion: option({
     name: 'artifact-etcd-version',
@@ -387,7 +387,7 @@ export const OPTIONS = {
     about:
       'Version of the etcd in the tarball. Without it members that run are not updated to a tarball of ' +
       '--artifact-uri: etcd goes up one minor at a time.',
-    changes: 'new places',
+    changes: 'update',
   }),
   artifactFile: option({
     name: 'artifact-file',
@@ -395,7 +395,7 @@ export const OPTIONS = {
     initial: null,
     otherwise: 'the scheduler packs one',
     about: 'A tarball that was packed before, for the scheduler to serve.',
-    changes: 'new places',
+    changes: 'update',
   }),
   etcdBinary: option({
     name: 'etcd-binary',
@@ -403,7 +403,7 @@ export const OPTIONS = {
     initial: null,
     otherwise: '`etcd` in PATH',
     about: 'The etcd that is packed into the tarball, or run where members run from this installation.',
-    changes: 'new places',
+    changes: 'update',
     aliases: [flag('etcd-bin')],
   }),
   etcdctlBinary: option({
@@ -412,7 +412,7 @@ export const OPTIONS = {
     initial: null,
     otherwise: '`etcdctl` in PATH',
     about: 'The etcdctl that is packed into the tarball, for people who look into a member’s sandbox.',
-    changes: 'new places',
+    changes: 'update',
     aliases: [flag('etcdctl-bin')],
   }),
   updateStrategy: option({
