@@ -37,8 +37,9 @@ export interface FullOptions {
   readonly onProgress?: (sizeBytes: number) => void;
 }
 
-/** A member sends nothing for so long: it hangs, or the store does not take any more. */
-const SILENCE_MS_MAX = 60_000;
+const PIECE_BYTES = 1024 * 1024;
+/** A member that takes longer to send one hangs. */
+const PIECE_MS_MAX = 60_000;
 
 /**
  * Takes a full from a member: its data goes to the store piece by piece as it comes, while etcd's hash over it is
@@ -154,27 +155,33 @@ export function objectFile(
   };
 }
 
+/** What a member sends, in pieces that are worth a hash and a write. */
 async function* piecesOf(
   client: StreamClient,
   clock: Clock,
   signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const giveUp = new AbortController();
-  const pieces = client.snapshot(AbortSignal.any([signal, giveUp.signal]))[Symbol.asyncIterator]();
+  const sent = client.snapshot(AbortSignal.any([signal, giveUp.signal]))[Symbol.asyncIterator]();
+  const gather = async (): Promise<Buffer> => {
+    const parts: Uint8Array[] = [];
+    for (let sizeBytes = 0; sizeBytes < PIECE_BYTES; ) {
+      const { done, value } = await sent.next();
+      if (done === true) break;
+      parts.push(value);
+      sizeBytes += value.byteLength;
+    }
+    return Buffer.concat(parts);
+  };
   try {
     for (;;) {
-      const { done, value } = await withDeadline(
-        clock,
-        SILENCE_MS_MAX,
-        signal,
-        async () => await pieces.next(),
-      );
-      if (done === true) return;
-      yield value;
+      const piece = await withDeadline(clock, PIECE_MS_MAX, signal, gather);
+      if (piece.byteLength === 0) return;
+      yield piece;
     }
   } finally {
     giveUp.abort();
-    await pieces.return?.();
+    await sent.return?.();
   }
 }
 
@@ -183,12 +190,11 @@ interface HashCheck {
   update(piece: Uint8Array): void;
   readonly sizeBytes: number;
   assertSealed(): void;
-  /** Hex; of everything. Asked last. */
+  /** Hex; of everything. */
   sha256(): string;
 }
 
 function createHashCheck(name: string): HashCheck {
-  const whole = createHash('sha256');
   /** Of all but the bytes in `tail`. */
   const body = createHash('sha256');
   let tail: Uint8Array = new Uint8Array();
@@ -196,7 +202,6 @@ function createHashCheck(name: string): HashCheck {
   return {
     update: (piece) => {
       sizeBytes += piece.byteLength;
-      whole.update(piece);
       if (piece.byteLength >= HASH_BYTES) {
         body.update(tail).update(piece.subarray(0, piece.byteLength - HASH_BYTES));
         tail = Uint8Array.from(piece.subarray(piece.byteLength - HASH_BYTES));
@@ -211,14 +216,14 @@ function createHashCheck(name: string): HashCheck {
       return sizeBytes;
     },
     assertSealed: () => {
-      const found = body.digest();
+      const found = body.copy().digest();
       if (tail.byteLength === HASH_BYTES && found.equals(tail)) return;
       throw new ArchiveError(
         'corrupt',
         `${name}: ${sizeBytes} bytes do not end with the hash of what is before them`,
       );
     },
-    sha256: () => whole.digest('hex'),
+    sha256: () => body.copy().update(tail).digest('hex'),
   };
 }
 

@@ -76,6 +76,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./alarm.ts'),
   },
   {
+    name: 'backup',
+    summary: 'look at an archive of backups, and check every byte of it; needs no scheduler',
+    load: () => import('./backup.ts'),
+  },
+  {
     name: 'uninstall',
     summary: 'give the service up: end its members, destroy their data, leave nothing in Mesos',
     load: () => import('./uninstall.ts'),

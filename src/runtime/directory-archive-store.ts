@@ -32,8 +32,12 @@ const READ_BYTES = 256 * 1024;
  * of it or nothing but a draft. A new name is a hard link, which two never get both, also over NFS.
  *
  * Rejects with an {@link ArchiveStoreError} when the directory cannot be made, written or does not take hard links.
+ * @param options.readOnly nothing is made: it has to be there, and only to be readable.
  */
-export async function openDirectoryArchiveStore(root: string): Promise<ArchiveStore> {
+export async function openDirectoryArchiveStore(
+  root: string,
+  { readOnly = false } = {},
+): Promise<ArchiveStore> {
   const drafts = path.join(root, DRAFTS);
   const known = new Set<string>();
   const pathOf = (key: string): string => {
@@ -87,11 +91,15 @@ export async function openDirectoryArchiveStore(root: string): Promise<ArchiveSt
     await syncDirectory(path.dirname(target));
   };
 
-  try {
+  const prepare = async (): Promise<void> => {
     await makeDirectoryOf(path.join(drafts, 'any'));
     await access(drafts, constants.W_OK | constants.X_OK);
     await removeOldDrafts(drafts);
     await tryHardLink(drafts);
+  };
+  try {
+    if (readOnly) await readdir(root);
+    else await prepare();
   } catch (error) {
     throw failed('the archive cannot be used', error);
   }

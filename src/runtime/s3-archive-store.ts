@@ -78,9 +78,13 @@ const CONNECTIONS_MAX = 16;
 
 /**
  * Opens a place in an S3: any server that speaks it. Looks whether it can be used, by an object that is put and
- * removed again. Rejects with an {@link ArchiveStoreError}.
+ * removed again; not where it is only to be read. Rejects with an {@link ArchiveStoreError}.
  */
-export async function openS3ArchiveStore(place: S3Place, signal: AbortSignal): Promise<S3ArchiveStore> {
+export async function openS3ArchiveStore(
+  place: S3Place,
+  signal: AbortSignal,
+  { readOnly = false } = {},
+): Promise<S3ArchiveStore> {
   const client = new S3Client({
     region: place.region,
     forcePathStyle: place.pathStyle,
@@ -104,7 +108,7 @@ export async function openS3ArchiveStore(place: S3Place, signal: AbortSignal): P
   });
   const bucket = createBucket(client, place);
   try {
-    const isConditional = await bucket.probe(signal);
+    const isConditional = readOnly ? false : await bucket.probe(signal);
     return {
       place: bucket.name,
       isConditional,

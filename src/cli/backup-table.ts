@@ -1,0 +1,88 @@
+import type { ArchiveSurvey, FullSurvey, Verification } from '../runtime/archive-place.ts';
+import type { Paint } from './style.ts';
+
+type EpochSurvey = ArchiveSurvey['epochs'][number];
+type VerifiedEpoch = Verification['epochs'][number];
+
+/** What `etcd-mesos backup list` prints. */
+export function renderSurvey(survey: ArchiveSurvey, paint: Paint): string {
+  const head = `${paint(survey.owner, 'bold')}: archive ${survey.archiveId} in ${survey.place}`;
+  const epochs = survey.epochs.flatMap((epoch) => ['', ...epochLines(epoch, paint)]);
+  return `${[head, ...(epochs.length === 0 ? ['', 'nothing was archived yet'] : epochs)].join('\n')}\n`;
+}
+
+function epochLines({ document, fulls, log }: EpochSurvey, paint: Paint): readonly string[] {
+  const { epoch, clusterId, parent, createdAtMs } = document;
+  const origin = parent === null ? '' : `, from epoch ${parent.epoch} at revision ${parent.forkRevision}`;
+  return [
+    `${paint(`epoch ${epoch}`, 'bold')} cluster ${clusterId} since ${timeOf(createdAtMs)}${origin}`,
+    ...(fulls.length === 0 ? [`  ${paint('no full backup', 'red')}`] : []),
+    ...fulls.map(
+      ({ name, document: full }) =>
+        `  full ${name}  revision ${revisionOf(full)}  ${sizeOf(full.sizeBytes)}  ${timeOf(full.startedAtMs)}  ` +
+        paint(full.reason, 'dim'),
+    ),
+    ...(log === null
+      ? [`  ${paint('no log', 'yellow')}`]
+      : [`  log from revision ${BigInt(log.base) + 1n} to ${log.lastRevision}, segment ${log.segments}`]),
+  ];
+}
+
+/** What `etcd-mesos backup show` prints. */
+export function renderFull({ name, document }: FullSurvey, paint: Paint): string {
+  const { startedAtMs, finishedAtMs } = document;
+  return [
+    paint(name, 'bold'),
+    `revision   ${revisionOf(document)}`,
+    `size       ${sizeOf(document.sizeBytes)} (${document.sizeBytes} bytes)`,
+    `taken      ${timeOf(startedAtMs)}, in ${((finishedAtMs - startedAtMs) / 1000).toFixed(1)} s`,
+    `because    ${document.reason}`,
+    `from       member ${document.memberId} of cluster ${document.clusterId}, etcd ${document.etcdVersion}`,
+    `sha256     ${document.sha256}`,
+  ]
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+/** What `etcd-mesos backup verify` prints. */
+export function renderVerification(verification: Verification, paint: Paint): string {
+  const { epochs, problems } = verification;
+  const verdict =
+    problems.length === 0
+      ? paint('every byte is as it was written', 'green')
+      : paint(`${problems.length} ${problems.length === 1 ? 'thing is' : 'things are'} wrong`, 'red');
+  return [
+    ...epochs.flatMap((epoch) => verifiedLines(epoch, paint)),
+    ...problems.map(({ object, problem }) => `${paint(object, 'red')}: ${problem}`),
+    verdict,
+  ]
+    .map((line) => `${line}\n`)
+    .join('');
+}
+
+function verifiedLines(verified: VerifiedEpoch, paint: Paint): readonly string[] {
+  const { epoch, revisions, events, proofs, gaps, restorable } = verified;
+  const gapLines = gaps.map(
+    ({ from, to, reason }) =>
+      `  ${paint(`not in the log: revisions ${from} to ${to}`, 'yellow')} (${reason})`,
+  );
+  return [
+    `${paint(`epoch ${epoch}`, 'bold')} ${revisions} revisions, ${events} events, ${proofs} proofs`,
+    ...gapLines,
+    ...restorable.map(
+      ({ full, fromRevision, toRevision }) =>
+        `  full ${full} and its log: any revision from ${fromRevision} to ${toRevision}`,
+    ),
+  ];
+}
+
+const timeOf = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replace('T', ' ');
+
+function revisionOf(full: FullSurvey['document']): string {
+  return full.revision ?? `${full.revisionAtLeast} or later`;
+}
+
+function sizeOf(bytes: number): string {
+  if (bytes < 1000) return `${bytes} B`;
+  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+}

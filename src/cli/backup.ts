@@ -1,0 +1,70 @@
+import { type Command, Option } from 'commander';
+import type { ArchivePlace } from '../runtime/archive-place.ts';
+
+interface Flags extends ArchivePlace {
+  readonly json?: true;
+}
+
+/** `etcd-mesos backup …`: what an archive has. It is read where it lies: neither Mesos nor a scheduler is needed. */
+export function register(command: Command): void {
+  ofArchive(command.command('list'))
+    .description('the clusters’ lives in the archive, their full backups, and how far their logs go')
+    .action(async (flags: Flags) => {
+      const [archive, { surveyArchive, renderSurvey }, paint] = await opened(flags);
+      const survey = await surveyArchive(archive, never);
+      print(flags, survey, () => renderSurvey(survey, paint));
+    });
+  ofArchive(command.command('show'))
+    .description('everything that is known of one full backup')
+    .argument('<full>', 'its name, as `backup list` prints it')
+    .action(async (name: string, flags: Flags) => {
+      const [archive, { findFull, renderFull }, paint] = await opened(flags);
+      const full = await findFull(archive, name, never);
+      print(flags, full, () => renderFull(full, paint));
+    });
+  ofArchive(command.command('verify'))
+    .description('read all of the archive and hold every byte against its hashes')
+    .addHelpText('after', '\nEnds with 0 if all is as it was written, with 1 if not.')
+    .action(async (flags: Flags) => {
+      const [archive, { verifyArchive, renderVerification }, paint] = await opened(flags);
+      const onProgress = process.stderr.isTTY ? showProgress : () => undefined;
+      const verification = await verifyArchive(archive, { onProgress, signal: never });
+      if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
+      print(flags, verification, () => renderVerification(verification, paint));
+      process.exitCode = verification.problems.length === 0 ? 0 : 1;
+    });
+}
+
+const never = new AbortController().signal;
+
+function ofArchive(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--archive <place>', 'a directory, or s3://bucket/prefix')
+        .env('ETCD_MESOS_ARCHIVE')
+        .makeOptionMandatory(),
+    )
+    .option('--s3-endpoint <url>', 'an S3 that is not Amazon’s, as https://s3.example.com:9000')
+    .option('--s3-region <region>', 'the region of the bucket', 'us-east-1')
+    .option('--s3-path-style', 'the bucket stands in the path, not in the host’s name')
+    .option('--s3-ca-file <file>', 'certificates of who signed the server’s, PEM')
+    .option('--json', 'print everything that is known, as JSON');
+}
+
+async function opened(flags: Flags) {
+  const [{ openArchiveToRead, ...reading }, tables, { paintFor }] = await Promise.all([
+    import('../runtime/archive-place.ts'),
+    import('./backup-table.ts'),
+    import('./style.ts'),
+  ]);
+  const archive = await openArchiveToRead(flags, never);
+  return [archive, { ...reading, ...tables }, paintFor(process.stdout, process.env)] as const;
+}
+
+function print(flags: Flags, value: unknown, render: () => string): void {
+  process.stdout.write(flags.json === true ? `${JSON.stringify(value, null, 2)}\n` : render());
+}
+
+function showProgress(object: string): void {
+  process.stderr.write(`\r\u001b[Kreading ${object}`);
+}

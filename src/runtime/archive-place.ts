@@ -1,0 +1,70 @@
+import { readFile } from 'node:fs/promises';
+import { type Archive, openArchive } from '../backup/archive.ts';
+import { type ArchiveStore, ArchiveStoreError } from '../backup/store-port.ts';
+import { describeError } from '../base/errors.ts';
+import { openDirectoryArchiveStore } from './directory-archive-store.ts';
+
+/** Where an archive is, as a person types it. */
+export interface ArchivePlace {
+  /** A directory, or `s3://bucket/prefix`. */
+  readonly archive: string;
+  /** Of an S3 that is not Amazon's, with its scheme. */
+  readonly s3Endpoint?: string;
+  readonly s3Region?: string;
+  readonly s3PathStyle?: true;
+  /** A file, PEM. */
+  readonly s3CaFile?: string;
+}
+
+/**
+ * Opens an archive to read it: nothing is made or written there. S3's credentials are those of the environment, the
+ * user's files or the machine. Rejects with an `ArchiveError` or an {@link ArchiveStoreError}.
+ */
+export async function openArchiveToRead(place: ArchivePlace, signal: AbortSignal): Promise<Archive> {
+  return await openArchive(await openPlace(place, signal), { archiveId: null, owner: null }, signal);
+}
+
+async function openPlace(place: ArchivePlace, signal: AbortSignal): Promise<ArchiveStore> {
+  const [, bucket, prefix = ''] = /^s3:\/\/([^/]+)\/?(.*)$/.exec(place.archive) ?? [];
+  if (bucket === undefined) {
+    if (!/^\w+:\/\//.test(place.archive)) {
+      return await openDirectoryArchiveStore(place.archive, { readOnly: true });
+    }
+    throw new ArchiveStoreError('unsuitable', `${place.archive} is no place of an archive`, {
+      hint: 'Name a directory, or s3://bucket/prefix.',
+    });
+  }
+  const { openS3ArchiveStore } = await import('./s3-archive-store.ts');
+  const { s3Endpoint: endpoint = null, s3Region: region = 'us-east-1', s3CaFile = null } = place;
+  if (endpoint !== null && !/^https?:\/\/[^/]+\/?$/.test(endpoint)) {
+    throw new ArchiveStoreError('unsuitable', `${endpoint} is no endpoint of an S3`, {
+      hint: 'Name it with its scheme and without a path, as https://s3.example.com:9000.',
+    });
+  }
+  const caCertificates = s3CaFile === null ? null : await readCertificates(s3CaFile);
+  const s3 = {
+    bucket,
+    prefix: prefix.replace(/\/+$/, ''),
+    endpoint,
+    region,
+    caCertificates,
+    credentials: null,
+  };
+  return await openS3ArchiveStore({ ...s3, pathStyle: place.s3PathStyle === true }, signal, {
+    readOnly: true,
+  });
+}
+
+async function readCertificates(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new ArchiveStoreError('unsuitable', `${file} cannot be read: ${describeError(cause)}`, {
+      cause,
+      hint: 'Name a file with the certificates of who signed the server’s, PEM.',
+    });
+  }
+}
+
+export type { ArchiveSurvey, FullSurvey, Verification } from '../backup/survey.ts';
+export { findFull, surveyArchive, verifyArchive } from '../backup/survey.ts';

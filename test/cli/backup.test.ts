@@ -1,0 +1,98 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { takeFull } from '../../src/backup/full.ts';
+import { openDirectoryArchiveStore } from '../../src/runtime/directory-archive-store.ts';
+import { createFakeMember } from '../backup/fake-member.ts';
+import { never, sampleArchive, sampleRevisions, sampleWriter } from '../backup/sample-log.ts';
+import { clock } from '../wait.ts';
+import { runCli } from './run-cli.ts';
+
+describe('backup', () => {
+  let directory = '';
+  let full = '';
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'etcd-mesos-archive-'));
+    const place = await sampleArchive(await openDirectoryArchiveStore(directory));
+    const member = createFakeMember();
+    member.write(10);
+    const log = await sampleWriter(place, 3, { segmentBytesMax: 2000 });
+    await log.skip({ reason: 'begin', from: '1', to: '11' });
+    await log.write({ atMs: 5, leases: [], revisions: sampleRevisions(12n, 40n) });
+    await log.write({ atMs: 6, leases: [], revisions: sampleRevisions(41n, 60n) });
+    await log.skip({ reason: 'compacted', from: '61', to: '70' });
+    await log.write({ atMs: 7, leases: [], revisions: sampleRevisions(71n, 75n) });
+    await log.close();
+    const client = member.connect('http://m0');
+    const taken = await takeFull({ ...place, generation: 3, client, clock, reason: 'there is none' }, never);
+    full = taken.name;
+  });
+  afterAll(async () => await rm(directory, { recursive: true }));
+
+  test('list says what there is, without a scheduler', async () => {
+    const { code, stdout } = await runCli(['backup', 'list', '--archive', directory]);
+    expect(stdout).toContain(`etcd: archive a1 in ${directory}`);
+    expect(stdout).toContain('epoch 1 cluster abc');
+    expect(stdout).toContain(`full ${full}  revision 11`);
+    expect(stdout).toContain('log from revision 71 to 75');
+    expect(code).toBe(0);
+    const json = await runCli(['backup', 'list', '--json'], { ETCD_MESOS_ARCHIVE: directory });
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      archiveId: 'a1',
+      epochs: [
+        {
+          document: { epoch: 1 },
+          fulls: [{ name: full }],
+          log: { base: '70', lastRevision: '75', rest: null },
+        },
+      ],
+    });
+  });
+
+  test('show tells all of one, and which there is not', async () => {
+    const { code, stdout } = await runCli(['backup', 'show', full, '--archive', directory]);
+    expect([code, stdout]).toEqual([
+      0,
+      expect.stringMatching(/revision {3}11\n(.*\n)*because {4}there is none\n/),
+    ]);
+    const other = await runCli(['backup', 'show', 'other', '--archive', directory]);
+    expect([other.code, other.stderr]).toEqual([1, expect.stringContaining('no full backup "other"')]);
+  });
+
+  test('verify reads all, and finds the byte that is not as it was written', async () => {
+    const sound = await runCli(['backup', 'verify', '--archive', directory]);
+    expect(sound.stdout).toContain('epoch 1 54 revisions');
+    expect(sound.stdout).toContain('not in the log: revisions 61 to 70 (compacted)');
+    expect(sound.stdout).toContain(`full ${full} and its log: any revision from 11 to 60`);
+    expect([sound.code, sound.stderr]).toEqual([0, '']);
+    const data = join(directory, 'epochs', '00000001', 'fulls', full, 'data');
+    const log = join(directory, 'epochs', '00000001', 'log', '000000000');
+    const [segment = ''] = (await readdir(log)).slice(2);
+    for (const [file, said] of [
+      [data, 'do not end with the hash'],
+      [join(log, segment), 'a frame’s hash is not that of its bytes'],
+    ] as const) {
+      const bytes = await readFile(file);
+      const altered = Buffer.from(bytes);
+      altered[bytes.byteLength - 200] = (altered[bytes.byteLength - 200] ?? 0) ^ 4;
+      await writeFile(file, altered);
+      const { code, stdout } = await runCli(['backup', 'verify', '--archive', directory]);
+      expect(stdout).toContain(said);
+      expect(stdout).toContain('1 thing is wrong');
+      expect(code).toBe(1);
+      await writeFile(file, bytes);
+    }
+  });
+
+  test.for([
+    ['/does/not/exist', 'cannot be used'],
+    ['ftp://somewhere', 'no place of an archive'],
+    [tmpdir(), 'holds no archive'],
+  ] as const)('%s is refused', async ([place, said]) => {
+    const { code, stderr } = await runCli(['backup', 'list', '--archive', place]);
+    expect(stderr).toContain(said);
+    expect(stderr).toContain(place);
+    expect(code).toBe(1);
+  });
+});
