@@ -133,18 +133,19 @@ function birthOf(held: readonly Held[]): Birth | string {
 
 /**
  * The data of a quorum of the slots proves the cluster: what is not read then gets a moment, and is taken for a
- * member that is down. With fewer there is no cluster to bring back yet; unless the others were removed, as when the
- * size was changed. Then those that are left are started to tell: only a quorum completes a linearizable read.
+ * member that is down. With fewer there is no cluster to bring back yet; unless no other slot holds a member any more,
+ * or yet, as when the size was changed. Then those that there are are started to tell: only a quorum completes a
+ * linearizable read.
  */
 function isEnough(pass: Pass, readings: readonly Reading[], birth: Birth): boolean {
-  const { epoch, seats, size } = pass.record;
+  const { epoch, seats, size, sizeOption } = pass.record;
   const held = readings.filter((reading) => reading.kind === 'held');
   const unread = readings.filter((reading) => reading.kind === 'unread');
   const slots = new Set(held.map(({ seat }) => seat.slot)).size;
-  const all = Math.max(size, new Set(seats.map((seat) => seat.slot)).size);
+  const all = Math.max(sizeOption ?? size, new Set(seats.map((seat) => seat.slot)).size);
   if (slots < quorumOf(all)) {
     if (unread.length > 0) waitFor(pass, unread);
-    else if (slots + removedSlots(readings) >= all) {
+    else if (slots + emptySlots(readings) >= all) {
       if (areQuorum(pass, birth)) return true;
       startHeld(pass, held, birth);
     }
@@ -177,10 +178,11 @@ function learnClusterId(pass: Pass, held: readonly Held[], birth: Birth): void {
   startHeld(pass, held, birth);
 }
 
-/** Slots of which nothing is found but members that know that they were removed. */
-function removedSlots(readings: readonly Reading[]): number {
+/** Slots of which nothing is found but places that never held a member, and members that know that they were removed. */
+function emptySlots(readings: readonly Reading[]): number {
   const bySlot = Map.groupBy(readings, ({ seat }) => seat.slot);
-  return [...bySlot.values()].filter((ofSlot) => ofSlot.every((one) => one.kind === 'removed')).length;
+  const isEmpty = ({ kind }: Reading): boolean => kind === 'removed' || kind === 'blank';
+  return [...bySlot.values()].filter((ofSlot) => ofSlot.every(isEmpty)).length;
 }
 
 function areQuorum(pass: Pass, { clusterId }: Birth): boolean {

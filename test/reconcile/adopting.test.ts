@@ -119,6 +119,17 @@ describe('places whose record was lost', () => {
     expect(did(world, 'start')).toEqual([expect.stringContaining('start etcd-0')]);
   });
 
+  it('are started to tell where the others never held a member', () => {
+    const world = wholeWorld();
+    world.listed = world.listed.slice(0, 1);
+    forget(world);
+    world.spec = { ...world.spec, size: 1 };
+    world.record = { ...world.record, sizeOption: 1, seats: world.record.seats.slice(0, 2) };
+    unstart(member(world, 'seat-2'));
+    world.until(() => world.record.epoch.phase === 'formed');
+    expect(did(world, 'start')).toEqual([expect.stringContaining('start etcd-0')]);
+  });
+
   it('are looked for in as many slots as the option says', () => {
     const world = wholeWorld(1);
     forget(world);
