@@ -130,10 +130,18 @@ function disruptionStory(before: ClusterRecord, after: ClusterRecord): readonly 
 function wasDone(of: Disruption, { seats }: ClusterRecord): boolean {
   const { kind, begun, seat: id, task, handoverMs } = of;
   const seat = seats.find((one) => one.id === id);
-  if (seat === undefined || seat.lost !== null || !begun) return false;
-  if (kind === 'pause') return seat.paused !== null;
-  if (kind === 'move-leader') return handoverMs < HANDOVER_MS_MAX;
-  return kind === 'defragment' || seat.task !== task;
+  if (seat === undefined || seat.lost !== null) return false;
+  switch (kind) {
+    case 'restart':
+    case 'update':
+      return seat.task !== task;
+    case 'pause':
+      return seat.paused !== null;
+    case 'move-leader':
+      return begun && handoverMs < HANDOVER_MS_MAX;
+    case 'defragment':
+      return begun;
+  }
 }
 
 function leavingStory(before: ClusterRecord, after: ClusterRecord): readonly StoryPart[] {

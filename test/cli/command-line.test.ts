@@ -27,13 +27,18 @@ describe('help', () => {
     for (const spec of OPTION_KEYS.map(optionSpec)) expect(stdout).toContain(`--${spec.name} <`);
   });
 
-  test.for([['status'], ['endpoints'], ['debug', 'offers'], ['local'], ['local', 'up']])(
-    'of %s',
-    async (words) => {
-      const { code, stdout } = await runCli([...words, '--help']);
-      expect([code, stdout]).toEqual([0, expect.stringContaining(`Usage: etcd-mesos ${words.join(' ')}`)]);
-    },
-  );
+  test.for([
+    ['status'],
+    ['endpoints'],
+    ['pod', 'restart'],
+    ['leader', 'move'],
+    ['debug', 'offers'],
+    ['local'],
+    ['local', 'up'],
+  ])('of %s', async (words) => {
+    const { code, stdout } = await runCli([...words, '--help']);
+    expect([code, stdout]).toEqual([0, expect.stringContaining(`Usage: etcd-mesos ${words.join(' ')}`)]);
+  });
 });
 
 describe('a wrong command line ends with 2 and one message', () => {

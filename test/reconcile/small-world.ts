@@ -107,6 +107,7 @@ export class SmallWorld {
   silentMs = 1_000;
   /** For how long members that answer have said that they do not serve. */
   notServingMs = 0;
+  /** Mesos takes the word to end a task, and it never arrives. */
   killsAreLost = false;
   archivedRevision: string | null = null;
   alarms: { memberId: string; alarm: string }[] = [];
