@@ -28,7 +28,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'promote-without-catching-up',
     about: 'a learner is promoted as soon as it is listed',
-    shownBy: [],
+    shownBy: [7, 1],
     edits: [
       {
         file: 'src/reconcile/membership.ts',
@@ -53,7 +53,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'quorum-off-by-one',
     about: 'less than half of the voters are taken for a quorum',
-    shownBy: [],
+    shownBy: [19],
     edits: [
       {
         file: 'src/reconcile/quorum.ts',
@@ -96,7 +96,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'act-before-persisting',
     about: 'orders are given before the record that explains them is stored',
-    shownBy: [],
+    shownBy: [18],
     edits: [
       {
         file: 'src/framework/scheduler.ts',
@@ -138,7 +138,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'start-unlisted',
     about:
       'a place that is found again is taken for a member, and started, whether the cluster lists it or not',
-    shownBy: [],
+    shownBy: [33],
     edits: [
       {
         file: 'src/reconcile/resumption.ts',
@@ -149,6 +149,12 @@ export const MUTANTS: readonly Mutant[] = [
         file: 'src/framework/adoption.ts',
         find: 'confirmed !== undefined && seat.data?.memberId == null;',
         replace: 'confirmed !== undefined && seat.data === undefined;',
+      },
+      {
+        file: REPAIR,
+        find: '  if (pass.record.intent !== null) return;\n  for (const seat of pass.record.seats) {\n    const [one, other, ...more]',
+        replace:
+          '  if (membership.members.length > 0) return;\n  for (const seat of pass.record.seats) {\n    const [one, other, ...more]',
       },
     ],
   },
@@ -187,7 +193,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'destroy-before-replaced',
     about: 'the volume of a lost member is given back as soon as its removal is committed',
-    shownBy: [],
+    shownBy: [7],
     edits: [
       {
         file: REPAIR,
@@ -335,7 +341,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'unstarted-member-kept',
     about: 'a member that was added and never started stays listed',
-    shownBy: [],
+    shownBy: [33],
     edits: [
       {
         file: REPAIR,
@@ -352,7 +358,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'name-outlives-member',
     about: 'the name task of a member that is gone is forgotten, and left as a name task that nobody knows',
-    shownBy: [],
+    shownBy: [3],
     edits: [
       {
         file: 'src/reconcile/upkeep.ts',
