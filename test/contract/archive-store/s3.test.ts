@@ -9,6 +9,7 @@ import {
   type S3ArchiveStore,
   type S3Place,
 } from '../../../src/runtime/s3-archive-store.ts';
+import { contentOf, sampleArchive, sampleRevisions, sampleWriter, shown } from '../../backup/sample-log.ts';
 import { skipWithout } from '../../needs.ts';
 import { makeCertificates } from '../../runtime/certificates.ts';
 import { startTcpProxy } from '../../tcp-proxy.ts';
@@ -54,6 +55,19 @@ describe.skipIf(program === null)('S3', () => {
 
   test('its server is found to refuse a second put of one name', async () => {
     expect((await open(placeOf())).isConditional).toBe(true);
+  });
+
+  test('a log in it is written by one, taken over by the next, and read', async () => {
+    const place = await sampleArchive(await open(placeOf({ prefix: 'log' })));
+    const old = await sampleWriter(place, 1);
+    const write = async (log: typeof old, from: bigint, to: bigint) =>
+      await log.write({ atMs: 1, leases: [], revisions: sampleRevisions(from, to) });
+    await write(old, 1n, 40n);
+    await write(old, 41n, 50n);
+    const young = await sampleWriter(place, 2);
+    await expect(write(old, 51n, 52n)).rejects.toMatchObject({ code: 'fenced' });
+    await write(young, 51n, 60n);
+    expect(shown((await contentOf(place)).revisions)).toEqual(shown(sampleRevisions(1n, 60n)));
   });
 
   test('a read whose connection breaks goes on where it was', async () => {
