@@ -21,6 +21,7 @@ import {
   refuse,
 } from './adoption.ts';
 import { type SchedulerConfig, SchedulerError } from './config.ts';
+import { seatsOf } from './mesos-view.ts';
 
 /** No record is stored. Is this the first start of this cluster, or was its record lost? */
 export interface FirstStart {
@@ -82,9 +83,35 @@ export async function firstStart(input: FirstStartInput, signal: AbortSignal): P
     return { record: fresh(frameworkId), text: 'a new cluster begins: nothing of it is found' };
   }
   const record = await adopt(input, findings, signal);
-  const verb = record.epoch.phase === 'adopting' ? 'found' : 'adopted';
-  const text = `${verb} ${record.seats.length} places of cluster ${record.cluster}, epoch ${record.epoch.number}`;
-  return { record, text };
+  return { record, text: describeAdoption(record) };
+}
+
+function describeAdoption({ cluster, epoch, seats }: ClusterRecord): string {
+  const verb = epoch.phase === 'adopting' ? 'found' : 'adopted';
+  return `${verb} ${seats.length} places of cluster ${cluster}, epoch ${epoch.number}`;
+}
+
+/**
+ * The record of a cluster that is not born yet says what it began with, before it began: where Mesos holds a place of
+ * that cluster which the record does not know, the record is an older copy that was put back, and the cluster may
+ * have been born since. Then what is there is adopted, as if nothing were stored. `null` where the record holds.
+ * Rejects as {@link firstStart}.
+ */
+export async function adoptedInstead(
+  input: FirstStartInput,
+  stored: ClusterRecord,
+  signal: AbortSignal,
+): Promise<FirstStart | null> {
+  const { phase } = stored.epoch;
+  const isUnborn = phase === 'preparing' || phase === 'go';
+  if (!isUnborn || stored.uninstall !== null || input.config.bootstrap === 'new') return null;
+  const findings = await lookAtMaster(input, signal);
+  const known = new Set(seatsOf(stored).map((seat) => seat.id));
+  const seats = findings?.seats.filter(({ owner }) => owner.cluster === stored.cluster) ?? [];
+  if (findings === null || seats.every(({ owner }) => known.has(owner.seat))) return null;
+  const adopted = await adopt(input, { ...findings, seats }, signal);
+  const generation = Math.max(adopted.generation, stored.generation + 1);
+  return { record: { ...adopted, generation }, text: describeAdoption(adopted) };
 }
 
 /**

@@ -16,19 +16,35 @@ export interface OfferedPlacesInput {
 }
 
 /**
- * The record with the places on offer that it has to know: while it adopts, those of its cluster; and where it is
- * the record of a first start that nobody has confirmed, the cluster that is there in the place of the one that was
- * about to begin. Reservations of several clusters are left to the caller.
+ * The record with the places on offer that it has to know: while it adopts, those of its cluster. While it prepares a
+ * cluster it knows every place of it, so one that it does not know tells that it is an older copy, and what the
+ * places hold is read first. And where it is the record of a first start that nobody has confirmed, the cluster that is
+ * there takes the place of the one that was about to begin. Reservations of several clusters are left to the caller.
  */
 export function withOfferedPlaces(input: OfferedPlacesInput, isProven: boolean): ClusterRecord {
   const { record } = input;
   if (record.epoch.phase === 'adopting') return withPlaces(record, input);
+  if (record.epoch.phase === 'preparing' && record.uninstall === null) {
+    const known = new Set(seatsOf(record).map((seat) => seat.id));
+    const unknown = foundIn(input, (cluster) => cluster === record.cluster).filter(
+      ({ owner }) => !known.has(owner.seat),
+    );
+    if (unknown.length > 0) return withPlaces(adoptingAnew(record, unknown, input.wallMs), input);
+  }
   if (isProven || !isUnproven(record)) return record;
   const found = foundIn(input, () => true);
   const [first] = found;
   if (first === undefined || found.some(({ owner }) => owner.cluster !== first.owner.cluster)) return record;
   const epoch = adoptingEpoch(found, input.wallMs);
   return withPlaces({ ...record, cluster: first.owner.cluster, epoch }, input);
+}
+
+/** Nothing of what the record says of data holds: the volumes say it. */
+function adoptingAnew(record: ClusterRecord, found: readonly FoundSeat[], wallMs: number): ClusterRecord {
+  const epoch = adoptingEpoch(found, wallMs);
+  const number = Math.max(epoch.number, record.epoch.number);
+  const seats = record.seats.map((seat) => ({ ...seat, data: null }));
+  return { ...record, epoch: { ...epoch, number }, seats };
 }
 
 /** Nothing was placed yet in the name of this record: whether it is a first start is still to be seen. */

@@ -27,7 +27,7 @@ import { ackCall, killCall, launchedBy } from './calls.ts';
 import { createChronicle } from './chronicle.ts';
 import { createCommandDesk } from './command-desk.ts';
 import { frameworkInfoOf, type SchedulerConfig, SchedulerError } from './config.ts';
-import { firstStart } from './first-start.ts';
+import { adoptedInstead, type FirstStart, firstStart } from './first-start.ts';
 import { refuseFrozen } from './frozen-options.ts';
 import { answerQuestions } from './maintenance.ts';
 import { createMemberWatch } from './member-watch.ts';
@@ -432,6 +432,13 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     );
   };
 
+  const begin = async ({ record, text }: FirstStart, reason: string): Promise<'ready'> => {
+    await keeper.keep(record);
+    trust.begin(record);
+    chronicle.tell({ slot: null, text, reason });
+    return 'ready';
+  };
+
   /** The record, with a generation above every earlier one of it, stored. */
   const takeOver = async (signal: AbortSignal): Promise<'ready' | 'uninstalled'> => {
     const stored = await keeper.open();
@@ -440,22 +447,18 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       if (config.uninstall !== null) return 'uninstalled';
       const first = await firstStart({ config, ports, log }, signal);
       await refuseFrozen(null, { config, store: ports.store, log });
-      await keeper.keep(first.record);
-      trust.begin(first.record);
-      chronicle.tell({ slot: null, text: first.text, reason: 'no cluster record is stored' });
-      return 'ready';
+      return await begin(first, 'no cluster record is stored');
     }
     await refuseFrozen(stored, { config, store: ports.store, log });
+    const instead = await adoptedInstead({ config, ports, log }, stored, signal);
+    if (instead !== null) return await begin(instead, 'the stored record is older and does not know them');
     trust.begin(stored);
     await keeper.keep({
       ...withUninstall(stored, config, clock.wallMs()),
       generation: stored.generation + 1,
     });
-    chronicle.tell({
-      slot: null,
-      text: `scheduler generation ${keeper.current.generation} takes over`,
-      reason: 'a cluster record is stored',
-    });
+    const text = `scheduler generation ${keeper.current.generation} takes over`;
+    chronicle.tell({ slot: null, text, reason: 'a cluster record is stored' });
     return 'ready';
   };
 

@@ -8,6 +8,7 @@ import { moveFromMaintenance } from './maintenance.ts';
 import { healthOf, type Membership, readMembership } from './membership.ts';
 import { keepNames } from './names.ts';
 import type { Observation, Spec } from './observation.ts';
+import { seeThroughOlderCopy } from './older-copy.ts';
 import {
   block,
   type DraftSeat,
@@ -33,6 +34,7 @@ import { upkeep } from './upkeep.ts';
  */
 export function decide(spec: Spec, record: ClusterRecord, seen: Observation): Decision {
   const pass = startPass(spec, record, seen);
+  seeThroughOlderCopy(pass);
   foldEvidence(pass);
   if (pass.record.uninstall?.confirmed === true) return giveUpAll(pass);
   const forming = pass.record.epoch.phase !== 'formed';

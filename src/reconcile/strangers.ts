@@ -78,8 +78,7 @@ function isReplaced(pass: Pass, membership: Membership | null, slot: string): bo
 /** Every member that a quorum lists has a seat in the record. */
 function isRecordCurrent(pass: Pass, membership: Membership | null): boolean {
   // What is not in the record yet may be the very data that is looked for.
-  if (pass.record.epoch.phase === 'adopting') return false;
-  if (pass.record.epoch.phase !== 'formed') return unknownMembers(pass).length === 0;
+  if (pass.record.epoch.phase !== 'formed') return false;
   if (membership === null) return false;
   return membership.members.every((member) =>
     pass.record.seats.some((seat) => memberOf(membership, seat)?.id === member.id),

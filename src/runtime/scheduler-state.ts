@@ -102,7 +102,8 @@ async function stateInZooKeeper(
   const zooKeeper = ensembles.at(url);
   const nodes = frameworkNodes(url.path, foldedName(frameworkName));
   const ids = createSystemIds();
-  const shared = { zooKeeper, nodes, isProtected, ids, log: log.child({ part: 'zookeeper' }) };
+  const clock = createSystemClock();
+  const shared = { zooKeeper, nodes, isProtected, clock, ids, log: log.child({ part: 'zookeeper' }) };
   const store = await openZooKeeperStateStore(shared);
   const keys = createOrderKeyNode({ ...shared, copyFile: orderKeyFileIn(stateDir) });
   const fromFile = orderKeyFile !== null;
@@ -115,7 +116,7 @@ async function stateInZooKeeper(
         return await store.save(bytes, expectedVersion);
       },
     },
-    election: (ownUrl) => createElection({ ...shared, clock: createSystemClock(), url: ownUrl }),
+    election: (ownUrl) => createElection({ ...shared, url: ownUrl }),
     board: createEndpointsNode(shared),
     learnOrderKey: async () => {
       if (!fromFile) await keys.learn();

@@ -1,6 +1,7 @@
-import pRetry from 'p-retry';
+import { DeadlineError, orAborted, startDeadline } from '../base/deadline.ts';
 import { describeError } from '../base/errors.ts';
 import {
+  type Clock,
   type Ids,
   LOG_ENTRIES_MAX,
   LOG_ENTRY_BYTES_MAX,
@@ -22,6 +23,7 @@ export interface ZooKeeperStateStoreOptions {
   readonly nodes: FrameworkNodes;
   /** Whether our session has credentials: then our nodes are for whoever has them alone. */
   readonly isProtected: boolean;
+  readonly clock: Clock;
   readonly ids: Ids;
   readonly log: Logger;
 }
@@ -33,6 +35,7 @@ const READS_AT_ONCE = 32;
 /** Milliseconds that anything may take, new tries included. */
 const DEADLINE_MS = 15_000;
 const RETRIES_MAX = 5;
+/** Before the first new try; doubles with each. */
 const RETRY_MS_FIRST = 50;
 /** Names the one child of the record's node: it tells the node from any that had its path before. */
 const LIFE_PREFIX = 'life-';
@@ -232,26 +235,32 @@ function isUndone(error: unknown): boolean {
 
 /** Does `work` in a connected session, again where `isWorthAgain` says so of what it ended in. */
 async function inSession<T>(
-  { zooKeeper, nodes }: Pick<ZooKeeperStateStoreOptions, 'zooKeeper' | 'nodes'>,
+  { zooKeeper, nodes, clock }: Pick<ZooKeeperStateStoreOptions, 'zooKeeper' | 'nodes' | 'clock'>,
   isWorthAgain: (error: unknown) => boolean,
   work: (session: ZooKeeperSession) => Promise<T>,
 ): Promise<T> {
-  const signal = AbortSignal.timeout(DEADLINE_MS);
+  const deadline = startDeadline(clock, DEADLINE_MS, NEVER);
+  const { signal } = deadline;
   try {
-    return await pRetry(async () => await work(await zooKeeper.session({ signal })), {
-      retries: RETRIES_MAX,
-      minTimeout: RETRY_MS_FIRST,
-      signal,
-      shouldRetry: ({ error }) => isWorthAgain(error),
-    });
+    for (let tries = 0; ; tries += 1) {
+      try {
+        return await orAborted(signal, zooKeeper.session({ signal }).then(work));
+      } catch (error) {
+        if (tries >= RETRIES_MAX || signal.aborted || !isWorthAgain(error)) throw error;
+        await clock.sleep(RETRY_MS_FIRST * 2 ** tries, signal);
+      }
+    }
   } catch (error) {
     throw stateStoreError(nodes.base, error);
+  } finally {
+    deadline.release();
   }
 }
+const NEVER = new AbortController().signal;
 
 function stateStoreError(path: string, error: unknown): unknown {
   if (!(error instanceof ZooKeeperError)) {
-    return error instanceof DOMException
+    return error instanceof DeadlineError
       ? new StateStoreError('unavailable', `${path} in ZooKeeper: no answer within ${DEADLINE_MS / 1000} s`)
       : error;
   }

@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest';
 import type { SchedulerConfig } from '../../src/framework/config.ts';
-import { firstStart } from '../../src/framework/first-start.ts';
+import { adoptedInstead, firstStart } from '../../src/framework/first-start.ts';
 import { ownershipOf, reservationLabels, taskLabels } from '../../src/framework/labels.ts';
 import { rangesOf } from '../../src/framework/resources.ts';
 import { createFixedMasterSource } from '../../src/mesos/master-source.ts';
 import type { Resource, TaskState } from '../../src/mesos/wire.ts';
 import { peerUrlOf, supervisorUrlOf } from '../../src/protocol/launch.ts';
 import type { EtcdMember, MemberStatus, Probe } from '../../src/protocol/member-status.ts';
-import { type Seat, serializeRecord } from '../../src/protocol/record.ts';
+import { type ClusterRecord, newEpoch, type Seat, serializeRecord } from '../../src/protocol/record.ts';
 import { createOrderKey } from '../../src/protocol/signature.ts';
 import { silentLogger } from '../silent-logger.ts';
 import { createVirtualClock } from '../sim/virtual-clock.ts';
 import { createFakeMaster, createFakeMembers, done, status } from './fake-master.ts';
-import { CONFIG, ROLE, seat } from './fixtures.ts';
+import { CONFIG, ROLE, record, seat } from './fixtures.ts';
 
 const seats: readonly Seat[] = [0, 1, 2].map((at) =>
   seat({
@@ -170,10 +170,15 @@ function world() {
     );
     return await clock.during(outcome, 400_000);
   };
+  /** What is believed in the place of a stored record. */
+  const runWith = async (stored: ClusterRecord, changes: Partial<SchedulerConfig> = {}) => {
+    const input = { config: { ...CONFIG, ...changes }, ports, log: silentLogger };
+    return await clock.during(adoptedInstead(input, stored, new AbortController().signal), 400_000);
+  };
   const serve = (of: readonly Seat[], changes: Partial<MemberStatus> = {}) => {
     for (const one of of) members.statuses.set(supervisorUrlOf(one), serving(one, changes));
   };
-  return { clock, master, members, found, run, serve };
+  return { clock, master, members, found, run, runWith, serve };
 }
 
 const nothing = { agents: {}, tasks: {}, frameworks: {} };
@@ -582,5 +587,54 @@ describe('a cluster whose record was lost', () => {
     const { error } = await built.run();
     expect(error).toMatchObject({ code: 'not-a-first-start' });
     expect(error?.message).toMatch(message);
+  });
+});
+
+describe('the stored record of a cluster that is about to be born', () => {
+  const stored = (changes: Partial<ClusterRecord> = {}): ClusterRecord =>
+    record({
+      cluster: 'cluster-1',
+      generation: 3,
+      epoch: newEpoch({ number: 1, attempt: 1, token: 'token-1', openedAtMs: 0 }),
+      seats: [],
+      ...changes,
+    });
+
+  it('gives way to the cluster that Mesos holds, if it does not know all of its places', async () => {
+    const { found, runWith, serve } = world();
+    found({});
+    serve(seats);
+    const instead = await runWith(stored({ seats: seats.slice(0, 2) }));
+    expect(instead?.record).toMatchObject({ generation: 8, epoch: { phase: 'formed', clusterId: 'c1' } });
+    expect(instead?.record.seats).toHaveLength(3);
+  });
+
+  it('never takes back a generation', async () => {
+    const { found, runWith, serve } = world();
+    found({});
+    serve(seats);
+    expect((await runWith(stored({ generation: 20 })))?.record.generation).toBe(21);
+  });
+
+  it('holds where all that Mesos has of it is known, or another cluster’s', async () => {
+    const { found, runWith } = world();
+    found({});
+    expect(await runWith(stored({ seats: [...seats] }))).toBeNull();
+    expect(await runWith(stored({ cluster: 'another' }))).toBeNull();
+  });
+
+  it('holds on the operator’s word, and where the master does not let us look', async () => {
+    const { found, master, runWith } = world();
+    found({});
+    expect(await runWith(stored(), { bootstrap: 'new' })).toBeNull();
+    master.answer('GET_FRAMEWORKS', 403);
+    expect(await runWith(stored())).toBeNull();
+  });
+
+  it('is not asked about once the cluster has formed', async () => {
+    const { found, runWith } = world();
+    found({});
+    const { epoch } = stored();
+    expect(await runWith(stored({ epoch: { ...epoch, phase: 'formed' } }))).toBeNull();
   });
 });

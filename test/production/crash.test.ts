@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { describe } from 'vitest';
 import { parseRecord } from '../../src/protocol/record.ts';
+import { createSystemClock } from '../../src/runtime/clock.ts';
 import { createSystemIds } from '../../src/runtime/ids.ts';
 import { openZooKeeperStateStore } from '../../src/runtime/zookeeper-state-store.ts';
 import { frameworkNodes } from '../../src/zookeeper/nodes.ts';
@@ -19,7 +20,9 @@ describe.skipIf(lacksZooKeeper())('with ZooKeeper', () => {
     const server = await startZooKeeper();
     const zooKeeper = connectTo([server.port]);
     const nodes = frameworkNodes('/etcd-mesos', 'etcd');
-    const shared = { zooKeeper, nodes, isProtected: false, ids: createSystemIds(), log: silentLogger };
+    const clock = createSystemClock();
+    const ids = createSystemIds();
+    const shared = { zooKeeper, nodes, isProtected: false, clock, ids, log: silentLogger };
     const store = await openZooKeeperStateStore(shared);
     return {
       args: [

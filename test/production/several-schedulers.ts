@@ -93,7 +93,8 @@ export async function startSeveral(): Promise<SeveralSchedulers> {
   const client = connectTo([zooKeeper.port], { sessionTimeoutMs: SESSION_MS });
   ends.push(() => client.close());
   const nodes = frameworkNodes('/etcd-mesos', 'etcd');
-  const shared = { zooKeeper: client, nodes, isProtected: false, ids: createSystemIds(), log: silentLogger };
+  const ids = createSystemIds();
+  const shared = { zooKeeper: client, nodes, isProtected: false, clock, ids, log: silentLogger };
   const store = await openZooKeeperStateStore(shared);
 
   let newest: ClusterRecord | null = null;

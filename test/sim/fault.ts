@@ -7,6 +7,8 @@ export interface Fault {
   readonly name: string;
   /** Worlds that it is done to, by where their data lies. Default all. */
   readonly on?: readonly SimStorage[];
+  /** It can happen in this world now. Default: always. */
+  readonly possible?: (world: World) => boolean;
   /** Worlds in which it costs a voter its data for good. At most a minority of them is spent at a time. Default none. */
   readonly final?: readonly SimStorage[];
   /** Resolves when it is done; time may pass meanwhile. */

@@ -17,7 +17,7 @@ async function loseRecord({ world, random, host, say }: Injection): Promise<void
   world.reboot(host);
   const limitMs = world.unreachableTimeoutMs + 40_000;
   await waitFor({ world, random, limitMs }, (record) => record.intent?.committed === true);
-  world.killScheduler('for good, as it seems', 10_000);
+  world.killScheduler('for good, as it seems', 10_000, 'all');
   await world.run(random.between(0, 5_000));
   await world.wipeRecord();
   world.startAgent(host);

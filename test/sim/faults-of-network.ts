@@ -93,7 +93,7 @@ async function muteOneWay({ world, random, host, seats, say, lasting }: Injectio
     [masterHost, [host]],
     [host, [schedulerHost]],
     [host, [masterHost]],
-    [host, all.filter((other) => other !== host)],
+    [host, world.hosts.filter((other) => other !== host)],
   ]);
   say(`what ${from} sends does not arrive at ${to.join(', ')}`);
   for (const one of to) world.network.cutOneWay(from, one);

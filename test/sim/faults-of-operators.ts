@@ -28,6 +28,49 @@ export const OPERATOR_FAULTS: readonly Fault[] = [
   },
 ];
 
+/** What Mesos does by itself, or does not do. */
+export const MESOS_FAULTS: readonly Fault[] = [
+  {
+    name: 'master failed over',
+    possible: (world) => world.mastersFail,
+    inject: async ({ world, random, say }) => {
+      const times = random.integer(1, 2);
+      say(`the master dies, ${times} times`);
+      for (let count = 0; count < times; count += 1) {
+        world.failOverMaster(random.between(100, 15_000));
+        await world.run(random.between(1_000, 20_000));
+      }
+    },
+  },
+  {
+    name: 'agent connections reset',
+    inject: async ({ world, random, say }) => {
+      const times = random.integer(2, 12);
+      say(`connections between the master and agents break, ${times} times`);
+      for (let count = 0; count < times; count += 1) {
+        world.resetAgent(random.pick(world.hosts));
+        await world.run(random.between(1, 2_000));
+      }
+    },
+  },
+  {
+    name: 'operations refused',
+    inject: async ({ world, random, say, lasting }) => {
+      const denied = [
+        'reserve_resources',
+        'unreserve_resources',
+        'create_volumes',
+        'destroy_volumes',
+        'run_tasks',
+      ];
+      const actions = random.shuffle(denied).slice(0, random.integer(1, denied.length));
+      say(`Mesos refuses ${actions.join(', ')} for a while`);
+      world.deny(actions);
+      await lasting(random.between(1_000, 40_000), () => world.deny([]));
+    },
+  },
+];
+
 export const TEAR_DOWN: Fault = {
   name: 'framework torn down',
   on: ON_VOLUMES,

@@ -26,6 +26,8 @@ export const SCALING_FAULTS: readonly Fault[] = [
   },
   {
     name: 'size changed by option',
+    // Whoever adopts a cluster says how many members it had.
+    possible: (world) => world.record()?.epoch.phase === 'formed',
     inject: ({ world, random, say }) => {
       const size = anotherSize(world, random);
       if (world.startWithSize(size)) say(`an operator starts the scheduler with ${size} members`);

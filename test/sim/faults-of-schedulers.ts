@@ -1,4 +1,5 @@
 import type { Fault, Injection } from './fault.ts';
+import type { World } from './world.ts';
 
 /** What happens to the scheduler and to what it keeps. */
 export const SCHEDULER_FAULTS: readonly Fault[] = [
@@ -13,18 +14,20 @@ export const SCHEDULER_FAULTS: readonly Fault[] = [
   {
     name: 'scheduler cut off',
     inject: async ({ world, random, say, lasting }) => {
+      const { schedulerHost } = world;
       say('the scheduler reaches nobody');
-      world.network.isolate(world.schedulerHost);
-      await lasting(random.between(100, 30_000), () => world.network.heal(world.schedulerHost));
+      world.network.isolate(schedulerHost);
+      await lasting(random.between(100, 30_000), () => world.network.heal(schedulerHost));
     },
   },
   {
     name: 'scheduler cut off from members',
     inject: async ({ world, random, seats, say, lasting }) => {
+      const { schedulerHost } = world;
       const apart = random.shuffle(seats).slice(0, random.integer(1, Math.max(1, seats.length)));
       say(`the scheduler reaches the master, and not ${apart.join(', ')}`);
-      for (const host of apart) world.network.cut(world.schedulerHost, host);
-      await lasting(random.between(100, 40_000), () => world.network.heal(world.schedulerHost));
+      for (const host of apart) world.network.cut(schedulerHost, host);
+      await lasting(random.between(100, 40_000), () => world.network.heal(schedulerHost));
     },
   },
   {
@@ -37,14 +40,73 @@ export const SCHEDULER_FAULTS: readonly Fault[] = [
         world.network.cutOneWay(schedulerHost, masterHost);
         world.network.cutOneWay(masterHost, schedulerHost);
       } else world.network.cut(schedulerHost, masterHost);
-      await lasting(random.between(100, 60_000), () => world.network.heal(world.schedulerHost));
+      await lasting(random.between(100, 60_000), () => world.network.heal(schedulerHost));
+    },
+  },
+  {
+    name: 'scheduler paused',
+    inject: async ({ world, random, say, lasting }) => {
+      const durationMs = random.pick([random.between(10, 3_000), random.between(3_000, 60_000)]);
+      say(`the scheduler stands still for ${(durationMs / 1000).toFixed(1)} s`);
+      await lasting(durationMs, world.pauseScheduler());
     },
   },
 ];
 
+const hasZooKeeper = (world: World): boolean => world.zooKeeperHost !== null;
+
+/** What happens to what two schedulers share. */
+export const ZOOKEEPER_FAULTS: readonly Fault[] = [
+  {
+    name: 'session lost',
+    possible: hasZooKeeper,
+    inject: async ({ world, random, say }) => {
+      const times = random.integer(1, 3);
+      say(`the session of the scheduler that leads is lost, ${times} times`);
+      for (let count = 0; count < times; count += 1) {
+        world.expireSession();
+        await world.run(random.between(1, 10_000));
+      }
+    },
+  },
+  {
+    name: 'zookeeper away',
+    possible: hasZooKeeper,
+    inject: async ({ world, random, say, lasting }) => {
+      const durationMs = random.pick([random.between(10, 8_000), random.between(8_000, 90_000)]);
+      say(`nobody reaches ZooKeeper for ${(durationMs / 1000).toFixed(1)} s`);
+      world.network.isolate(world.zooKeeperHost ?? '');
+      await lasting(durationMs, () => world.network.heal(world.zooKeeperHost ?? ''));
+    },
+  },
+  {
+    name: 'leader cut off from zookeeper',
+    possible: hasZooKeeper,
+    inject: async ({ world, random, say, lasting }) => {
+      const { schedulerHost } = world;
+      say('the scheduler that leads does not reach ZooKeeper');
+      world.network.cut(schedulerHost, world.zooKeeperHost ?? '');
+      await lasting(random.between(100, 40_000), () => world.network.heal(schedulerHost));
+    },
+  },
+];
+
+export const RECORD_PUT_BACK = 'record put back';
+
 const RECORD_LOST = ['while all runs', 'while all hosts are down', 'and the framework torn down'] as const;
 
-export const RECORD_FAULTS: readonly Fault[] = [{ name: 'record lost', inject: loseRecord }];
+export const RECORD_FAULTS: readonly Fault[] = [
+  { name: 'record lost', inject: loseRecord },
+  {
+    name: RECORD_PUT_BACK,
+    inject: async ({ world, random, say }) => {
+      const saves = random.pick([random.integer(1, 5), random.integer(1, 50)]);
+      say(`the record of ${saves} saves ago is put back`);
+      world.rollBackRecord(saves);
+      await world.run(random.between(0, 10_000));
+    },
+  },
+];
 
 async function loseRecord({ world, random, storage, seats, say }: Injection): Promise<void> {
   // With its tasks a sandbox is gone: nothing would be left to be adopted.
@@ -52,7 +114,7 @@ async function loseRecord({ world, random, storage, seats, say }: Injection): Pr
   say(`the record is lost ${how}`);
   // Where tasks are said to be on agents that nobody sees, and none runs elsewhere, nothing is adopted.
   await world.markWipedGone();
-  world.killScheduler('for good, as it seems', 10_000);
+  world.killScheduler('for good, as it seems', 10_000, 'all');
   if (how === 'and the framework torn down') await world.tearDown();
   if (how === 'while all hosts are down') for (const seatHost of seats) world.reboot(seatHost);
   // What was ordered is carried out before nobody knows why it was.

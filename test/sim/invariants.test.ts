@@ -1,6 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { RunningProcess } from '../../src/base/ports.ts';
+import type { MemberStatus } from '../../src/protocol/member-status.ts';
 import type { ClusterRecord } from '../../src/protocol/record.ts';
+import type { Decision } from '../../src/reconcile/decision.ts';
+import { problemOf } from './decision-checks.ts';
 import { createInvariants, type Invariants } from './invariants.ts';
 import type { Acknowledgement } from './ledger.ts';
 import { createModelEtcd, type EtcdProcess, type ModelEtcd } from './model-etcd.ts';
@@ -54,6 +57,8 @@ function recordOf(epoch: Partial<ClusterRecord['epoch']>, intent: unknown = null
     scaling: null,
     seats: [],
     leaving: [],
+    disruption: null,
+    space: null,
     intent,
   };
   return partial as unknown as ClusterRecord;
@@ -199,8 +204,47 @@ describe('the checkers', () => {
     etcd.erase(hostOf(3), '/volume');
     await start(3, [1, 2, 3], 'new');
     await pass(200);
-    // And on a shorter log than it had.
-    expect(violated()).toEqual(['S5', 'S4']);
+    expect(violated()).toEqual(['S5']);
+  });
+
+  test('S4: a member starts on a log that ends before what it has reported', async () => {
+    const processes = await formed([1, 2, 3]);
+    const putBack = etcd.copyOf(hostOf(3), '/volume');
+    for (let write = 0; write < 20; write += 1) await clock.during(clientAt(1).put(`k${write}`, 'v', never));
+    await pass(1_000);
+    const { clusterId, memberId, log } = processAt(3).data;
+    const floor = { term: '2', index: String(log.length) };
+    invariants.reported({ identity: { clusterId, memberId }, floor } as unknown as MemberStatus);
+    processes[2]?.signal('SIGKILL');
+    await pass(1_000);
+    etcd.restore(putBack);
+    await start(3, [1, 2, 3], 'existing');
+    await pass(200);
+    expect(violated()).toEqual(['S4']);
+  });
+
+  test('one name: a second cluster serves beside the recorded one', async () => {
+    await formed([1, 2, 3]);
+    acknowledged.set('key-1', { clusterId: processAt(1).data.clusterId, atMs: 0 });
+    record = recordOf({ token: 'two', phase: 'go' });
+    await start(4, [4], 'new', 'two');
+    await pass(200);
+    record = recordOf({ token: 'two', phase: 'formed', clusterId: processAt(4).data.clusterId });
+    await pass(5_000);
+    expect(violated()).toContain('one name');
+  });
+
+  test('reasons: a decision, an order or a want that does not say why; two changes at once', () => {
+    const decision = (changes: object) =>
+      problemOf({ actions: [], wants: [], blocked: [], record, ...changes } as unknown as Decision);
+    const order = (kind: string, reason = 'because') => ({ kind: 'order', body: { kind }, reason });
+    expect(
+      decision({ actions: [order('member-add')], wants: [{ kind: 'place', reason: 'lost' }] }),
+    ).toBeNull();
+    expect(decision({ actions: [order('start', ' ')] })).toMatch(/without a reason/);
+    expect(decision({ wants: [{ kind: 'place', reason: '' }] })).toMatch(/without a reason/);
+    expect(decision({ blocked: [{ code: 'unsafe', message: '' }] })).toMatch(/without a reason/);
+    expect(decision({ actions: [order('member-add'), order('member-remove')] })).toMatch(/at once/);
   });
 
   test('S5: founders are started before go was stored', async () => {

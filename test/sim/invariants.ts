@@ -1,4 +1,5 @@
 import type { Clock } from '../../src/base/ports.ts';
+import type { MemberStatus } from '../../src/protocol/member-status.ts';
 import type { ClusterRecord } from '../../src/protocol/record.ts';
 import type { Acknowledgement } from './ledger.ts';
 import type { EtcdObserver, EtcdProcess, ModelEtcd } from './model-etcd.ts';
@@ -28,6 +29,8 @@ export interface Invariants {
   recordStored(record: ClusterRecord): void;
   /** Somebody who acts for the system is about to end this etcd. */
   stopping(process: EtcdProcess, why: string): void;
+  /** A scheduler has got this answer. */
+  reported(status: MemberStatus): void;
   /** Whether a quorum would be left if that host were lost now. */
   canLose(host: string): boolean;
   /** What the world knows when it is calm: empty when all is well. */
@@ -93,12 +96,12 @@ export function createInvariants(options: InvariantsOptions): Invariants {
   const tokens = new Map<string, string>();
   /** Cluster/member → what its health was and since when. */
   const health = new Map<string, Health>();
-  /** Cluster/member → how long its log was when it ended. */
-  const lengths = new Map<string, number>();
+  /** Cluster/member → the highest log index that it has reported to a scheduler. */
+  const positions = new Map<string, number>();
   /** Name tasks of members that are gone → since when they are. */
   const namesAlone = new Map<string, number>();
-  /** Data directories whose member has ended because it was removed. */
-  const retired = new Set<DataDirectory>();
+  /** Cluster/member of those that have ended because they were removed. */
+  const retired = new Set<string>();
   /** Cluster/member → the directory that it was founded on. */
   const foundations = new Map<string, DataDirectory>();
   /** Cluster/member → its slot, and when it was removed. */
@@ -144,6 +147,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     if (nowMs - lookedAtMs < LOOK_MS) return;
     lookedAtMs = nowMs;
     checkNames(nowMs);
+    checkOneCluster();
     noteSize(nowMs);
     lookAtSight(nowMs);
     for (const [clusterId, state] of clusters) {
@@ -180,6 +184,15 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     givenUp = new Set(absent);
   };
 
+  /** Under one name one cluster serves: the one that the record names, or one that has told of a write that it keeps. */
+  const checkOneCluster = () => {
+    const serving = new Set<string>();
+    for (const { data, node, serving: serves } of options.etcd().running) {
+      if (serves && node?.role === 'leader' && matters(data.clusterId)) serving.add(data.clusterId);
+    }
+    require(serving.size <= 1, 'one name', () => `the clusters ${[...serving].join(' and ')} serve`);
+  };
+
   let namesLookedAtMs = Number.NEGATIVE_INFINITY;
   const checkNames = (nowMs: number) => {
     if (nowMs - namesLookedAtMs < NAMES_LOOK_MS) return;
@@ -204,13 +217,13 @@ export function createInvariants(options: InvariantsOptions): Invariants {
       clusters.set(data.clusterId, state);
       tokens.set(data.clusterId, commandLine.token);
     }
-    require(!retired.has(data), 'S4', () =>
-      `${nameOf(process)} was removed and is started again on its old data`);
     const key = `${data.clusterId}/${data.memberId}`;
     slots.set(key, commandLine.name);
     checkListed(process, key);
-    require(data.log.length >= (lengths.get(key) ?? 0), 'S4', () =>
-      `${nameOf(process)} starts on a log of ${data.log.length} entries and had ${lengths.get(key)}`);
+    require(!retired.has(key), 'S4', () =>
+      `${nameOf(process)} was removed and is started again on its old data`);
+    require(data.log.length >= (positions.get(key) ?? 0), 'S4', () =>
+      `${nameOf(process)} starts on a log of ${data.log.length} entries and had reported ${positions.get(key)}`);
   };
 
   /** Without a quorum that can be asked nobody knows; raft keeps from harm who starts then. */
@@ -436,6 +449,12 @@ export function createInvariants(options: InvariantsOptions): Invariants {
       `${nameOf(process)} is stopped (${why}) while the others are no quorum`);
   };
 
+  const reported = ({ identity, floor }: MemberStatus) => {
+    if (identity?.clusterId == null || identity.memberId === null || floor === null) return;
+    const key = `${identity.clusterId}/${identity.memberId}`;
+    positions.set(key, Math.max(positions.get(key) ?? 0, Number(floor.index)));
+  };
+
   const canLose = (host: string): boolean => {
     const clusterId = options.record()?.epoch.clusterId ?? null;
     const state = clusterId === null ? undefined : clusters.get(clusterId);
@@ -498,8 +517,8 @@ export function createInvariants(options: InvariantsOptions): Invariants {
   return {
     observer: {
       started,
-      exited: ({ data }) => lengths.set(`${data.clusterId}/${data.memberId}`, data.log.length),
-      removed: (process) => retired.add(process.data),
+      exited: () => {},
+      removed: ({ data }) => retired.add(`${data.clusterId}/${data.memberId}`),
       committed,
       elected,
       promotionGranted,
@@ -509,6 +528,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     recordStored,
     removingVolume,
     stopping,
+    reported,
     canLose,
     atRest,
     violations,

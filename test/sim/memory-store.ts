@@ -11,8 +11,12 @@ import { RECORD_BYTES_MAX } from '../../src/protocol/record.ts';
 export interface MemoryStore extends StateStore {
   /** Every record that was ever saved, oldest first. */
   readonly history: readonly Uint8Array[];
+  /** What is stored now. */
+  stored(): Uint8Array | null;
   /** The next save fails: before it took effect, or after, when the writer cannot know. */
   failNext(how: 'before' | 'after'): void;
+  /** Puts back what was stored that many saves ago, or the oldest there is. `false`: there is nothing. */
+  rollBack(saves: number): boolean;
   /** Runs before every save takes effect. */
   onSave(listener: (bytes: Uint8Array) => void): void;
 }
@@ -27,8 +31,15 @@ export function createMemoryStore(): MemoryStore {
   const version = (): string | null => (history.length === forgotten ? null : String(history.length));
   return {
     history,
+    stored: () => (history.length === forgotten ? null : (history.at(-1) ?? null)),
     failNext: (how) => {
       failure = how;
+    },
+    rollBack: (saves) => {
+      const older = history[Math.max(forgotten, history.length - 1 - saves)];
+      if (older === undefined) return false;
+      history.push(older);
+      return true;
     },
     onSave: (next) => {
       listener = next;

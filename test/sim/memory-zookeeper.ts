@@ -21,15 +21,32 @@ export interface MemoryZooKeeper {
   client(options: {
     readonly timeoutMs: number;
     readonly credentials?: DigestCredentials | null;
+    /** Of the process that it is part of. Default: the ensemble's. */
+    readonly clock?: Clock;
+    /** One way, for each question and each answer. Default: none. */
+    readonly latencyMs?: () => number;
   }): MemoryClient;
   /** All nodes and sessions are gone. */
   wipe(): void;
+  /** What a node holds; `null`: there is none. */
+  contentOf(path: string): Uint8Array | null;
+  /** What it holds now, for {@link restore}. */
+  copy(): TreeCopy;
+  /** An old copy is put back: sessions are gone, nodes are as they were then. */
+  restore(copy: TreeCopy): void;
 }
+export type TreeCopy = Readonly<Record<'tree of nodes', unknown>>;
 export interface MemoryClient {
   readonly zooKeeper: ZooKeeper;
   /** It can reach nobody any more. */
   cut(): void;
   heal(): void;
+  /** The servers hold its session to be over, and it does not know yet. */
+  expire(): void;
+  /** Its process stands still, or is dead: it hears of nothing any more. */
+  freeze(): void;
+  /** Its process goes on. */
+  thaw(): void;
 }
 
 interface Node {
@@ -60,8 +77,16 @@ const HEARTBEAT_PART = 8;
 export function createMemoryZooKeeper(clock: Clock): MemoryZooKeeper {
   const server = createServer(clock);
   return {
-    wipe: server.wipe,
-    client: ({ timeoutMs, credentials = null }) => createClient(clock, server, timeoutMs, credentials),
+    wipe: () => server.reset(emptyTree()),
+    contentOf: (path) => server.tree.get(path)?.data ?? null,
+    copy: () => ({ 'tree of nodes': new Map(server.tree) }),
+    restore: (copy) => {
+      const old = new Map(copy['tree of nodes'] as Tree);
+      // Their sessions were over long ago.
+      for (const [path, node] of [...old]) if (node.owner !== null) old.delete(path);
+      server.reset(old);
+    },
+    client: (options) => createClient({ clock, credentials: null, latencyMs: null, ...options, server }),
   };
 }
 
@@ -76,7 +101,8 @@ interface Server {
   end(id: string): void;
   /** All of the changes or none. Returns the path of the node that was made last. */
   commit(changes: readonly ServerChange[], who: Who): string;
-  wipe(): void;
+  /** Nodes are these from now on, and sessions are gone. */
+  reset(tree: Tree): void;
 }
 type ServerChange =
   | Change
@@ -145,9 +171,9 @@ function createServer(clock: Clock): Server {
       fire(events);
       return path;
     },
-    wipe: () => {
+    reset: (tree) => {
       sessions.clear();
-      server.tree = emptyTree();
+      server.tree = tree;
       for (const watches of server.watchers) watches.fireAll();
     },
   };
@@ -248,14 +274,19 @@ const statOf = ({ version, created, owner }: Node): NodeStat => ({ version, crea
 
 // --- a client --------------------------------------------------------------------------------------------------
 
-function createClient(
-  clock: Clock,
-  server: Server,
-  timeoutMs: number,
-  credentials: DigestCredentials | null,
-): MemoryClient {
+interface ClientOptions {
+  readonly clock: Clock;
+  readonly server: Server;
+  readonly timeoutMs: number;
+  readonly credentials: DigestCredentials | null;
+  readonly latencyMs: (() => number) | null;
+}
+
+function createClient(options: ClientOptions): MemoryClient {
+  const { clock, server, credentials } = options;
   const closed = new AbortController();
   let isCut = false;
+  let isFrozen = false;
   let live: Live | null = null;
   let healed = Promise.withResolvers<void>();
 
@@ -265,21 +296,40 @@ function createClient(
       live.end();
       live = null;
     }
-    live ??= createLive(clock, server, { timeoutMs, digest: digestOf(credentials), isCut: () => isCut });
+    live ??= createLive({ ...options, digest: digestOf(credentials), isCut: () => isCut });
     live.prove();
     return live;
+  };
+
+  const reconnect = () => {
+    if (live !== null) connect();
+    healed.resolve();
+    healed = Promise.withResolvers();
   };
 
   return {
     cut: () => {
       isCut = true;
-      live?.watches.fireAll();
+      if (!isFrozen) live?.watches.fireAll();
     },
     heal: () => {
       isCut = false;
-      if (live !== null) connect();
-      healed.resolve();
-      healed = Promise.withResolvers();
+      if (!isFrozen) reconnect();
+    },
+    expire: () => {
+      if (live !== null) server.end(live.view.id);
+    },
+    freeze: () => {
+      isFrozen = true;
+      if (live !== null) server.watchers.delete(live.watches);
+    },
+    thaw: () => {
+      isFrozen = false;
+      if (live !== null) {
+        server.watchers.add(live.watches);
+        live.watches.fireAll();
+      }
+      if (!isCut) reconnect();
     },
     zooKeeper: {
       session: async ({ signal = new AbortController().signal, waitMs = SESSION_WAIT_MS } = {}) => {
@@ -314,13 +364,12 @@ interface Live {
   prove(): void;
   end(): void;
 }
-interface LiveOptions {
-  readonly timeoutMs: number;
+interface LiveOptions extends ClientOptions {
   readonly digest: string | null;
   readonly isCut: () => boolean;
 }
 
-function createLive(clock: Clock, server: Server, { timeoutMs, digest, isCut }: LiveOptions): Live {
+function createLive({ clock, server, timeoutMs, latencyMs, digest, isCut }: LiveOptions): Live {
   const id = server.open(timeoutMs);
   const who: Who = { session: id, digest };
   const ended = new AbortController();
@@ -343,17 +392,27 @@ function createLive(clock: Clock, server: Server, { timeoutMs, digest, isCut }: 
       else end();
     }
   };
+  /** What is on its way when the connection breaks is lost: nobody knows whether it was done. */
+  const travel = async (): Promise<void> => {
+    if (latencyMs === null) return;
+    await clock.sleep(latencyMs());
+    if (isCut()) throw new ZooKeeperError('connection-lost', 'the connection broke');
+  };
   /** Asks the server, a turn later, as over a network. */
   const ask = async <T>(work: () => T): Promise<T> => {
     await Promise.resolve();
     if (ended.signal.aborted) throw new ZooKeeperError('session-ended', 'the session is over');
     if (isCut()) throw new ZooKeeperError('not-connected', 'nobody can be reached');
+    const askedMs = clock.monotonicMs();
+    await travel();
     if (!server.touch(id)) {
       end();
       throw new ZooKeeperError('session-ended', 'the session is over');
     }
-    prove();
-    return work();
+    const answer = work();
+    await travel();
+    provenMs = Math.max(provenMs, askedMs);
+    return answer;
   };
   const read = (path: string): Node => {
     const node = nodeAt(server.tree, path);

@@ -14,6 +14,7 @@ import type { EtcdMember } from '../../src/protocol/member-status.ts';
 import { type EtcdCommandLine, parseEtcdCommandLine, portOf } from './etcd-command-line.ts';
 import {
   bootstrapLog,
+  copyOfData,
   createDataDirectory,
   createRaftGroup,
   type DataDirectory,
@@ -43,6 +44,10 @@ export interface ModelEtcd {
   hasData(host: string, path: string): boolean;
   /** Removes every directory at or under that path. */
   erase(host: string, path: string): void;
+  /** As it is now, of every directory at or under that path. */
+  copyOf(host: string, path: string): DataCopy;
+  /** Puts back what was copied, in the place of what is there. */
+  restore(copy: DataCopy): void;
   /** The members' data at or under that path. */
   dataUnder(host: string, path: string): readonly DataDirectory[];
   /** To be called when hosts have begun or ceased to reach each other. */
@@ -61,6 +66,9 @@ export interface ModelEtcdClient extends EtcdClient {
   /** What a member that finds another's data to differ does. */
   raiseAlarm(memberId: string, alarm: AlarmName, signal: AbortSignal): Promise<void>;
 }
+
+/** By directory. */
+export type DataCopy = ReadonlyMap<string, DataDirectory>;
 
 /** A running etcd as the checkers see it. */
 export interface EtcdProcess {
@@ -85,6 +93,8 @@ export interface ModelEtcdOptions {
   readonly reachable: (fromHost: string, toHost: string) => boolean;
   readonly latencyMs: (fromHost: string, toHost: string) => number;
   readonly observer: EtcdObserver;
+  /** What a write to that host's disk takes beyond the usual. Default 0. */
+  readonly diskMs?: (host: string) => number;
   /** What `etcd --version` prints. */
   readonly version?: string;
 }
@@ -141,6 +151,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
     clock,
     random,
     electionTimeoutMs: ELECTION_TIMEOUT_MS,
+    diskMs: options.diskMs ?? (() => 0),
     reachable: options.reachable,
     latencyMs: options.latencyMs,
     observer,
@@ -656,6 +667,11 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
     processes,
     connect,
     hasData: (host, path) => directories.has(directoryKey(host, path)),
+    copyOf: (host, path) =>
+      new Map(keysUnder(host, path).map((key) => [key, copyOfData(directories.get(key) as DataDirectory)])),
+    restore: (copy) => {
+      for (const [key, data] of copy) directories.set(key, copyOfData(data));
+    },
     dataUnder: (host, path) => keysUnder(host, path).map((key) => directories.get(key) as DataDirectory),
     erase: (host, path) => {
       for (const key of keysUnder(host, path)) directories.delete(key);

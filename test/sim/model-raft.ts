@@ -99,6 +99,8 @@ export interface RaftOptions {
   readonly reachable: (fromHost: string, toHost: string) => boolean;
   readonly latencyMs: (fromHost: string, toHost: string) => number;
   readonly observer: RaftObserver;
+  /** What a write to that host's disk takes beyond the usual. */
+  readonly diskMs: (host: string) => number;
 }
 export interface RaftObserver {
   /** Told once an entry, when its leader counts a majority. */
@@ -372,7 +374,8 @@ export function createRaftGroup(options: RaftOptions): RaftGroup {
     const { term, commit } = leader.data;
     const still = () =>
       leader.role === 'leader' && leader.data.term === term && leader.progress.get(memberId) === progress;
-    const sendMs = options.latencyMs(leader.host, follower.host) + entries.length * APPEND_MS_PER_ENTRY;
+    const writeMs = entries.length * APPEND_MS_PER_ENTRY + options.diskMs(follower.host);
+    const sendMs = options.latencyMs(leader.host, follower.host) + writeMs;
     after(sendMs, () => {
       if (!still() || !linked(leader, follower)) {
         progress.sending = false;
@@ -433,7 +436,8 @@ export function createRaftGroup(options: RaftOptions): RaftGroup {
     if (node.applying || node.stopped || node.data.applied >= node.data.commit) return;
     node.applying = true;
     const target = node.data.commit;
-    const durationMs = node.hasApplied ? random.between(0.1, 2) : node.firstApplyMs;
+    const usualMs = node.hasApplied ? random.between(0.1, 2) : node.firstApplyMs;
+    const durationMs = usualMs + options.diskMs(node.host);
     after(durationMs, () => {
       node.applying = false;
       if (node.stopped) return;
@@ -548,6 +552,17 @@ export function createDataDirectory(clusterId: string, memberId: string): DataDi
     store: createKeyStore(),
     members: new Map(),
     removed: new Set(),
+  };
+}
+
+/** Entries stay the same objects: by them logs are compared. */
+export function copyOfData(data: DataDirectory): DataDirectory {
+  return {
+    ...data,
+    log: [...data.log],
+    store: structuredClone(data.store),
+    members: structuredClone(data.members),
+    removed: new Set(data.removed),
   };
 }
 

@@ -6,6 +6,12 @@ export interface Mortal {
   readonly alive: boolean;
   /** SIGKILL. */
   kill(): void;
+  /** SIGSTOP and SIGCONT: what it waits for comes when it goes on, with what it knew and had decided before. */
+  pause(): void;
+  resume(): void;
+  readonly paused: boolean;
+  /** Resolves while it is not paused. */
+  awake(): Promise<void>;
   /** Aborts at death: for those who hold something open for this process. */
   readonly death: AbortSignal;
   /** The same port, as this process has it. Methods that only tell (`passive`) go on working. */
@@ -15,12 +21,19 @@ export interface Mortal {
 export function createMortal(): Mortal {
   const death = new AbortController();
   const never = new Promise<never>(() => {});
+  let pause: PromiseWithResolvers<void> | null = null;
+
+  const awake = async (): Promise<void> => {
+    while (pause !== null) await pause.promise;
+  };
 
   const guard = async (work: Promise<unknown>): Promise<unknown> => {
     try {
       const value = await work;
+      if (pause !== null) await awake();
       return death.signal.aborted ? await never : value;
     } catch (error) {
+      if (pause !== null) await awake();
       if (death.signal.aborted) return await never;
       throw error;
     }
@@ -31,6 +44,17 @@ export function createMortal(): Mortal {
       return !death.signal.aborted;
     },
     kill: () => death.abort('killed'),
+    pause: () => {
+      pause ??= Promise.withResolvers();
+    },
+    resume: () => {
+      pause?.resolve();
+      pause = null;
+    },
+    get paused() {
+      return pause !== null;
+    },
+    awake,
     death: death.signal,
     port: (port, passive = []) =>
       new Proxy(port, {

@@ -1,7 +1,9 @@
-import { faultsOn, isFinal } from './faults.ts';
+import { faultsIn, isFinal } from './faults.ts';
 import { startWeather } from './faults-of-network.ts';
 import { resumeAll } from './faults-of-pods.ts';
+import { RECORD_PUT_BACK } from './faults-of-schedulers.ts';
 import { forceWhatWaits } from './faults-of-space.ts';
+import { loseMajority } from './majority-lost.ts';
 import { createChance, type RandomStream } from './prng.ts';
 import { createWorld, type SimStorage, type World, type WorldOptions } from './world.ts';
 
@@ -40,11 +42,20 @@ export interface ScenarioOptions {
   readonly canary?: WorldOptions['canary'];
 }
 
+/** Of the lives, those with two schedulers. */
+const ELECTED_PART = 0.3;
+/** Those in which masters may die. */
+const MASTERS_FAIL_PART = 0.25;
+/** Those in which wall clocks jump. */
+const JUMPING_PART = 0.2;
+/** Those that end without a majority. */
+const MAJORITY_LOST_PART = 0.06;
+const FIRST_WEATHER_MS = 60_000;
 const WHOLE_WITHIN_MS = 15 * 60_000;
 const CALM_MS = 15_000;
 const HOUR_MS = 3_600_000;
 /** Scheduler passes in a virtual minute of calm, under a steady writer. */
-const PASSES_PER_MINUTE_MAX = 600;
+const PASSES_PER_MINUTE_MAX = 150;
 
 export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
   const chance = createChance(options.seed);
@@ -55,6 +66,8 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
     size,
     hosts: size + random.integer(1, 3),
     latencyMs: random.pick([0.3, 1, 5]),
+    mastersFail: chance.stream('masters').chance(MASTERS_FAIL_PART),
+    isElected: chance.stream('schedulers').chance(ELECTED_PART),
     ...(options.storage === undefined ? {} : { storage: options.storage }),
     debug: options.debug === true,
     ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
@@ -73,7 +86,16 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
     };
     const storage = options.storage ?? 'persistent';
     const { theme = null } = options;
-    await live({ world, random, jumps: chance.stream('clock jumps'), storage, theme, faults, say });
+    await live({
+      world,
+      random,
+      jumps: chance.stream('clock jumps'),
+      endings: chance.stream('endings'),
+      storage,
+      theme,
+      faults,
+      say,
+    });
   } catch (error) {
     failure = error instanceof Error ? (error.stack ?? error.message) : String(error);
   } finally {
@@ -98,6 +120,7 @@ interface Life {
   readonly world: World;
   readonly random: RandomStream;
   readonly jumps: RandomStream;
+  readonly endings: RandomStream;
   readonly storage: SimStorage;
   readonly theme: string | null;
   /** Names of those that were injected. */
@@ -106,10 +129,16 @@ interface Life {
 }
 
 async function live(life: Life): Promise<void> {
-  const { world, random, jumps, say } = life;
-  say(`${world.size} members on ${world.hosts.length} hosts`);
+  const { world, random, jumps, endings, storage, say } = life;
+  const elected = world.zooKeeperHost === null ? '' : ', two schedulers';
+  say(`${world.size} members on ${world.hosts.length} hosts${elected}`);
   if (random.chance(0.5)) planCrash(world, random, say);
-  if (random.chance(0.1)) startWeather(life);
+  const calm = new AbortController();
+  if (jumps.chance(JUMPING_PART)) void jumpAround(life, calm.signal);
+  if (random.chance(0.1)) {
+    startWeather(life);
+    void world.clock.sleep(FIRST_WEATHER_MS).then(() => world.network.setWeather(null));
+  }
   world.startScheduler();
   await world.runUntil('the cluster has formed and is whole', () => isWhole(world), WHOLE_WITHIN_MS);
   world.startWriter();
@@ -117,16 +146,12 @@ async function live(life: Life): Promise<void> {
   const budget = { lost: 0 };
   const times = random.integer(1, 4);
   for (let count = 0; count < times; count += 1) {
-    if (jumps.chance(0.2)) {
-      const jumpMs = jumps.integer(-6 * HOUR_MS, 6 * HOUR_MS);
-      say(`the wall clocks jump by ${Math.round(jumpMs / 60_000)} minutes`);
-      world.clock.jumpWall(jumpMs);
-    }
     await inject(life, budget);
     await world.run(random.chance(0.4) ? random.between(0, 2_000) : random.between(0, 30_000));
     if (isWhole(world)) budget.lost = 0;
   }
   say('calm');
+  calm.abort();
   await heal(world);
   const isWholeAgain = () => {
     askForWhatFits(world);
@@ -134,8 +159,42 @@ async function live(life: Life): Promise<void> {
     world.insistOnUpdate();
     return isWhole(world);
   };
+  if (life.faults.includes(RECORD_PUT_BACK)) await giveRecordUp(life, isWholeAgain);
   await world.runUntil('the cluster is whole again', isWholeAgain, WHOLE_WITHIN_MS);
   await beCalm(world);
+  if (storage !== 'sandbox' && endings.chance(MAJORITY_LOST_PART)) await loseMajority(world, endings, say);
+}
+
+/**
+ * A scheduler with an older copy of the record may only see that it is one, and touch nothing. Then an operator has what
+ * runs under the copy's framework ended, gives the record up, and lets the next scheduler adopt what there is.
+ */
+async function giveRecordUp({ world, say }: Life, isWholeAgain: () => boolean): Promise<void> {
+  const untilMs = world.clock.monotonicMs() + OPERATOR_WAITS_MS;
+  let whole = false;
+  const isOver = () => {
+    whole = isWholeAgain();
+    return whole || world.clock.monotonicMs() >= untilMs;
+  };
+  await world.runUntil('it is whole, or an operator is called', isOver, OPERATOR_WAITS_MS + 1_000);
+  if (whole) return;
+  say('an operator gives the record up');
+  world.killScheduler('for good, as it seems', 10_000, 'all');
+  await world.tearDown();
+  await world.run(5_000);
+  await world.wipeRecord();
+}
+const OPERATOR_WAITS_MS = 5 * 60_000;
+
+/** Wall clocks jump at any moment, until it is calm. */
+async function jumpAround({ world, jumps, say }: Life, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    await world.clock.sleep(jumps.pick([jumps.between(0, 5_000), jumps.between(0, 60_000)]), signal);
+    if (signal.aborted) return;
+    const jumpMs = jumps.pick([jumps.integer(-6 * HOUR_MS, 6 * HOUR_MS), jumps.integer(-90_000, 90_000)]);
+    say(`the wall clocks jump by ${(jumpMs / 60_000).toFixed(1)} minutes`);
+    world.clock.jumpWall(jumpMs);
+  }
 }
 
 /** Whole: what the checkers ask for at rest, and nothing of ours left over in Mesos. */
@@ -146,14 +205,21 @@ function isWhole(world: World): boolean {
 /** It stays whole, and the scheduler has nothing to do. */
 async function beCalm(world: World): Promise<void> {
   const before = world.passes();
+  const requestsBefore = world.masterRequests();
   await world.run(CALM_MS);
   const unrest = world.unrest();
   if (unrest.length > 0) throw new Error(`it did not stay whole: ${unrest.join('; ')}`);
+  const requests = world.masterRequests() - requestsBefore;
+  if (requests > CALM_REQUESTS_MAX) throw new Error(`${requests} calls to the master with nothing to do`);
   const passes = ((world.passes() - before) * 60_000) / CALM_MS;
-  if (passes > PASSES_PER_MINUTE_MAX) {
+  // Every write shows at every member, at another time at each.
+  if (passes > PASSES_PER_MINUTE_MAX * (1 + world.size)) {
     throw new Error(`the scheduler spins: ${Math.round(passes)} passes a minute with nothing to do`);
   }
 }
+
+/** Calls to the master in the time of calm, whether a subscription has just begun or not. */
+const CALM_REQUESTS_MAX = 60;
 
 /** All that can come back is brought back. */
 async function heal(world: World): Promise<void> {
@@ -161,8 +227,11 @@ async function heal(world: World): Promise<void> {
   await world.announceMaintenance([]);
   for (const host of world.hosts) if (!world.isGone(host)) await world.reactivate(host);
   world.network.healAll();
+  world.deny([]);
+  world.endAbandoned();
+  for (const host of world.hosts) world.slowDisk(host, 0);
   for (const host of world.hosts) if (!world.isGone(host)) world.startAgent(host);
-  if (!world.schedulerRuns) world.startScheduler();
+  world.startScheduler();
   resumeAll(world);
   await world.run(1);
 }
@@ -170,7 +239,7 @@ async function heal(world: World): Promise<void> {
 /** Who was not answered asks again; who has asked for more members than there are hosts takes that back. */
 function askForWhatFits(world: World): void {
   const hosts = world.hosts.filter((host) => !world.isGone(host)).length;
-  const fits = world.size <= hosts ? undefined : ([5, 3, 1].find((size) => size <= hosts) ?? 1);
+  const fits = world.asked <= hosts ? undefined : ([5, 3, 1].find((size) => size <= hosts) ?? 1);
   world.insistOn(fits);
 }
 
@@ -203,7 +272,7 @@ async function inject(life: Life, budget: Budget): Promise<void> {
     budget.lost < Math.floor((world.size - 1) / 2) &&
     world.canLose(host) &&
     world.hosts.filter((other) => !world.isGone(other)).length > world.size;
-  const all = faultsOn(storage);
+  const all = faultsIn(world, storage);
   const final = all.filter((fault) => isFinal(fault, storage));
   const harmless = all.filter((fault) => !isFinal(fault, storage));
   const { theme } = life;

@@ -10,4 +10,10 @@ export const SEEDS_THAT_FAILED: readonly { readonly seed: number; readonly showe
     seed: 165,
     showed: 'a serving voter whose successor was ready could not go while another voter was dead',
   },
+  { seed: 22, showed: 'a record put back from before its cluster had formed began a second one' },
+  {
+    seed: 32,
+    showed: 'members had taken a later generation than that of a record put back, and refused all',
+  },
+  { seed: 175, showed: 'a task that a record put back did not know of kept its place from it' },
 ];

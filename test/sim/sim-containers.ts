@@ -11,6 +11,8 @@ import type { RandomStream } from './prng.ts';
 export interface SimContainers extends ContainerRuntime {
   /** The host loses its power: nothing of them is left, and nobody is there to tell. */
   loseAll(): void;
+  /** The agent knows nothing of them any more, and they run on. */
+  abandon(): void;
   /** Of containers whose end nobody could tell: told by the agent's next process. */
   lost(): readonly string[];
   readonly tasks: readonly RunningTask[];
@@ -175,6 +177,9 @@ export function createSimContainers(options: SimContainersOptions): SimContainer
         container.process?.signalTree('SIGKILL');
         untold.push(container.spec.containerId);
       }
+    },
+    abandon: () => {
+      for (const container of [...containers.values()]) forget(container);
     },
     lost: () => untold.splice(0),
     get tasks() {

@@ -8,6 +8,10 @@ export interface SimDisk {
   create(host: string, path: string): void;
   /** Every volume at or under that path, with all in it. */
   remove(host: string, path: string): void;
+  /** Everything at or under that path as it is now. Only while nothing runs on it are copies taken and put back. */
+  copyOf(host: string, path: string): () => void;
+  /** etcd's own directories at or under that path are gone; what supervisors wrote stays. */
+  loseData(host: string, path: string): void;
   /** As a process finds it that starts now; a path without a volume gives one that is missing. */
   open(host: string, path: string): MemberVolume;
 }
@@ -31,6 +35,19 @@ export function createSimDisk(etcd: ModelEtcd): SimDisk {
       }
       etcd.erase(host, path);
     },
+    copyOf: (host, path) => {
+      const top = keyOf(host, path);
+      const volumes = [...disks].flatMap(([key, disk]) =>
+        key === top || key.startsWith(`${top}/`) ? [{ disk, copy: disk.copy() }] : [],
+      );
+      const data = etcd.copyOf(host, path);
+      return () => {
+        for (const { disk, copy } of volumes) disk.restore(copy);
+        etcd.erase(host, path);
+        etcd.restore(data);
+      };
+    },
+    loseData: etcd.erase,
     open: (host, path) => {
       const disk = disks.get(keyOf(host, path));
       if (disk === undefined) {

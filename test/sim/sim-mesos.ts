@@ -8,8 +8,14 @@ import {
 } from '../../src/local/agent-machine.ts';
 import type { ContainerEvent, ContainerRuntime } from '../../src/local/container-runtime.ts';
 import type { Instant } from '../../src/local/instant.ts';
-import { createMasterMachine, type MasterInput, type MasterOutput } from '../../src/local/master-machine.ts';
+import {
+  createMasterMachine,
+  type MasterInput,
+  type MasterMachine,
+  type MasterOutput,
+} from '../../src/local/master-machine.ts';
 import type { AgentDescription, AgentToMaster, MasterToAgent } from '../../src/local/messages.ts';
+import type { Registry } from '../../src/local/registry.ts';
 import type { Resource } from '../../src/mesos/wire.ts';
 import {
   type ByteStream,
@@ -27,8 +33,18 @@ import type { VirtualClock } from './virtual-clock.ts';
 export interface SimMesos {
   /** What one scheduler process talks through, from its host. Ending it drops all that it has open. */
   transport(fromHost: string): { readonly transport: HttpTransport; readonly end: () => void };
+  /** That have arrived so far. */
+  requests(): number;
   readonly agents: readonly SimAgent[];
   agentAt(host: string): SimAgent;
+  /** The agent runs, and it and a master that leads reach each other. */
+  isInSight(host: string): boolean;
+  /** The master dies; the next one is elected after `downMs`, with what the registry holds. */
+  failOver(downMs: number): void;
+  /** The connection between master and agent breaks, and what was on its way is lost. */
+  resetLink(host: string): void;
+  /** What nobody may do from now on, by the names of Mesos's ACLs. */
+  deny(actions: readonly string[]): void;
   /** Connections between that host and the master break; new ones can be made at once. */
   resetConnections(fromHost: string): void;
   /** An operator's word to the master. */
@@ -62,6 +78,8 @@ export interface SimMesosOptions {
   readonly runtimeOf: (host: string) => ContainerRuntime;
   readonly disk: SimMesosDisk;
   readonly story: (actor: string, text: string) => void;
+  /** Masters may die: each stores what the next must know. */
+  readonly mastersFail: boolean;
 }
 /** The volumes of all hosts. */
 export interface SimMesosDisk {
@@ -72,32 +90,44 @@ export interface SimMesosDisk {
 export const MASTER_HOST = '10.0.1.1';
 export const MASTER_URL = `http://${MASTER_HOST}:5050`;
 const AGENT_PING_TIMEOUT_MS = 2_000;
+const AGENT_REREGISTER_TIMEOUT_MS = 30_000;
+/** An agent that has lost its connection makes it anew after this. */
+const LINK_AGAIN_MS = 200;
 
 export function createSimMesos(options: SimMesosOptions): SimMesos {
   const { clock, network } = options;
   const now = (): Instant => ({ monotonicMs: clock.monotonicMs(), wallMs: clock.wallMs() });
-  const master = createMasterMachine({
-    ids: options.ids('master'),
-    hostname: 'master.example',
-    ip: MASTER_HOST,
-    port: 5050,
-    startedAt: now(),
-    allocationIntervalMs: 500,
-    agentPingTimeoutMs: AGENT_PING_TIMEOUT_MS,
-    // What the simulated executors do.
-    healthCheckTypes: ['TCP'],
-  });
+  const denied = new Set<string>();
+  let registry: Registry | null = null;
+  const createMaster = () =>
+    createMasterMachine({
+      ids: options.ids('master'),
+      hostname: 'master.example',
+      ip: MASTER_HOST,
+      port: 5050,
+      startedAt: now(),
+      allocationIntervalMs: 500,
+      agentPingTimeoutMs: AGENT_PING_TIMEOUT_MS,
+      // What the simulated executors do.
+      healthCheckTypes: ['TCP'],
+      agentReregisterTimeoutMs: AGENT_REREGISTER_TIMEOUT_MS,
+      standsBy: options.mastersFail,
+      authorize: (action) => !denied.has(action),
+    });
+  /** `null` while none leads. */
+  let master: MasterMachine | null = null;
   const exchanges = new Map<string, Exchange>();
   const links = new Map<string, Link>();
   let exchangeCount = 0;
+  let requests = 0;
 
   const tellMaster = (input: MasterInput) => {
-    for (const output of master.handle(input, now())) carryOut(output);
+    for (const output of master?.handle(input, now()) ?? []) carryOut(output);
     masterTick.schedule();
   };
   const masterTick = createTick(
     clock,
-    () => master.nextWakeMs(),
+    () => master?.nextWakeMs() ?? null,
     () => tellMaster({ kind: 'tick' }),
   );
 
@@ -120,7 +150,8 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
       link?.toAgent.send(() => link.receive(output.message));
       return;
     }
-    // There is one master here: nobody follows it, and it is never deposed.
+    if (output.kind === 'store') registry = output.registry;
+    // Nobody else is ever elected beside it.
     if (output.kind === 'store' || output.kind === 'exit') return;
     const exchange = exchanges.get(output.exchange);
     if (exchange === undefined) return;
@@ -159,7 +190,7 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
     ended: AbortSignal,
   ): Promise<MemoryResponse> => {
     const target = new URL(url);
-    if (target.hostname !== MASTER_HOST || network.severed(fromHost, MASTER_HOST)) {
+    if (master === null || target.hostname !== MASTER_HOST || network.severed(fromHost, MASTER_HOST)) {
       throw new HttpTransportError('connect-failed', `${url}: no route to host`);
     }
     const given = { method, path: target.pathname + target.search, headers, body: body ?? '' };
@@ -184,6 +215,7 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
     ended.addEventListener('abort', left, { once: true });
     const arrive = () => {
       arrived = true;
+      requests += 1;
       if (!exchanges.has(name)) return;
       tellMaster({ kind: 'request', exchange: name, ...given });
       if (gone.aborted || ended.aborted) left();
@@ -232,7 +264,7 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
   });
 
   let linkCount = 0;
-  const createAgent = (description: AgentDescription): SimAgent & { networkChanged: () => void } => {
+  const createAgent = (description: AgentDescription): LinkedAgent => {
     const host = description.ip;
     const runtime = options.runtimeOf(host);
     const ids = options.ids(`agent ${host}`);
@@ -287,6 +319,11 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
 
     const sendToMaster = (message: AgentToMaster) => {
       const current = link;
+      if (current !== null && (message.kind === 'register' || message.kind === 'reregister')) {
+        // Over a connection of its own: what is on its way to the agent over the old one never comes.
+        current.toAgent.close();
+        current.toAgent = network.channel(MASTER_HOST, host);
+      }
       current?.toMaster.send(() => {
         if (links.has(current.name)) tellMaster({ kind: 'agent-message', link: current.name, message });
       });
@@ -294,7 +331,7 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
 
     const connect = () => {
       const isOpen = network.reachable(host, MASTER_HOST) && network.reachable(MASTER_HOST, host);
-      if (machine === null || link !== null || !isOpen) return;
+      if (master === null || machine === null || link !== null || !isOpen) return;
       linkCount += 1;
       const created: Link = {
         name: `link-${linkCount}`,
@@ -359,21 +396,44 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
         if (machine === null) missed.push({ containerId, event });
         else tell({ kind: 'container', containerId, event });
       },
+      resetLink: () => {
+        disconnect();
+        void clock.sleep(LINK_AGAIN_MS).then(connect);
+      },
       networkChanged: () => {
-        if (network.severed(host, MASTER_HOST)) disconnect();
+        if (master === null || network.severed(host, MASTER_HOST)) disconnect();
         else connect();
       },
     };
   };
   const agents = options.agents.map(createAgent);
-  masterTick.schedule();
+
+  const elect = () => {
+    if (master !== null) return;
+    master = createMaster();
+    if (options.mastersFail) tellMaster({ kind: 'elected', registry });
+    masterTick.schedule();
+    for (const agent of agents) agent.networkChanged();
+  };
+  elect();
+
+  const failOver = (downMs: number) => {
+    master = null;
+    masterTick.cancel();
+    for (const name of [...exchanges.keys()]) breakOff(name);
+    for (const agent of agents) agent.networkChanged();
+    void clock.sleep(downMs).then(elect);
+  };
 
   const ask = (method: string, path: string, body: string): { status: number; body: string } => {
     const found: { status: number; body: string }[] = [];
     exchangeCount += 1;
     const exchange = `exchange-${exchangeCount}`;
     const headers = { 'content-type': 'application/json', accept: 'application/json' };
-    for (const output of master.handle({ kind: 'request', exchange, method, path, headers, body }, now())) {
+    // Whoever has an operator's word to give waits for a master.
+    elect();
+    const request = { kind: 'request', exchange, method, path, headers, body } as const;
+    for (const output of master?.handle(request, now()) ?? []) {
       if (output.kind === 'respond' && output.exchange === exchange) found.push(output);
       else carryOut(output);
     }
@@ -383,7 +443,19 @@ export function createSimMesos(options: SimMesosOptions): SimMesos {
 
   return {
     transport,
+    requests: () => requests,
     agents,
+    isInSight: (host) =>
+      master !== null &&
+      network.reachable(host, MASTER_HOST) &&
+      network.reachable(MASTER_HOST, host) &&
+      agents.some((agent) => agent.host === host && agent.up),
+    failOver,
+    resetLink: (host) => agents.find((agent) => agent.host === host)?.resetLink(),
+    deny: (actions) => {
+      denied.clear();
+      for (const action of actions) denied.add(action);
+    },
     resetConnections: (fromHost) => {
       for (const [name, exchange] of [...exchanges]) if (exchange.fromHost === fromHost) breakOff(name);
     },
@@ -416,9 +488,14 @@ interface Exchange {
   readonly fail: (error: Error) => void;
 }
 
+interface LinkedAgent extends SimAgent {
+  networkChanged(): void;
+  resetLink(): void;
+}
+
 interface Link {
   readonly name: string;
-  readonly toAgent: Channel;
+  toAgent: Channel;
   readonly toMaster: Channel;
   readonly receive: (message: MasterToAgent) => void;
 }

@@ -1,38 +1,36 @@
 import { assert } from '../../src/base/assert.ts';
 import { describeError } from '../../src/base/errors.ts';
 import type { Processes, StateStore } from '../../src/base/ports.ts';
-import { type SchedulerConfig, SchedulerError } from '../../src/framework/config.ts';
+import type { SchedulerConfig } from '../../src/framework/config.ts';
 import { ownerOf } from '../../src/framework/labels.ts';
 import { placementRulesOf } from '../../src/framework/placement-rules.ts';
-import { createScheduler, type Scheduler } from '../../src/framework/scheduler.ts';
 import type { ContainerSpec } from '../../src/local/container-runtime.ts';
 import type { AgentDescription } from '../../src/local/messages.ts';
-import { MesosError } from '../../src/mesos/errors.ts';
-import { createFixedMasterSource } from '../../src/mesos/master-source.ts';
 import type { Resource } from '../../src/mesos/wire.ts';
 import { writePin } from '../../src/protocol/artifact-pin.ts';
 import { type EtcdOptions, etcdOptions } from '../../src/protocol/etcd-options.ts';
 import { isNameTaskId } from '../../src/protocol/identifiers.ts';
 import type { Members } from '../../src/protocol/members-port.ts';
-import { type ClusterRecord, parseRecord } from '../../src/protocol/record.ts';
+import type { ClusterRecord } from '../../src/protocol/record.ts';
 import { createOrderKey } from '../../src/protocol/signature.ts';
 import type { CommandAnswer, OperatorCommand } from '../../src/reconcile/commands.ts';
+import type { ClusterHealth } from '../../src/reconcile/decision.ts';
 import type { Spec } from '../../src/reconcile/observation.ts';
 import { seatsToUpdate, targetOf } from '../../src/reconcile/rollout.ts';
-import { type CrashPlan, type CrashPoint, createCrashPoint } from './crash-point.ts';
+import { createDecisionChecks } from './decision-checks.ts';
 import { createInvariants } from './invariants.ts';
 import { type Ledger, startLedger } from './ledger.ts';
-import { createMemoryStore } from './memory-store.ts';
 import { createModelEtcd, type EtcdObserver, type EtcdProcess, type ModelEtcdClient } from './model-etcd.ts';
-import { createMortal, type Mortal } from './mortal.ts';
 import { createNetwork, type Network } from './network.ts';
 import { createChance } from './prng.ts';
 import { createSimContainers, type SimContainers } from './sim-containers.ts';
 import { createSimDisk } from './sim-disk.ts';
 import { type SimMember, startSimMember } from './sim-member.ts';
 import { createSimMembers } from './sim-members.ts';
-import { createSimMesos, MASTER_HOST, MASTER_URL, workDirectoryOf } from './sim-mesos.ts';
+import { createSimMesos, MASTER_HOST, workDirectoryOf } from './sim-mesos.ts';
 import { type SimName, startSimName } from './sim-name.ts';
+import { createSimSchedulers, type DownPlan } from './sim-schedulers.ts';
+import { createStateInFile, createStateInZooKeeper, ZOOKEEPER_HOST } from './sim-state.ts';
 import { createStory, type Story } from './story.ts';
 import { createVirtualClock, type VirtualClock } from './virtual-clock.ts';
 
@@ -43,11 +41,18 @@ export interface World {
   readonly story: Story;
   /** How many members were asked for last. */
   readonly size: number;
+  /** What an operator has asked for last, answered or not. */
+  readonly asked: number;
   /** Addresses of the agents' hosts. */
   readonly hosts: readonly string[];
+  /** Of the scheduler that acts, else of any. */
   readonly schedulerHost: string;
+  readonly schedulerHosts: readonly string[];
   readonly masterHost: string;
+  /** `null` where the schedulers have none. */
+  readonly zooKeeperHost: string | null;
   readonly unreachableTimeoutMs: number;
+  /** One acts. */
   readonly schedulerRuns: boolean;
   readonly steps: number;
   /** Kinds of calls that schedulers made, and what they were killed at. */
@@ -55,6 +60,12 @@ export interface World {
   readonly crashes: readonly string[];
   /** Passes that all schedulers made together. */
   passes(): number;
+  /** Requests that the master has got. */
+  masterRequests(): number;
+  /** By the scheduler that acts. */
+  health(): ClusterHealth | null;
+  /** Members that run, and where. */
+  etcds(): readonly string[];
   /** Offers that the scheduler which runs has received. */
   offersReceived(): number;
   record(): ClusterRecord | null;
@@ -64,9 +75,13 @@ export interface World {
   seatHosts(): readonly string[];
 
   startScheduler(): void;
-  /** Kills it; it is started again after `downMs`. */
-  killScheduler(why: string, downMs: number): void;
-  planCrash(plan: (CrashPlan & { readonly downMs: number }) | null): void;
+  /** Kills the one that acts, or all; each is started again after `downMs`. */
+  killScheduler(why: string, downMs: number, whom?: 'acting' | 'all'): void;
+  planCrash(plan: DownPlan | null): void;
+  /** The one that acts stands still until the answer is called: then it goes on with what it knew and had decided. */
+  pauseScheduler(): () => void;
+  /** ZooKeeper holds the session of the one that acts to be over. */
+  expireSession(): void;
   startWriter(): void;
   stopWriter(): void;
   /** A client of one of the members, wherever it is; `null` while there is none. */
@@ -101,8 +116,24 @@ export interface World {
   cutFromMaster(host: string): void;
   /** The scheduler's connections to the master break, and can be made anew at once. */
   resetConnections(): void;
+  /** The master dies; the next is elected after `downMs`. */
+  failOverMaster(downMs: number): void;
+  readonly mastersFail: boolean;
+  /** The connection between master and agent breaks, and what was on its way is lost. */
+  resetAgent(host: string): void;
+  /** What Mesos refuses to everybody from now on, by the names of its ACLs. */
+  deny(actions: readonly string[]): void;
   /** Power is off; the disk stays. */
   reboot(host: string): void;
+  /** What is on the host's disk now; to be put back by calling the answer while the power is off. */
+  copyDisk(host: string): () => void;
+  /** etcd's data directories on that host vanish, while the power is off. */
+  loseData(host: string): void;
+  /** Every write to that host's disk takes so much longer; 0: it does not. */
+  slowDisk(host: string, byMs: number): void;
+  /** The agent is a new one to Mesos from now on; what the old one ran runs on, and only {@link endAbandoned} ends it. */
+  wipeAgent(host: string): void;
+  endAbandoned(): void;
   /** Power is off and the disk is gone. Answers with the id of the agent that ran there. */
   loseHost(host: string): string | null;
   /** A new agent with an empty disk at a lost host's address. */
@@ -119,6 +150,8 @@ export interface World {
   reactivate(host: string): Promise<void>;
   /** The record is lost with all that was stored, and the scheduler with it. */
   wipeRecord(): Promise<void>;
+  /** With the schedulers killed an older copy of what was stored is put back, of so many saves ago. */
+  rollBackRecord(saves: number): void;
   isGone(host: string): boolean;
   /** Whether a quorum would be left without that host. */
   canLose(host: string): boolean;
@@ -139,6 +172,10 @@ export interface WorldOptions {
   readonly latencyMs: number;
   /** Where members keep their data. Default `persistent`. */
   readonly storage?: SimStorage;
+  /** Two schedulers, one of which is elected in ZooKeeper, where the record is. Default: one, and a file. */
+  readonly isElected?: boolean;
+  /** Masters may die. Default: there is one, for ever. */
+  readonly mastersFail?: boolean;
   readonly debug: boolean;
   readonly onLine?: (line: string) => void;
   readonly canary?: Canary;
@@ -156,10 +193,12 @@ export interface Canary {
 }
 
 const SCHEDULER_HOST = '10.0.2.1';
+const STANDBY_HOST = '10.0.2.2';
 const CLIENT_HOST = '10.0.3.1';
 const UNREACHABLE_TIMEOUT_MS = 20_000;
 /** Conditions over everything are looked at this often, not after every timer. */
 const LOOK_MS = 250;
+const DECISIONS_LOOK_MS = 20;
 /** Steps at one instant: more means that something goes round without time passing. */
 const STEPS_AT_ONCE_MAX = 20_000;
 /** Steps of a whole life, several times what the longest takes: more means that it never comes to an end. */
@@ -167,8 +206,6 @@ const STEPS_MAX = 400_000;
 /** A supervisor that runs for this long is known to the scheduler, and so is its etcd. */
 const SETTLED_MS = 5_000;
 const MAINTENANCE_MS = 6 * 3_600_000;
-/** A scheduler that ends by itself is started again after this long. */
-const RESTART_MS = 5_000;
 const ORDER_KEY = createOrderKey().key;
 
 export function createWorld(options: WorldOptions): World {
@@ -191,15 +228,14 @@ export function createWorld(options: WorldOptions): World {
   const wiped = new Set<string>();
   const members = new Set<SimMember>();
   const names = new Set<SimName>();
-  const calls = new Set<string>();
-  const crashes: string[] = [];
   const failures: string[] = [];
+  const slowDisks = new Map<string, number>();
+  /** Members that no agent knows any more. */
+  const abandoned = new Set<SimMember>();
   let steps = 0;
-  let record: ClusterRecord | null = null;
   let ledger: Ledger | null = null;
   const bulk = chance.stream('bulk');
   let ended = false;
-  let uninstalled = false;
   let uninstall: SchedulerConfig['uninstall'] = null;
   /** What `--cluster-size` says. */
   let sizeOption = options.size;
@@ -209,21 +245,29 @@ export function createWorld(options: WorldOptions): World {
   let unsettled: number | null = null;
   let isSizeAsked = false;
 
+  const state =
+    options.isElected === true ? createStateInZooKeeper(clock, network) : createStateInFile(clock);
+  const isInSight = (host: string) =>
+    network.reachable(schedulers.host, host) && network.reachable(host, schedulers.host);
+
   const invariants = createInvariants({
     clock,
     etcd: () => etcd,
     size: () => wanted,
-    record: () => record,
+    record: state.record,
     acknowledged: () => ledger?.acknowledged ?? new Map(),
     watched: (host) =>
-      network.reachable(SCHEDULER_HOST, host) &&
+      isInSight(host) &&
       [...members].some(
         (member) => member.host === host && clock.monotonicMs() - member.startedAtMs > SETTLED_MS,
       ),
     names: () => names,
     inSight: function* () {
-      for (const { alive, host, launch } of members) {
-        if (alive && mesos.agentAt(host).up && network.reachable(host, MASTER_HOST)) yield launch.seat;
+      const tasks = new Set(state.record()?.seats.map(({ task }) => task));
+      for (const member of members) {
+        const { alive, host, launch } = member;
+        if (!alive || abandoned.has(member) || !tasks.has(launch.task)) continue;
+        if (mesos.isInSight(host)) yield launch.seat;
       }
     },
     unreachableTimeoutMs: UNREACHABLE_TIMEOUT_MS,
@@ -234,6 +278,7 @@ export function createWorld(options: WorldOptions): World {
     random: chance.stream('etcd'),
     reachable: network.reachable,
     latencyMs: network.latencyMs,
+    diskMs: (host) => slowDisks.get(host) ?? 0,
     observer: told(invariants.observer, story),
   });
   network.onChange(etcd.networkChanged);
@@ -301,97 +346,35 @@ export function createWorld(options: WorldOptions): World {
       },
     },
     story: story.tell,
+    mastersFail: options.mastersFail === true,
   });
 
-  const bareStore = createMemoryStore();
-  const watchedStore: StateStore = {
-    ...bareStore,
-    save: async (bytes, expectedVersion) => {
-      await clock.sleep(0.5);
-      const version = await bareStore.save(bytes, expectedVersion);
-      record = parseRecord(bytes);
-      invariants.recordStored(record);
-      return version;
-    },
-    clear: async () => {
-      await clock.sleep(0.5);
-      await bareStore.clear();
-      record = null;
-    },
-  };
-  const store = options.canary?.store?.(watchedStore) ?? watchedStore;
-
-  let scheduler: RunningScheduler | null = null;
   let specChanges: SimOptions = {};
   let insistedAtMs = Number.NEGATIVE_INFINITY;
-  let generations = 0;
-  let plan: (CrashPlan & { readonly downMs: number }) | null = null;
-  let passesBefore = 0;
 
-  const startScheduler = () => {
-    assert(scheduler === null, 'a scheduler runs already');
-    generations += 1;
-    const actor = `scheduler ${generations}`;
-    const mortal = createMortal();
-    const crash: CrashPoint = createCrashPoint((why) => {
-      const downMs = plan?.downMs ?? 1_000;
-      plan = null;
-      killScheduler(why, downMs);
-    });
-    crash.plan(plan);
-    const link = mesos.transport(SCHEDULER_HOST);
-    mortal.death.addEventListener('abort', link.end);
-    const stop = new AbortController();
-    const membersPort = createSimMembers({ clock, network, members, fromHost: SCHEDULER_HOST });
-    const instance = createScheduler({
-      config: { ...configOf({ size: sizeOption, storage, changes: specChanges }), uninstall },
-      ports: {
-        transport: mortal.port(crash.transport(link.transport)),
-        masters: createFixedMasterSource(MASTER_URL),
-        clock: mortal.port(clock as VirtualClock, ['wallMs', 'monotonicMs']),
+  const schedulers = createSimSchedulers({
+    clock,
+    story,
+    state,
+    hosts: options.isElected === true ? [SCHEDULER_HOST, STANDBY_HOST] : [SCHEDULER_HOST],
+    wrapStore: options.canary?.store,
+    given: (host) => {
+      const onStatus = invariants.reported;
+      const port = createSimMembers({ clock, network, members, fromHost: host, onStatus });
+      return {
+        config: { ...configOf({ size: sizeOption, storage, changes: specChanges }), uninstall },
         random: chance.stream('scheduler'),
         ids: chance.ids('scheduler'),
-        log: story.logger(actor, { from: 'warn' }),
-        store: mortal.port(crash.store(store)),
-        members: mortal.port(crash.members(options.canary?.members?.(membersPort) ?? membersPort)),
         orderKey: ORDER_KEY,
-      },
-      onStory: ({ slot, text, reason }) => story.tell(actor, `${slot ?? 'cluster'}: ${text}`, reason),
-    });
-    story.tell('world', `${actor} is started`);
-    scheduler = { instance, mortal, crash, stop };
-    for (const kind of crash.kinds) calls.add(kind);
-    void instance.run(stop.signal).then(
-      (end) => {
-        if (mortal.alive && end === 'uninstalled') uninstalled = true;
-        else if (mortal.alive && !ended) failures.push(`${actor} ended by itself`);
-      },
-      (error: unknown) => {
-        // Whoever keeps schedulers running starts the next one.
-        const why = mortal.alive ? endsRightly(error) : null;
-        if (why !== null) killScheduler(why, RESTART_MS);
-        else if (mortal.alive)
-          failures.push(`${actor} ended: ${describeError(error)}\n${(error as Error).stack}`);
-      },
-    );
-  };
-
-  const killScheduler = (why: string, downMs: number) => {
-    if (scheduler === null) return;
-    const { instance, mortal, crash } = scheduler;
-    story.tell('world', 'the scheduler is killed', why);
-    crashes.push(why);
-    for (const kind of crash.kinds) calls.add(kind);
-    passesBefore += instance.snapshot().counters.passes;
-    mortal.kill();
-    scheduler = null;
-    void clock.sleep(downMs).then(() => {
-      if (scheduler === null && !ended) startScheduler();
-    });
-  };
+        link: mesos.transport(host),
+        members: options.canary?.members?.(port) ?? port,
+      };
+    },
+    onFailure: (text) => failures.push(text),
+  });
 
   const askForSize = async (size: number): Promise<CommandAnswer['outcome'] | 'unanswered'> => {
-    const asked = scheduler?.instance;
+    const asked = schedulers.acting()?.acting();
     const answer = await asked?.tell({ kind: 'scale', size, by: 'operator' }).catch(() => undefined);
     if (answer === undefined) return 'unanswered';
     if (answer.outcome !== 'refused') wanted = size;
@@ -404,14 +387,14 @@ export function createWorld(options: WorldOptions): World {
     if ((await askForSize(size)) !== 'unanswered' && unsettled === size) unsettled = null;
   };
   const insist = async (): Promise<void> => {
-    if (unsettled === null || record?.epoch.phase !== 'formed') return;
+    if (unsettled === null || state.record()?.epoch.phase !== 'formed') return;
     const size = unsettled;
     const outcome = await askForSize(size);
     if (unsettled === size && (outcome === 'done' || outcome === 'already')) unsettled = null;
   };
 
   const leftovers = (): readonly string[] => [
-    ...(record === null ? [] : ['the record']),
+    ...(state.record() === null ? [] : ['the record']),
     ...[...members].filter((member) => member.alive).map((member) => `task ${member.launch.task}`),
     ...[...etcd.running].map((process) => `etcd ${process.data.memberId} on ${process.host}`),
     ...hosts.flatMap((host) =>
@@ -448,21 +431,27 @@ export function createWorld(options: WorldOptions): World {
   const tell = (command: OperatorCommand): void => {
     const what = JSON.stringify(command);
     story.tell('operator', what);
-    scheduler?.instance.tell(command).then(
-      ({ outcome, message }) => story.tell('operator', `${what}: ${outcome}`, message),
-      (error: unknown) => story.tell('operator', `${what}: unanswered`, describeError(error)),
-    );
+    schedulers
+      .acting()
+      ?.acting()
+      ?.tell(command)
+      .then(
+        ({ outcome, message }) => story.tell('operator', `${what}: ${outcome}`, message),
+        (error: unknown) => story.tell('operator', `${what}: unanswered`, describeError(error)),
+      );
   };
 
   /** Members do not have what the scheduler's options ask for. */
   const isBehind = (): boolean => {
     const { spec } = configOf({ size: sizeOption, storage, changes: specChanges });
+    const record = state.record();
     return record !== null && seatsToUpdate(record, targetOf(spec), 'all').length > 0;
   };
 
   const unrest = (): readonly string[] => {
     const wrong = [...invariants.atRest()];
     if (unsettled !== null) wrong.push(`nobody has answered who asked for ${unsettled} members`);
+    const record = state.record();
     if (record === null) return wrong;
     const seats = new Map(record.seats.map((seat) => [seat.id, seat]));
     for (const member of members) {
@@ -487,7 +476,7 @@ export function createWorld(options: WorldOptions): World {
           wrong.push(`${host} keeps a reservation of the unknown seat ${owner.seat}`);
       }
     }
-    const snapshot = scheduler?.instance.snapshot();
+    const snapshot = schedulers.snapshot();
     if (record.rollout !== null || isBehind()) wrong.push('an update is not over');
     if (snapshot?.mesos.suppressed !== true) wrong.push('the scheduler still wants offers');
     for (const blocked of snapshot?.blocked ?? []) wrong.push(`blocked: ${blocked.code}: ${blocked.message}`);
@@ -512,6 +501,9 @@ export function createWorld(options: WorldOptions): World {
     else void clock.sleep(1_000).then(() => (ended ? undefined : reactivate(host)));
   };
 
+  const decisions = createDecisionChecks();
+  let decisionsLookedMs = 0;
+  let recordSeen: ClusterRecord | null = null;
   let lastMs = 0;
   let stepsAtOnce = 0;
   const step = async (): Promise<void> => {
@@ -523,6 +515,14 @@ export function createWorld(options: WorldOptions): World {
     assert(stepsAtOnce < STEPS_AT_ONCE_MAX, 'the world goes round without time passing');
     assert(steps < STEPS_MAX, `no end after ${STEPS_MAX} steps`);
     invariants.step();
+    const record = state.record();
+    if (record !== null && record !== recordSeen) invariants.recordStored(record);
+    recordSeen = record;
+    if (nowMs - decisionsLookedMs >= DECISIONS_LOOK_MS) {
+      decisionsLookedMs = nowMs;
+      const problem = decisions.look(schedulers.snapshot());
+      if (problem !== null) throw new Error(`decisions violated: ${problem}`);
+    }
     const violation = invariants.violations[0];
     if (violation !== undefined) throw new Error(`${violation.invariant} violated: ${violation.text}`);
     if (failures[0] !== undefined) throw new Error(failures[0]);
@@ -537,32 +537,40 @@ export function createWorld(options: WorldOptions): World {
     get size() {
       return wanted;
     },
+    get asked() {
+      return unsettled ?? wanted;
+    },
     hosts,
-    schedulerHost: SCHEDULER_HOST,
+    get schedulerHost() {
+      return schedulers.host;
+    },
+    schedulerHosts: schedulers.hosts,
     masterHost: MASTER_HOST,
+    zooKeeperHost: options.isElected === true ? ZOOKEEPER_HOST : null,
     unreachableTimeoutMs: UNREACHABLE_TIMEOUT_MS,
     get schedulerRuns() {
-      return scheduler !== null;
+      return schedulers.acting() !== null;
     },
     get steps() {
       return steps;
     },
     get calls() {
-      for (const kind of scheduler?.crash.kinds ?? []) calls.add(kind);
-      return calls;
+      return schedulers.calls;
     },
-    crashes,
-    passes: () => passesBefore + (scheduler?.instance.snapshot().counters.passes ?? 0),
-    offersReceived: () => scheduler?.instance.snapshot().counters.offersReceived ?? 0,
-    record: () => record,
+    crashes: schedulers.crashes,
+    passes: schedulers.passes,
+    masterRequests: mesos.requests,
+    health: () => schedulers.snapshot()?.decision?.health ?? null,
+    etcds: () => [...etcd.running].map(({ data, host }) => `${data.memberId} on ${host}`),
+    offersReceived: () => schedulers.snapshot()?.counters.offersReceived ?? 0,
+    record: state.record,
     unrest,
-    seatHosts: () => [...new Set((record?.seats ?? []).map((seat) => seat.host))],
-    startScheduler,
-    killScheduler,
-    planCrash: (next) => {
-      plan = next;
-      scheduler?.crash.plan(next);
-    },
+    seatHosts: () => [...new Set((state.record()?.seats ?? []).map((seat) => seat.host))],
+    startScheduler: schedulers.start,
+    killScheduler: schedulers.kill,
+    planCrash: schedulers.planCrash,
+    pauseScheduler: schedulers.pause,
+    expireSession: schedulers.expire,
     startWriter: () => {
       ledger ??= startLedger({
         clock,
@@ -570,7 +578,7 @@ export function createWorld(options: WorldOptions): World {
         etcd,
         host: CLIENT_HOST,
         endpoints: () =>
-          (record?.epoch.phase === 'formed' ? record.seats : []).map(
+          (state.record()?.epoch.phase === 'formed' ? (state.record()?.seats ?? []) : []).map(
             ({ host, ports }) => `http://${host}:${ports.client}`,
           ),
         everyMs: 700,
@@ -598,7 +606,7 @@ export function createWorld(options: WorldOptions): World {
     uninstall: (by) => {
       if (by === 'environment') {
         uninstall = { destroyData: true };
-        if (scheduler !== null) killScheduler('to be started with --uninstall', 100);
+        schedulers.kill('to be started with --uninstall', 100, 'all');
         return;
       }
       tell({ kind: 'uninstall', by: 'operator', destroyData: true });
@@ -611,15 +619,16 @@ export function createWorld(options: WorldOptions): World {
     startWithSize: (size) => {
       if (sizeOption !== options.size || size === sizeOption) return false;
       [sizeOption, wanted, isSizeAsked] = [size, size, true];
-      killScheduler(`to be started with --cluster-size ${size}`, 100);
+      schedulers.kill(`to be started with --cluster-size ${size}`, 100, 'all');
       return true;
     },
     startWith: (changes) => {
       specChanges = { ...specChanges, ...changes };
-      killScheduler(`to be started with ${JSON.stringify(changes)}`, 100);
+      schedulers.kill(`to be started with ${JSON.stringify(changes)}`, 100, 'all');
     },
     insistOnUpdate: () => {
       const nowMs = clock.monotonicMs();
+      const record = state.record();
       if (record === null || record.epoch.phase !== 'formed' || nowMs - insistedAtMs < INSIST_MS) return;
       if (record.rollout === null && !isBehind()) return;
       insistedAtMs = nowMs;
@@ -627,7 +636,7 @@ export function createWorld(options: WorldOptions): World {
       for (const verb of ['restart', 'start', 'continue'] as const) tell({ ...told, verb });
     },
     get uninstalled() {
-      return uninstalled;
+      return schedulers.uninstalled;
     },
     leftovers,
     killEtcd: (host) => {
@@ -639,7 +648,26 @@ export function createWorld(options: WorldOptions): World {
     stopAgent: (host) => mesos.agentAt(host).stop(),
     startAgent,
     cutFromMaster: (host) => network.cut(host, MASTER_HOST),
-    resetConnections: () => mesos.resetConnections(SCHEDULER_HOST),
+    failOverMaster: mesos.failOver,
+    mastersFail: options.mastersFail === true,
+    resetAgent: mesos.resetLink,
+    deny: mesos.deny,
+    copyDisk: (host) => disk.copyOf(host, workDirectoryOf(host)),
+    loseData: (host) => disk.loseData(host, workDirectoryOf(host)),
+    slowDisk: (host, byMs) => slowDisks.set(host, byMs),
+    wipeAgent: (host) => {
+      for (const member of membersOn(host)) abandoned.add(member);
+      for (const name of names) if (name.host === host) name.signalTree('SIGKILL');
+      containersOf(host).abandon();
+      mesos.agentAt(host).stop();
+      mesos.agentAt(host).wipe();
+      startAgent(host);
+    },
+    endAbandoned: () => {
+      for (const member of abandoned) member.kill({ orphan: false });
+      abandoned.clear();
+    },
+    resetConnections: () => mesos.resetConnections(schedulers.host),
     reboot: powerOff,
     loseHost: (host) => {
       const agentId = mesos.agentAt(host).agentId();
@@ -661,7 +689,7 @@ export function createWorld(options: WorldOptions): World {
       wiped.clear();
     },
     tearDown: async () => {
-      const value = record?.framework.id ?? null;
+      const value = state.record()?.framework.id ?? null;
       if (value === null) return;
       for (const member of members) condemned.add(member.launch.task);
       await mesos.operator({ type: 'TEARDOWN', teardown: { framework_id: { value } } });
@@ -693,10 +721,17 @@ export function createWorld(options: WorldOptions): World {
     },
     reactivate,
     wipeRecord: async () => {
-      killScheduler('with its state', 1_000);
-      await bareStore.clear();
-      record = null;
-      if (isSizeAsked) unsettled = wanted;
+      schedulers.kill('with its state', 1_000, 'all');
+      // Whoever has it adopted says how many members it had.
+      sizeOption = state.record()?.size ?? sizeOption;
+      state.wipe();
+      if (isSizeAsked || wanted !== sizeOption) unsettled = wanted;
+    },
+    rollBackRecord: (saves) => {
+      schedulers.kill('to put an older copy of the record back', 1_000, 'all');
+      state.rollBack(saves);
+      // What was asked for since is forgotten.
+      unsettled ??= wanted;
     },
     isGone: (host) => gone.has(host),
     canLose: invariants.canLose,
@@ -722,27 +757,9 @@ export function createWorld(options: WorldOptions): World {
     end: () => {
       ended = true;
       ledger?.stop();
-      scheduler?.mortal.kill();
-      scheduler?.stop.abort();
+      schedulers.end();
     },
   };
-}
-
-/** Why a scheduler is right to end with this error; `null` where it is not. */
-function endsRightly(error: unknown): string | null {
-  if (error instanceof SchedulerError && error.code === 'not-a-first-start') {
-    return 'since it cannot adopt what it sees';
-  }
-  // Its own subscription that it had given up may arrive late, and take the framework from its present one.
-  if (error instanceof MesosError && error.code === 'failed-over') return 'since another seems to lead';
-  return null;
-}
-
-interface RunningScheduler {
-  readonly instance: Scheduler;
-  readonly mortal: Mortal;
-  readonly crash: CrashPoint;
-  readonly stop: AbortController;
 }
 
 /** The observer, and a line in the story for what people want to see of it. */

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Logger } from '../../../src/base/ports.ts';
+import { createSystemClock } from '../../../src/runtime/clock.ts';
 import { createSystemIds } from '../../../src/runtime/ids.ts';
 import { createOrderKeyNode } from '../../../src/runtime/order-key-node.ts';
 import { openZooKeeperStateStore } from '../../../src/runtime/zookeeper-state-store.ts';
@@ -50,6 +51,7 @@ describe.skipIf(lacksZooKeeper())('what a framework keeps in a real ZooKeeper', 
       zooKeeper: connect(credentials),
       nodes,
       isProtected: credentials !== null,
+      clock: createSystemClock(),
       ids: createSystemIds(),
       log,
     });

@@ -1,4 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe } from 'vitest';
+import { createSystemClock } from '../../../src/runtime/clock.ts';
 import { createSystemIds } from '../../../src/runtime/ids.ts';
 import { openZooKeeperStateStore } from '../../../src/runtime/zookeeper-state-store.ts';
 import { frameworkNodes } from '../../../src/zookeeper/nodes.ts';
@@ -28,6 +29,7 @@ describe.skipIf(lacksZooKeeper())('a real ZooKeeper', () => {
       zooKeeper,
       nodes: frameworkNodes('/some/place', `team__etcd-${at}`),
       isProtected: credentials !== null,
+      clock: createSystemClock(),
       ids: createSystemIds(),
       log: silentLogger,
     });
