@@ -3,6 +3,7 @@ import { type BenchResult, print, REPEATS_MIN } from './harness.ts';
 
 /** `npm run bench -- NAME [--json] [--repeats N]` */
 const BENCHMARKS: Readonly<Record<string, () => Promise<Benchmark>>> = {
+  archive: async () => (await import('./archive.ts')).archive,
   'deploy-repair': async () => (await import('./deploy-repair.ts')).deployRepair,
   offers: async () => (await import('./offers.ts')).offers,
 };
