@@ -1,5 +1,5 @@
 import { formatDuration } from '../base/duration.ts';
-import type { PublishedMember, PublishedView, StoryLine } from '../protocol/view.ts';
+import type { PublishedMember, PublishedPlan, PublishedView, StoryLine } from '../protocol/view.ts';
 import type { Colour, Paint } from './style.ts';
 
 /**
@@ -149,6 +149,7 @@ function progress(view: PublishedView): readonly string[] {
             `  ${disruption.slot}  ${disruption.kind}: ${disruption.step} (${disruption.reason}, by ${disruption.by})`,
           ]),
     ]),
+    ...titled('plans', view.plans.filter(isWorthTelling).map(planLine)),
     ...titled(
       'blocked',
       blocked.map((entry) => `  ${entry.slot ?? '-'}  ${entry.code}: ${entry.message}`),
@@ -177,4 +178,21 @@ export function formatBytes(sizeBytes: number): string {
     unit += 1;
   }
   return `${unit === 0 ? size : size.toFixed(1)} ${units[unit]}`;
+}
+
+/** What is held, failed or waits for a word; what goes on by itself shows in the lines above. */
+function isWorthTelling({ name, status, paused }: PublishedPlan): boolean {
+  return paused !== undefined || (name === 'update' && status !== 'COMPLETE') || status === 'ERROR';
+}
+
+function planLine({ name, status, phases, paused, errors }: PublishedPlan): string {
+  const steps = phases.flatMap((phase) => phase.steps);
+  const done = steps.filter((step) => step.status === 'COMPLETE').length;
+  const why =
+    errors[0] ??
+    (paused === undefined
+      ? steps.find((step) => step.status !== 'COMPLETE')?.message
+      : `paused by ${paused.by} since ${new Date(paused.atMs).toISOString()}`);
+  const count = steps.length === 0 ? '' : `, ${done} of ${steps.length} steps complete`;
+  return `  ${name}  ${status}${count}${why === undefined ? '' : `: ${why}`}`;
 }

@@ -49,6 +49,41 @@ const CASES: Readonly<Record<string, PublishedView>> = {
     ],
     intent: { slot: 'etcd-0', step: 'waits for the learner to catch up', reason: 'agent-0 is gone' },
   }),
+  'update failed': sampleView({
+    plans: [
+      {
+        name: 'recovery',
+        status: 'COMPLETE',
+        strategy: 'parallel',
+        phases: [],
+        errors: [],
+        paused: { by: 'alice at 10.0.0.9', atMs: 0 },
+      },
+      {
+        name: 'update',
+        status: 'ERROR',
+        strategy: 'serial',
+        phases: [
+          {
+            id: 'p',
+            name: 'etcd',
+            status: 'ERROR',
+            strategy: 'serial',
+            steps: [
+              { id: 'a', name: 'etcd-0:[server]', status: 'COMPLETE', message: 'etcd-0' },
+              {
+                id: 'b',
+                name: 'etcd-1:[server]',
+                status: 'ERROR',
+                message: 'it did not serve again in 600 s',
+              },
+            ],
+          },
+        ],
+        errors: ['etcd-1: it did not serve again in 600 s'],
+      },
+    ],
+  }),
   'quorum lost': sampleView({
     health: { state: 'quorum-lost', voters: 3, healthyVoters: 1, leader: null },
     blocked: [{ code: 'quorum-lost', slot: null, message: 'etcd-1 and etcd-2 have ended' }],
