@@ -282,6 +282,23 @@ describe('the checkers', () => {
     expect(violated()).toEqual(['S8']);
   });
 
+  test('S8: what a member beyond the size held is destroyed while another does not serve', async () => {
+    const processes = await formed([1, 2, 3]);
+    const third = processAt(3).data.memberId;
+    record = recordOf(record.epoch, { remove: { memberId: third }, add: null });
+    await clock.during(clientAt(1).memberRemove(third, never));
+    await clock.during(processes[2]?.exit ?? Promise.reject(new Error('no process')));
+    const lost = { cause: 'surplus', message: 'etcd-3 is beyond the size, 3' };
+    const seat = { host: hostOf(3), volumeId: 'volume', data: { started: true }, lost };
+    record = { ...record, leaving: [{ seat }] } as unknown as ClusterRecord;
+    invariants.removingVolume(hostOf(3), '/volume');
+    expect(violated()).toEqual([]);
+    processes[1]?.signal('SIGKILL');
+    await pass(10_000);
+    invariants.removingVolume(hostOf(3), '/volume');
+    expect(violated()).toEqual(['S8']);
+  });
+
   test('S9: a healthy voter is stopped while another is away', async () => {
     const processes = await formed([1, 2, 3]);
     invariants.stopping(processAt(2), 'all are well');
