@@ -178,7 +178,9 @@ function relieve(pass: Pass, membership: Membership, space: DraftSpace): void {
   space.relief ??= newRelief(pass);
   const { relief } = space;
   const fills = fillsOf(membership);
-  if (space.round !== null || fills.length === 0) return;
+  // Under a CORRUPT alarm nothing is compacted, and who differs is about to go.
+  const isHeld = standing(membership, 'CORRUPT').length > 0;
+  if (space.round !== null || fills.length === 0 || isHeld) return;
   wakeWithin(pass, BUSY_WAKE_MS);
   switch (relief.stage) {
     case 'found':
@@ -206,7 +208,8 @@ function relieve(pass: Pass, membership: Membership, space: DraftSpace): void {
       return;
     }
     case 'fruitless':
-      if (wasFreed(relief, fills)) space.relief = newRelief(pass);
+      relief.waitedMs += pass.seen.elapsedMs;
+      if (wasFreed(relief, fills) || isDueAgain(relief, fills)) space.relief = newRelief(pass);
       else blockNoSpace(pass, fills);
       return;
   }
@@ -287,6 +290,12 @@ function wasFreed(relief: Relief, fills: readonly Fill[]): boolean {
     ({ inUseBytes, quotaBytes }) =>
       inUseBytes < COMFORTABLE * quotaBytes && inUseBytes <= (1 - FREED) * relief.inUseBytes,
   );
+}
+
+/** There is space, and it only came to nothing: a member was away, or an order went unanswered. */
+function isDueAgain(relief: Relief, fills: readonly Fill[]): boolean {
+  const isFree = fills.every(({ inUseBytes, quotaBytes }) => inUseBytes < COMFORTABLE * quotaBytes);
+  return isFree && relief.waitedMs >= STEP_MS_MAX;
 }
 
 function blockNoSpace(pass: Pass, fills: readonly Fill[]): void {

@@ -221,6 +221,23 @@ describe('NOSPACE', () => {
     world.until(() => world.alarms.length === 0);
   });
 
+  it('that came to nothing although there is space is taken up again after a while', () => {
+    const world = wholeWorld();
+    fill(world, 0.3, 0.3);
+    world.refuse.add('disarm');
+    world.until(() => world.record.space?.relief?.stage === 'fruitless', 2_000, 1_000);
+    world.refuse.clear();
+    world.until(() => world.alarms.length === 0, 2_000, 1_000);
+  });
+
+  it('waits while a CORRUPT alarm stands', () => {
+    const world = wholeWorld();
+    fill(world, 1, 0.3);
+    world.alarms.push({ memberId: idOf(world, 'etcd-1'), alarm: 'CORRUPT' });
+    for (let step = 0; step < 10; step += 1) world.step(1_000);
+    expect(deeds(world).filter((deed) => deed.startsWith('defragment'))).toEqual([]);
+  });
+
   it('within the kept window compacts nothing', () => {
     const world = wholeWorld();
     world.spec = { ...world.spec, compactKeepRevisions: 60_000 };
