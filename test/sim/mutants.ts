@@ -465,4 +465,22 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'floor-ignored',
+    about:
+      'a member is started on whatever its volume holds, and nobody compares that with what it has reported',
+    shownBy: [28],
+    edits: [
+      {
+        file: SUPERVISOR_DECIDE,
+        find: '  if (floor !== null && isBehind(view.floor, floor)) {',
+        replace: '  if (floor !== null && view.cluster === view.slot) {',
+      },
+      {
+        file: SUPERVISOR_DECIDE,
+        find: '  if (look.confirmed && floor !== null && isBehind(position, floor)) {',
+        replace: '  if (look.confirmed && floor !== null && view.cluster === view.slot) {',
+      },
+    ],
+  },
 ];
