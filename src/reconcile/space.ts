@@ -203,7 +203,10 @@ function relieve(pass: Pass, membership: Membership, space: DraftSpace): void {
     case 'settled': {
       // One that was away meanwhile comes back with the file that it had.
       const left = fills.filter((fill) => isLarge(fill) && isFragmented(fill));
-      if (left.length > 0 && relief.rounds < ROUNDS_MAX) beginRound(pass, space, left);
+      const there = left.filter(({ witness }) => witness.seat.lost === null);
+      if (there.length > 0 && relief.rounds < ROUNDS_MAX) beginRound(pass, space, there);
+      // A place that is given up comes back, or its member is replaced: it is no reason to call an operator.
+      else if (there.length < left.length) blockNoSpace(pass, fills);
       else letGo(pass, membership, relief, fills);
       return;
     }

@@ -258,6 +258,22 @@ describe('NOSPACE', () => {
     expect(deeds(world)).toContain('defragment etcd-4');
   });
 
+  it('of a member whose place is given up for now waits until it is back', () => {
+    const world = wholeWorld();
+    world.offersFit = false;
+    const place = () => world.record.seats.find(({ slot }) => slot === 'etcd-1');
+    world.maintenance.set(place()?.agentId ?? '', world.nowMs);
+    world.until(() => place()?.lost?.cause === 'maintenance');
+    fill(world, 1, 0.3);
+    for (let step = 0; step < 60; step += 1) world.step(1_000);
+    expect(world.record.space?.relief?.stage).toBe('settled');
+    expect(deeds(world)).not.toContain('defragment etcd-1');
+    expect(blocked(world).join()).toContain('no-space');
+    world.maintenance.clear();
+    world.until(() => world.alarms.length === 0);
+    expect(deeds(world)).toContain('defragment etcd-1');
+  });
+
   it('does nothing to a member while another is away', () => {
     const world = wholeWorld();
     fill(world, 1, 0.3);

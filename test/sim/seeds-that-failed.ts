@@ -16,4 +16,8 @@ export const SEEDS_THAT_FAILED: readonly { readonly seed: number; readonly showe
     showed: 'members had taken a later generation than that of a record put back, and refused all',
   },
   { seed: 175, showed: 'a task that a record put back did not know of kept its place from it' },
+  {
+    seed: 3,
+    showed: 'a database was called full for good, as a place given up for maintenance was not rewritten',
+  },
 ];
