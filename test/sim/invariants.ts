@@ -423,7 +423,11 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     const voters = votersOf(state);
     const { size, leaving } = options.record() ?? { size: 0, leaving: [] };
     const healthy = voters.filter((id) => wasHealthy(data.clusterId, id)).length;
-    const given = leaving.find(({ seat }) => seat.host === host && path.endsWith(seat.volumeId))?.seat;
+    // A MOUNT disk is removed under a path of its own.
+    const given = leaving.find(
+      ({ seat }) =>
+        seat.host === host && (path.endsWith(seat.volumeId) || seat.data?.memberId === data.memberId),
+    )?.seat;
     const isSurplus = given?.lost?.cause === 'surplus' && given.data?.started === true;
     require(!isSurplus || healthy === voters.length, 'S8', () =>
       `the volume of ${data.memberId}, beyond the size, is destroyed while ${healthy} of ${voters.length} voters serve`);
