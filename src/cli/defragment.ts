@@ -23,32 +23,43 @@ export function register(command: Command): void {
       const before = await client.view();
       const query = slot === undefined ? '' : `&slot=${encodeURIComponent(slot)}`;
       const text = await client.post(`/v1/defragment?force=${flags.force === true}${query}`, {});
-      const { message } = JSON.parse(text) as { message: string };
+      const { message, outcome } = JSON.parse(text) as { message: string; outcome: string };
       process.stdout.write(flags.json === true ? text : `${message}\n`);
       if (!flags.wait) return;
       await waitFor(client, {
         slots: slot === undefined ? before.members.map((member) => member.slot) : [slot],
         since: newestLine(before),
         isQuiet: flags.json === true,
-        judge: judgeOf(before, slot),
+        judge: judgeOf(before, { slot, isNew: outcome === 'done' }),
       });
     });
 }
 
-function judgeOf(before: PublishedView, slot: string | undefined): (view: PublishedView) => Progress {
-  const givenUp = (view: PublishedView): boolean =>
-    view.story.some(
-      ({ sequence, text }) => sequence > newestLine(before) && text.includes('could not be defragmented'),
-    );
+/** Over when none is left to do; what was done is in the story, unless another scheduler has taken over meanwhile. */
+function judgeOf(
+  before: PublishedView,
+  { slot, isNew }: { readonly slot: string | undefined; readonly isNew: boolean },
+): (view: PublishedView) => Progress {
+  const asked = before.members
+    .filter((member) => (slot === undefined ? member.role === 'voter' : member.slot === slot))
+    .map((member) => member.slot);
+  const done = new Set<string>();
   return (view) => {
-    if (givenUp(view)) return { isDone: false, text: 'not all were defragmented: see etcd-mesos status' };
+    for (const line of view.story) {
+      if (line.sequence > newestLine(before) && line.text === DONE && line.slot !== null) done.add(line.slot);
+    }
     if (view.space?.defragment != null) return null;
-    const sizes = view.members
-      .filter((member) => slot === undefined || member.slot === slot)
-      .map((member) => `${member.slot} ${sizeIn(before, member.slot)} → ${sizeIn(view, member.slot)}`);
+    const missing = asked.filter((one) => !done.has(one));
+    if (isNew && missing.length > 0 && view.framework.generation === before.framework.generation) {
+      return { isDone: false, text: `${missing.join(', ')} not defragmented: see etcd-mesos status` };
+    }
+    const sizes = asked.map((one) => `${one} ${sizeIn(before, one)} → ${sizeIn(view, one)}`);
     return { isDone: true, text: `defragmented: ${sizes.join(', ')}` };
   };
 }
+
+/** What the story says of an order that was carried out. */
+const DONE = 'defragment its database';
 
 function sizeIn({ members }: PublishedView, slot: string): string {
   const bytes = members.find((member) => member.slot === slot)?.dbSizeBytes ?? null;
