@@ -47,6 +47,7 @@ function seatHost(world: World, slot: number): string {
 }
 
 const CHANGES = [
+  'append',
   'save',
   'call SUBSCRIBE',
   'call ACCEPT',
@@ -64,7 +65,7 @@ const CHANGES = [
   'order member-promote',
 ];
 /** These are made once in this life; of the others the second is taken, amid more that is going on. */
-const ONCE: ReadonlySet<string> = new Set(['call SUBSCRIBE', 'call KILL', 'call RECONCILE']);
+const ONCE: ReadonlySet<string> = new Set(['append', 'call SUBSCRIBE', 'call KILL', 'call RECONCILE']);
 /** Only a scheduler that takes over gives it. */
 const TAKE_OVER = 'order fence';
 
