@@ -20,7 +20,7 @@ import {
   statusMethod,
   type UnaryMethod,
 } from './messages.ts';
-import { type EtcdClient, EtcdError, type KvClient } from './port.ts';
+import { type EtcdClient, EtcdError, type KvClient, type KvHash } from './port.ts';
 
 export interface EtcdEndpoint {
   /** `http://` or `https://`, host and port of a member's client listener. */
@@ -93,10 +93,25 @@ export function createEtcdClient(
     compact: async (revision, physical, signal) =>
       void (await call(compactMethod, { revision, physical }, signal, LONG_CALL_MS_MAX)),
     disarm: async (memberId, alarm, signal) => void (await call(disarmMethod, { memberId, alarm }, signal)),
-    hashKv: async (revision, signal) => await call(hashKvMethod, revision, signal, LONG_CALL_MS_MAX),
+    hashKv: async (revision, signal) => {
+      const ask = async (at: string) => await call(hashKvMethod, at, signal, LONG_CALL_MS_MAX);
+      try {
+        return hashOf(await ask(revision));
+      } catch (error) {
+        if (!(error instanceof EtcdError && error.code === 'compacted')) throw error;
+        // What was compacted up to the present revision etcd tells only of who does not name that.
+        const present = await ask('0');
+        if (present.presentRevision !== revision) throw error;
+        return hashOf(present);
+      }
+    },
     keySizes: async (from, countMax, signal) => await call(keySizesMethod, { from, countMax }, signal),
     close,
   };
+}
+
+function hashOf({ hash, compactRevision }: KvHash): KvHash {
+  return { hash, compactRevision };
 }
 
 /** What `/version` answers with is some fifty bytes. */

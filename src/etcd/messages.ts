@@ -95,12 +95,17 @@ export const compactMethod: UnaryMethod<{ revision: string; physical: boolean },
     ]),
   decode: () => 'answered',
 };
-export const hashKvMethod: UnaryMethod<string, KvHash> = {
+/** Revision 0 stands for the present one; the answer says which that is. */
+export const hashKvMethod: UnaryMethod<string, KvHash & { readonly presentRevision: string }> = {
   path: '/etcdserverpb.Maintenance/HashKV',
   encode: (revision) => encodeFields([[1, BigInt(revision)]]),
   decode: (bytes) => {
     const fields = decodeFields(bytes);
-    return { hash: Number(uint64Of(fields, 2)), compactRevision: compactRevisionOf(uint64Of(fields, 3)) };
+    return {
+      hash: Number(uint64Of(fields, 2)),
+      compactRevision: compactRevisionOf(uint64Of(fields, 3)),
+      presentRevision: uint64Of(headerOf(fields), 3).toString(),
+    };
   },
 };
 /** Serializable, from that key to the last. */

@@ -308,6 +308,16 @@ export function etcdClientContract(
       expect(await codeOf(at(0).client.hashKv(future, within(5000)))).toBe('future-revision');
     });
 
+    test('members have a hash of the present, though it was compacted up to that', async () => {
+      const revision = await revisionOf();
+      await at(0).client.compact(revision, true, within(5000));
+      const hashOf = async (index: number) => await at(index).client.hashKv(revision, within(5000));
+      await until('the others have compacted too', 5000, async () => {
+        const hashes = await Promise.all([0, 1, 2].map(hashOf));
+        return new Set(hashes.map((hash) => JSON.stringify(hash))).size === 1;
+      });
+    });
+
     test('a CORRUPT alarm stops reads and writes, and hides neither the quorum nor the hashes', async () => {
       const { memberId } = await statusOf(1);
       const revision = await revisionOf();

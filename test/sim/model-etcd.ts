@@ -502,7 +502,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
           const { store } = refuseLearner(node).data;
           const asked = Number(revision);
           if (asked > store.revision) throw refused('future-revision');
-          if (asked <= store.compactRevision) throw refused('compacted');
+          if (asked <= store.compactRevision && asked < store.revision) throw refused('compacted');
           return { hash: hashOf(store, asked), compactRevision: String(store.compactRevision) };
         }),
       keySizes: (from, countMax, signal) =>
