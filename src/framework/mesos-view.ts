@@ -274,8 +274,11 @@ function withOperation(view: MesosView, status: OperationStatus): MesosView {
   const operationId = status.operation_id?.value;
   if (operationId === undefined) return view;
   const operations = new Map(view.operations);
+  // A call that arrived twice was carried out once: what is said of its second time says nothing of the first.
+  const isDone = view.operations.get(operationId)?.state === 'OPERATION_FINISHED';
+  const before = isDone && isFailedOperation(status.state) ? view.operations.get(operationId) : undefined;
   operations.delete(operationId);
-  operations.set(operationId, { state: status.state, message: status.message ?? '' });
+  operations.set(operationId, before ?? { state: status.state, message: status.message ?? '' });
   dropOldest(operations, OPERATIONS_MAX);
   const uuid = status.uuid?.value ?? '';
   const agentId = status.agent_id?.value ?? null;

@@ -55,8 +55,8 @@ export function mergeEvidence(before: TaskEvidence | undefined, next: TaskEviden
   if (before.kind === 'over' && before.end.standing === 'ended') return before;
   if (next.kind === 'alive') return { ...next, healthy: next.healthy ?? healthOf(before) };
   if (next.kind === 'over' && next.end.standing === 'never-ran' && hasRun(before)) {
-    // TASK_ERROR names the duplicate that was refused, not the task that runs under the same id.
-    if (next.end.state === 'TASK_ERROR') return before;
+    // These name the duplicate that was refused, not the task that runs under the same id.
+    if (next.end.state === 'TASK_ERROR' || next.end.reason === 'REASON_INVALID_OFFERS') return before;
     return { ...next, end: { ...next.end, standing: 'asserted' } };
   }
   if (before.kind === 'over' && before.end.standing === 'never-ran' && next.kind === 'over') return before;

@@ -147,6 +147,15 @@ describe('acknowledgements', () => {
 });
 
 describe('a failed operation', () => {
+  it('is none where it was carried out before: the call has arrived twice', () => {
+    const view = viewAfter(
+      subscribed,
+      operation('x', 'OPERATION_FINISHED'),
+      operation('x', 'OPERATION_ERROR'),
+    );
+    expect(view.operations.get('x')?.state).toBe('OPERATION_FINISHED');
+  });
+
   const ours = record({ seats: [seat()] });
   it.each(['etcd-0-seat:reserve', 'etcd-0-seat:create'])('%s means that the launch never ran', (id) => {
     const view = viewAfter(subscribed, operation(id, 'OPERATION_ERROR'));

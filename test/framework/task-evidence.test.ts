@@ -121,6 +121,11 @@ describe('what is believed after', () => {
       { kind: 'alive' },
     ],
     [
+      'a running task whose launch arrived twice, the second time without an offer',
+      [status('TASK_RUNNING'), status('TASK_DROPPED', { ...master, reason: 'REASON_INVALID_OFFERS' })],
+      { kind: 'alive' },
+    ],
+    [
       'a running task that the agent denies to have been launched',
       [status('TASK_RUNNING'), status('TASK_DROPPED', { source: 'SOURCE_AGENT' })],
       { end: { standing: 'asserted', state: 'TASK_DROPPED' } },

@@ -31,6 +31,11 @@ export interface Invariants {
   stopping(process: EtcdProcess, why: string): void;
   /** A scheduler has got this answer. */
   reported(status: MemberStatus): void;
+  /**
+   * What a scheduler had heard and not stored is gone with it: the record lags behind what members report, and only
+   * their volumes hold it all. So what a disk put back hides from its volume may be hidden from the next scheduler.
+   */
+  schedulerGone(): void;
   /** Whether a quorum would be left if that host were lost now. */
   canLose(host: string): boolean;
   /** What the world knows when it is calm: empty when all is well. */
@@ -459,6 +464,15 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     positions.set(key, Math.max(positions.get(key) ?? 0, Number(floor.index)));
   };
 
+  const schedulerGone = () => {
+    const { epoch, seats = [] } = options.record() ?? {};
+    positions.clear();
+    for (const { data } of seats) {
+      if (epoch?.clusterId == null || data?.memberId == null || data.floor === null) continue;
+      positions.set(`${epoch.clusterId}/${data.memberId}`, Number(data.floor.index));
+    }
+  };
+
   const canLose = (host: string): boolean => {
     const clusterId = options.record()?.epoch.clusterId ?? null;
     const state = clusterId === null ? undefined : clusters.get(clusterId);
@@ -533,6 +547,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     removingVolume,
     stopping,
     reported,
+    schedulerGone,
     canLose,
     atRest,
     violations,

@@ -153,7 +153,13 @@ async function live(life: Life): Promise<void> {
   say('calm');
   calm.abort();
   await heal(world);
+  let resumedAtMs = world.clock.monotonicMs();
   const isWholeAgain = () => {
+    // Who was not answered asks again.
+    if (world.clock.monotonicMs() - resumedAtMs > RESUME_AGAIN_MS && isHeld(world)) {
+      resumedAtMs = world.clock.monotonicMs();
+      resumeAll(world);
+    }
     askForWhatFits(world);
     forceWhatWaits(world);
     world.insistOnUpdate();
@@ -195,6 +201,16 @@ async function jumpAround({ world, jumps, say }: Life, signal: AbortSignal): Pro
     say(`the wall clocks jump by ${(jumpMs / 60_000).toFixed(1)} minutes`);
     world.clock.jumpWall(jumpMs);
   }
+}
+
+const RESUME_AGAIN_MS = 20_000;
+
+/** Something of it is paused. */
+function isHeld(world: World): boolean {
+  const record = world.record();
+  return (
+    record !== null && (record.plans.paused.length > 0 || record.seats.some((seat) => seat.paused !== null))
+  );
 }
 
 /** Whole: what the checkers ask for at rest, and nothing of ours left over in Mesos. */

@@ -46,6 +46,8 @@ export interface SimSchedulersOptions
   ) => Pick<SimSchedulerOptions, 'config' | 'random' | 'ids' | 'orderKey' | 'link' | 'members'>;
   /** One has ended, or could not go on, and should have. */
   readonly onFailure: (text: string) => void;
+  /** One was killed or stands still: what it had heard and not stored nobody knows. */
+  readonly onGone: () => void;
 }
 
 /** A scheduler that ends by itself is started again after this long. */
@@ -111,6 +113,7 @@ export function createSimSchedulers(options: SimSchedulersOptions): SimScheduler
     noteCalls();
     passesBefore += snapshotOf(one)?.counters.passes ?? 0;
     one.kill();
+    options.onGone();
     running.delete(one.host);
     void clock.sleep(downMs).then(() => {
       if (!running.has(one.host) && !isEnded) startOn(one.host);
@@ -150,6 +153,7 @@ export function createSimSchedulers(options: SimSchedulersOptions): SimScheduler
       const one = actingOrAny();
       if (one === null) return () => {};
       one.pause();
+      options.onGone();
       return () => {
         if (!one.paused) return;
         if (one.alive) story.tell('world', `${one.name} goes on`);

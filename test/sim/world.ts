@@ -371,6 +371,7 @@ export function createWorld(options: WorldOptions): World {
       };
     },
     onFailure: (text) => failures.push(text),
+    onGone: invariants.schedulerGone,
   });
 
   const askForSize = async (size: number): Promise<CommandAnswer['outcome'] | 'unanswered'> => {
