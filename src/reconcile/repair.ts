@@ -169,9 +169,11 @@ function isDone(pass: Pass, membership: Membership, intent: Draft<Intent>, parti
     return adding === undefined || !adding.isLearner;
   }
   if (adding !== undefined) return !adding.isLearner && removing === undefined;
-  if (removing === undefined) {
-    // etcd refuses to add while another dead voter is listed: that one has to go first.
-    return intent.remove !== null && deadVoters(pass, membership).length > 0;
+  // etcd refuses to add while another dead voter is listed: that one has to go first.
+  const isBlocked = deadVoters(pass, membership).some(({ member }) => member.id !== removing?.id);
+  if (removing === undefined || membership.set.healthy.has(removing.id)) {
+    if (isBlocked) return true;
+    if (removing === undefined) return false;
   }
   const old = intent.remove?.seat == null ? undefined : seatById(pass, intent.remove.seat);
   return !intent.committed && old !== undefined && old.lost === null;

@@ -119,6 +119,7 @@ export function containerRuntimeContract(create: () => Promise<ContainersFixture
 
   test('a destroyed container has no end of its own: its executor is gone', async () => {
     await fixture.launchStubborn('c1');
+    await awaitEvent('c1', 'running');
     fixture.runtime.destroy('c1');
     await awaitEvent('c1', 'executor-terminated');
     await passMs(200);

@@ -282,6 +282,26 @@ describe('L2: agent or data gone', () => {
     expect(world.voters()).toHaveLength(5);
   });
 
+  it('parks the move of a member that serves while a dead voter stands in the way of the add', () => {
+    const world = wholeWorld();
+    const { memberId } = world.member('etcd-2');
+    const moved = { cause: 'moved', message: 'an operator has it moved' } as const;
+    const seats = world.record.seats.map((seat) =>
+      seat.slot === 'etcd-2' ? { ...seat, lost: moved } : seat,
+    );
+    world.record = { ...world.record, seats };
+    world.refuse.add('member-add');
+    world.step();
+    world.until(() => world.story.some((line) => line.endsWith('refuses member-add')));
+    world.loseAgent('etcd-1');
+    world.step();
+    world.until(() => world.voters().length === 2);
+    expect(world.voters()).toContain(memberId);
+    world.refuse.clear();
+    world.until(() => world.isWhole(), 100);
+    expect(world.voters()).toHaveLength(3);
+  });
+
   it('replaces a member that reports its data unusable', () => {
     const world = wholeWorld();
     const old = world.member('etcd-1');

@@ -466,6 +466,18 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
+    name: 'generation-ignored',
+    about: 'a supervisor does what an earlier scheduler tells it after it was told by a later one',
+    shownBy: [],
+    edits: [
+      {
+        file: 'src/member/admission.ts',
+        find: '  if (comparison < 0) {',
+        replace: '  if (comparison < 0 && order.task !== state.task) {',
+      },
+    ],
+  },
+  {
     name: 'floor-ignored',
     about:
       'a member is started on whatever its volume holds, and nobody compares that with what it has reported',

@@ -23,6 +23,8 @@ export interface Network {
   healAll(): void;
   /** What becomes of messages from now on; `null`: all arrive in time. */
   setWeather(weather: Weather | null): void;
+  /** There is weather. */
+  readonly stormy: boolean;
   /** A connection between two hosts: nothing overtakes, and what cannot arrive now waits until it can. */
   channel(from: string, to: string): Channel;
   /** Told after every change of who reaches whom. */
@@ -146,6 +148,9 @@ export function createNetwork({ clock, random, latencyMs: base }: NetworkOptions
       weather = null;
       for (const blocked of [isolated, pairs, mute]) blocked.clear();
       changed();
+    },
+    get stormy() {
+      return weather !== null;
     },
     setWeather: (next) => {
       weather = next;

@@ -2,7 +2,7 @@ import type { Clock } from '../../src/base/ports.ts';
 import { PROTOCOL_VERSION } from '../../src/protocol/launch.ts';
 import { inProtocol, type MemberStatus, memberStatusSchema } from '../../src/protocol/member-status.ts';
 import { type Members, MembersError, STATUS_WAIT_MS_MAX } from '../../src/protocol/members-port.ts';
-import { signedOrderSchema } from '../../src/protocol/orders.ts';
+import { type SignedOrder, signedOrderSchema } from '../../src/protocol/orders.ts';
 import type { Network } from './network.ts';
 import type { SimMember } from './sim-member.ts';
 
@@ -15,6 +15,8 @@ export interface SimMembersOptions {
   readonly fromHost: string;
   /** Told of every status that has arrived. */
   readonly onStatus?: (status: MemberStatus) => void;
+  /** Told of every order that was carried out. */
+  readonly onDone?: (task: string, order: SignedOrder) => void;
   /** The newest version of the protocol that it can read; this build's. */
   readonly understood?: number;
 }
@@ -96,7 +98,9 @@ export function createSimMembers(options: SimMembersOptions): Members {
       await ask(url, signal, async (member) => {
         const parsed = signedOrderSchema.safeParse(order);
         if (!parsed.success) throw new MembersError('malformed', `${url}: ${parsed.error.message}`);
-        return await member.order(parsed.data);
+        const receipt = await member.order(parsed.data);
+        if (receipt.outcome === 'done') options.onDone?.(member.launch.task, parsed.data);
+        return receipt;
       }),
   };
 }

@@ -48,6 +48,7 @@ export interface SimSchedulersOptions
   readonly onFailure: (text: string) => void;
   /** One was killed or stands still: what it had heard and not stored nobody knows. */
   readonly onGone: () => void;
+  readonly onStart: () => void;
 }
 
 /** A scheduler that ends by itself is started again after this long. */
@@ -95,6 +96,7 @@ export function createSimSchedulers(options: SimSchedulersOptions): SimScheduler
       },
     });
     running.set(host, one);
+    options.onStart();
     noteCalls();
   };
 

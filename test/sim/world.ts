@@ -11,6 +11,7 @@ import { writePin } from '../../src/protocol/artifact-pin.ts';
 import { type EtcdOptions, etcdOptions } from '../../src/protocol/etcd-options.ts';
 import { isNameTaskId } from '../../src/protocol/identifiers.ts';
 import type { Members } from '../../src/protocol/members-port.ts';
+import type { SignedOrder } from '../../src/protocol/orders.ts';
 import type { ClusterRecord } from '../../src/protocol/record.ts';
 import { createOrderKey } from '../../src/protocol/signature.ts';
 import type { CommandAnswer, OperatorCommand } from '../../src/reconcile/commands.ts';
@@ -18,6 +19,7 @@ import type { ClusterHealth } from '../../src/reconcile/decision.ts';
 import type { Spec } from '../../src/reconcile/observation.ts';
 import { seatsToUpdate, targetOf } from '../../src/reconcile/rollout.ts';
 import { createDecisionChecks } from './decision-checks.ts';
+import { createFenceCheck } from './fence-check.ts';
 import { createInvariants } from './invariants.ts';
 import { type Ledger, startLedger } from './ledger.ts';
 import { createModelEtcd, type EtcdObserver, type EtcdProcess, type ModelEtcdClient } from './model-etcd.ts';
@@ -229,6 +231,7 @@ export function createWorld(options: WorldOptions): World {
   const members = new Set<SimMember>();
   const names = new Set<SimName>();
   const failures: string[] = [];
+  const fences = createFenceCheck();
   const slowDisks = new Map<string, number>();
   /** Members that no agent knows any more. */
   const abandoned = new Set<SimMember>();
@@ -247,6 +250,12 @@ export function createWorld(options: WorldOptions): World {
 
   const state =
     options.isElected === true ? createStateInZooKeeper(clock, network) : createStateInFile(clock);
+  /** Since when the network is as it is, and the same scheduler acts. */
+  let disturbedAtMs = 0;
+  const disturbed = () => {
+    disturbedAtMs = clock.monotonicMs();
+  };
+  network.onChange(disturbed);
   const isInSight = (host: string) =>
     network.reachable(schedulers.host, host) && network.reachable(host, schedulers.host);
 
@@ -258,6 +267,8 @@ export function createWorld(options: WorldOptions): World {
     acknowledged: () => ledger?.acknowledged ?? new Map(),
     watched: (host) =>
       isInSight(host) &&
+      !network.stormy &&
+      clock.monotonicMs() - disturbedAtMs > SETTLED_MS &&
       [...members].some(
         (member) => member.host === host && clock.monotonicMs() - member.startedAtMs > SETTLED_MS,
       ),
@@ -360,7 +371,11 @@ export function createWorld(options: WorldOptions): World {
     wrapStore: options.canary?.store,
     given: (host) => {
       const onStatus = invariants.reported;
-      const port = createSimMembers({ clock, network, members, fromHost: host, onStatus });
+      const onDone = (task: string, order: SignedOrder) => {
+        const problem = fences.done(task, order);
+        if (problem !== null) failures.push(problem);
+      };
+      const port = createSimMembers({ clock, network, members, fromHost: host, onStatus, onDone });
       return {
         config: { ...configOf({ size: sizeOption, storage, changes: specChanges }), uninstall },
         random: chance.stream('scheduler'),
@@ -371,7 +386,11 @@ export function createWorld(options: WorldOptions): World {
       };
     },
     onFailure: (text) => failures.push(text),
-    onGone: invariants.schedulerGone,
+    onGone: () => {
+      invariants.schedulerGone();
+      disturbed();
+    },
+    onStart: disturbed,
   });
 
   const askForSize = async (size: number): Promise<CommandAnswer['outcome'] | 'unanswered'> => {
@@ -455,6 +474,9 @@ export function createWorld(options: WorldOptions): World {
     const record = state.record();
     if (record === null) return wrong;
     const seats = new Map(record.seats.map((seat) => [seat.id, seat]));
+    const kept = new Set(
+      record.leaving.flatMap(({ seat }) => (seat.lost?.cause === 'foreign-data' ? [seat.id] : [])),
+    );
     for (const member of members) {
       if (!member.alive) continue;
       const seat = seats.get(member.launch.seat);
@@ -473,14 +495,15 @@ export function createWorld(options: WorldOptions): World {
         .agentAt(host)
         .reserved()
         .map((resource) => ownerOf(resource as Resource))) {
-        if (owner !== null && !seats.has(owner.seat))
+        if (owner !== null && !seats.has(owner.seat) && !kept.has(owner.seat))
           wrong.push(`${host} keeps a reservation of the unknown seat ${owner.seat}`);
       }
     }
     const snapshot = schedulers.snapshot();
     if (record.rollout !== null || isBehind()) wrong.push('an update is not over');
     if (snapshot?.mesos.suppressed !== true) wrong.push('the scheduler still wants offers');
-    for (const blocked of snapshot?.blocked ?? []) wrong.push(`blocked: ${blocked.code}: ${blocked.message}`);
+    for (const blocked of (snapshot?.blocked ?? []).filter(({ code }) => code !== 'foreign-volume'))
+      wrong.push(`blocked: ${blocked.code}: ${blocked.message}`);
     return [...new Set(wrong)];
   };
 
