@@ -13,6 +13,8 @@ export interface Mutant {
    * seed another life; then those from 1 on show it, a little later.
    */
   readonly shownBy: readonly number[];
+  /** The first seeds show it, so every check looks for it. */
+  readonly isQuick?: true;
 }
 export interface Edit {
   /** From the project's root. */
@@ -28,7 +30,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'promote-without-catching-up',
     about: 'a learner is promoted as soon as it is listed',
-    shownBy: [7, 1],
+    shownBy: [7],
+    isQuick: true,
     edits: [
       {
         file: 'src/reconcile/membership.ts',
@@ -41,7 +44,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'remove-without-quorum',
     about: 'a voter is removed whoever else is healthy',
-    shownBy: [],
+    shownBy: [14],
     edits: [
       {
         file: 'src/reconcile/quorum.ts',
@@ -53,7 +56,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'quorum-off-by-one',
     about: 'less than half of the voters are taken for a quorum',
-    shownBy: [19],
+    shownBy: [32],
     edits: [
       {
         file: 'src/reconcile/quorum.ts',
@@ -66,7 +69,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'remove-before-successor',
     about:
       'a lost voter is removed before its successor is prepared: it is neither looked at when the change is begun nor before it is made',
-    shownBy: [],
+    shownBy: [1],
+    isQuick: true,
     edits: [
       {
         file: REPAIR,
@@ -83,7 +87,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'intent-closed-early',
     about: 'a membership change is forgotten while it is under way',
-    shownBy: [],
+    shownBy: [85],
     edits: [
       {
         file: REPAIR,
@@ -97,6 +101,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'act-before-persisting',
     about: 'orders are given before the record that explains them is stored',
     shownBy: [18],
+    isQuick: true,
     edits: [
       {
         file: 'src/framework/scheduler.ts',
@@ -113,7 +118,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'promotion-forgotten',
     about: 'a learner is left one, and its promotion reported as done',
-    shownBy: [],
+    shownBy: [1],
+    isQuick: true,
     edits: [
       {
         file: 'src/member/cluster-work.ts',
@@ -125,7 +131,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'start-removed-data',
     about: 'a member that was removed is started again on its data',
-    shownBy: [],
+    shownBy: [3],
+    isQuick: true,
     edits: [
       {
         file: SUPERVISOR_DECIDE,
@@ -138,7 +145,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'start-unlisted',
     about:
       'a place that is found again is taken for a member, and started, whether the cluster lists it or not',
-    shownBy: [33],
+    shownBy: [154],
     edits: [
       {
         file: 'src/reconcile/resumption.ts',
@@ -161,7 +168,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'go-not-stored',
     about: 'the founding members are told to start while the stored record still prepares',
-    shownBy: [],
+    shownBy: [1],
+    isQuick: true,
     edits: [
       {
         file: 'src/framework/record-keeper.ts',
@@ -174,7 +182,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'prepare-twice',
     about: 'founding members that were told to start are prepared again until they serve',
-    shownBy: [],
+    shownBy: [1],
+    isQuick: true,
     edits: [
       {
         file: 'src/reconcile/formation.ts',
@@ -193,7 +202,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'destroy-before-replaced',
     about: 'the volume of a lost member is given back as soon as its removal is committed',
-    shownBy: [7],
+    shownBy: [1],
+    isQuick: true,
     edits: [
       {
         file: REPAIR,
@@ -210,7 +220,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'replace-the-living',
     about: 'a member whose task is not heard of at once is given up',
-    shownBy: [],
+    shownBy: [1],
+    isQuick: true,
     edits: [
       {
         file: 'src/reconcile/evidence.ts',
@@ -222,7 +233,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'stale-task-list',
     about: 'a task that the master has not told of yet is taken to have ended',
-    shownBy: [],
+    shownBy: [1],
+    isQuick: true,
     edits: [
       {
         file: 'src/reconcile/evidence.ts',
@@ -239,7 +251,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'orphans-left',
     about: 'a supervisor does not look for an etcd that outlived the one before it',
-    shownBy: [],
+    shownBy: [74],
     edits: [
       {
         file: 'src/member/supervisor.ts',
@@ -252,7 +264,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'bootstrap-over-what-runs',
     about: 'without a record a new cluster is begun, whatever the master shows',
-    shownBy: [],
+    shownBy: [13],
     edits: [
       {
         file: 'src/framework/first-start.ts',
@@ -264,7 +276,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'strangers-kept',
     about: 'reservations that the record does not know are left',
-    shownBy: [],
+    shownBy: [150],
     edits: [
       {
         file: 'src/reconcile/strangers.ts',
@@ -276,7 +288,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'leaving-forgotten',
     about: 'a place on its way out is forgotten as soon as its task is over',
-    shownBy: [],
+    shownBy: [1],
+    isQuick: true,
     edits: [
       {
         file: 'src/reconcile/upkeep.ts',
@@ -294,7 +307,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'never-suppressed',
     about: 'offers go on when nothing is wanted',
-    shownBy: [],
+    shownBy: [1],
+    isQuick: true,
     edits: [
       {
         file: 'src/framework/offer-interest.ts',
@@ -311,7 +325,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'disturb-without-quorum',
     about: 'an operator may have a member restarted or paused whoever else is healthy',
-    shownBy: [],
+    shownBy: [27],
     edits: [
       {
         file: 'src/reconcile/disruption.ts',
@@ -329,7 +343,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'spinning-loop',
     about: 'the loop wakes itself without anything to do',
-    shownBy: [],
+    shownBy: [1],
+    isQuick: true,
     edits: [
       {
         file: 'src/reconcile/pass.ts',
@@ -341,7 +356,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'unstarted-member-kept',
     about: 'a member that was added and never started stays listed',
-    shownBy: [33],
+    shownBy: [19],
     edits: [
       {
         file: REPAIR,
@@ -358,7 +373,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'name-outlives-member',
     about: 'the name task of a member that is gone is forgotten, and left as a name task that nobody knows',
-    shownBy: [3],
+    shownBy: [13],
     edits: [
       {
         file: 'src/reconcile/upkeep.ts',
@@ -376,7 +391,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'two-changes-at-once',
     about: 'all lost voters are removed at once: the door for one change is open, and the desk gives several',
-    shownBy: [],
+    shownBy: [1],
+    isQuick: true,
     edits: [
       {
         file: REPAIR,
@@ -403,7 +419,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'asserted-for-ended',
     about: 'a task that is only said to be gone is taken to have ended',
-    shownBy: [],
+    shownBy: [5],
     edits: [
       {
         file: 'src/framework/task-evidence.ts',
@@ -416,7 +432,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'timer-on-wall-clock',
     about: 'the patience with a member out of sight is counted by the wall clock, in steps of any length',
-    shownBy: [],
+    shownBy: [10],
     edits: [
       {
         file: 'src/framework/scheduler.ts',
@@ -438,7 +454,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'destroy-while-listed',
     about: 'a place that is given up is given back without a look at the member list',
-    shownBy: [],
+    shownBy: [1],
+    isQuick: true,
     edits: [
       {
         file: REPAIR,
@@ -455,7 +472,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'leaderless-given-up',
     about: 'a member that knows no leader is taken for broken',
-    shownBy: [],
+    shownBy: [103],
     edits: [
       {
         file: 'src/reconcile/evidence.ts',
@@ -466,22 +483,10 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'generation-ignored',
-    about: 'a supervisor does what an earlier scheduler tells it after it was told by a later one',
-    shownBy: [],
-    edits: [
-      {
-        file: 'src/member/admission.ts',
-        find: '  if (comparison < 0) {',
-        replace: '  if (comparison < 0 && order.task !== state.task) {',
-      },
-    ],
-  },
-  {
     name: 'floor-ignored',
     about:
       'a member is started on whatever its volume holds, and nobody compares that with what it has reported',
-    shownBy: [28],
+    shownBy: [24],
     edits: [
       {
         file: SUPERVISOR_DECIDE,
