@@ -1,6 +1,7 @@
-import { createServer } from 'node:net';
 import { describeError } from '../src/base/errors.ts';
+import { claimPortRange, isPortFree, type PortRange } from '../src/local/port-range.ts';
 import { createSystemClock } from '../src/runtime/clock.ts';
+import { createSystemRandom } from '../src/runtime/random.ts';
 
 export const clock = createSystemClock();
 
@@ -35,15 +36,24 @@ export async function until<T>(
 /** Thrown by a look when there is nothing to wait for any more. */
 export class GiveUp extends Error {}
 
-/** Ports of loopback that were free a moment ago. */
+/** Ports that a file of tests goes round in. */
+const STRIP_PORTS = 100;
+let strip: PortRange | null = null;
+let taken = 0;
+
+/**
+ * Ports of loopback that nobody listens at, and that nobody is told of soon. One that is picked now and bound later
+ * has to stay free in between: so they are a strip that no other process takes, outside of what the kernel gives to
+ * connections and to whoever asks for any.
+ */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
+  strip ??= await claimPortRange(STRIP_PORTS, createSystemRandom());
   const ports: number[] = [];
-  for (const server of servers) {
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    const address = server.address();
-    if (address !== null && typeof address === 'object') ports.push(address.port);
+  for (let tries = 0; ports.length < count; tries += 1) {
+    if (tries === STRIP_PORTS) throw new Error(`of the ports from ${strip.begin} on not ${count} are free`);
+    const port = strip.begin + (taken % STRIP_PORTS);
+    taken += 1;
+    if (await isPortFree(port)) ports.push(port);
   }
-  for (const server of servers) await new Promise((resolve) => server.close(resolve));
   return ports;
 }

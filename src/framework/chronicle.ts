@@ -29,7 +29,7 @@ export interface Chronicle {
   passed(pass: PassReport): void;
   /** A pass came to nothing. */
   failed(): void;
-  snapshot(): Omit<SchedulerSnapshot, 'uninstalled'>;
+  snapshot(): Omit<SchedulerSnapshot, 'uninstalled' | 'archive'>;
 }
 
 /** What is counted elsewhere. */

@@ -1,5 +1,10 @@
 import type { ClusterRecord } from '../protocol/record.ts';
-import { ELAPSED_MS_MAX, type MemberView, type Observation } from '../reconcile/observation.ts';
+import {
+  type ArchiveSight,
+  ELAPSED_MS_MAX,
+  type MemberView,
+  type Observation,
+} from '../reconcile/observation.ts';
 import { maintenanceAhead } from './maintenance.ts';
 import { agentsGoneOf, type MesosView, taskEvidenceOf, unansweredTasks } from './mesos-view.ts';
 import { offeredSeats, straysOf } from './offers.ts';
@@ -17,6 +22,7 @@ export function observe(input: {
   /** Since the previous observation, however long; `null` for the first. */
   readonly elapsedMs: number | null;
   readonly freshId: string;
+  readonly archive: ArchiveSight | null;
 }): Observation {
   const { record, view, offers } = input;
   return {
@@ -33,6 +39,6 @@ export function observe(input: {
       strays: straysOf(offers, record).ours.map(({ seat, slot }) => ({ seat, slot })),
     },
     members: input.members,
-    archivedRevision: null,
+    archive: input.archive,
   };
 }

@@ -42,6 +42,7 @@ export function publishedViewOf(
     intent: record?.intent == null ? null : intentOf(record.intent, listedBy(observation)),
     disruption: record?.disruption == null ? null : disruptionOf(record, record.disruption),
     space: record?.space == null ? null : spaceWorkOf(record.space),
+    archive: snapshot.archive,
     blocked: [...snapshot.blocked],
     warnings: record === null ? [] : [...concentrationsOf(record), ...fullMembersOf(members)],
     plans: plansOf(snapshot, config.spec),

@@ -304,6 +304,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       monotonicMs: startMs,
       elapsedMs: observedAtMs === null ? null : startMs - observedAtMs,
       freshId: ids.uuid(),
+      archive: null,
     });
     const told = commands.take(settled.record, { spec: config.spec, seen });
     const decision = decide(config.spec, told.record, seen);
@@ -544,7 +545,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     },
     tell: (command) => commands.tell(command),
     measure: () => measurePrefixes(desk, chronicle.snapshot().record, chronicle.snapshot().observation),
-    snapshot: () => ({ ...chronicle.snapshot(), uninstalled }),
+    snapshot: () => ({ ...chronicle.snapshot(), archive: null, uninstalled }),
   };
 }
 

@@ -1,6 +1,6 @@
 import type { MasterInfo } from '../mesos/wire.ts';
 import type { ClusterRecord } from '../protocol/record.ts';
-import type { OfferReport, SchedulerCounters, StoryLine } from '../protocol/view.ts';
+import type { OfferReport, PublishedArchive, SchedulerCounters, StoryLine } from '../protocol/view.ts';
 import type { Blocked, Decision } from '../reconcile/decision.ts';
 import type { Observation } from '../reconcile/observation.ts';
 
@@ -13,6 +13,8 @@ export interface SchedulerSnapshot {
   readonly record: ClusterRecord | null;
   readonly observation: Observation | null;
   readonly decision: Decision | null;
+  /** `null`: none is configured. */
+  readonly archive: PublishedArchive | null;
   /** The core's, and those of placement and orders. */
   readonly blocked: readonly Blocked[];
   readonly mesos: MesosState;

@@ -1,7 +1,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readBody } from '../base/body.ts';
-import type { HttpTransport } from '../base/ports.ts';
+import type { HttpTransport, Random } from '../base/ports.ts';
 import type { Realm } from './authentication.ts';
 import { LocalMesosError } from './local-error.ts';
 import { awaitStart, type RoleWorld, signalRole, startRole, terminate } from './local-process.ts';
@@ -50,6 +50,7 @@ export interface LocalAccess {
 
 export interface LocalMastersWorld extends RoleWorld {
   readonly http: HttpTransport;
+  readonly random: Random;
   /** Marks the processes. */
   readonly variables: Readonly<Record<string, string>>;
 }
@@ -97,7 +98,7 @@ export async function createLocalMasters(
   assertMasters(count, zookeeper);
   const masters: MasterProcess[] = [];
   for (let index = 0; index < count; index += 1) {
-    const port = index === 0 && options.port !== undefined ? options.port : await findFreePort();
+    const port = index === 0 && options.port !== undefined ? options.port : await findFreePort(world.random);
     const home = join(options.directory, zookeeper === undefined ? 'master' : `master-${index}`);
     masters.push({ url: `http://127.0.0.1:${port}`, port, home, identity: null, wanted: false });
   }

@@ -30,8 +30,7 @@ export async function claimPortRange(count: number, random: Random): Promise<Por
     const found = await claimPorts(begin, begin + count - 1);
     if (found !== null) return found;
   }
-  const message = `no ${count} free ports in a row between ${FIRST_PORT} and ${LAST_PORT} after ${TRIES_MAX} tries`;
-  throw new LocalMesosError('no-free-ports', message, { hint: 'end what listens there, or name the ports' });
+  throw noFreePorts(count);
 }
 
 /** Just these ports; `null` when somebody listens on one or another cluster has them. */
@@ -50,17 +49,16 @@ export async function claimPorts(begin: number, end: number): Promise<PortRange 
   return null;
 }
 
-/** A port that nobody listens on at this moment. */
-export function findFreePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      const port = typeof address === 'object' && address !== null ? address.port : 0;
-      server.close(() => resolve(port));
-    });
-  });
+/**
+ * A port that nobody listens on at this moment, and that the kernel gives to no connection: a process that ends and is
+ * started again finds it free. Rejects with {@link LocalMesosError} `no-free-ports`.
+ */
+export async function findFreePort(random: Random): Promise<number> {
+  for (let attempt = 0; attempt < TRIES_MAX; attempt += 1) {
+    const port = FIRST_PORT + Math.floor(random.next() * (LAST_PORT - FIRST_PORT + 1));
+    if (await isPortFree(port)) return port;
+  }
+  throw noFreePorts(1);
 }
 
 async function areFree(ports: readonly number[]): Promise<boolean> {
@@ -101,4 +99,11 @@ function isHeld(path: string): boolean {
 
 function range(begin: number, end: number): number[] {
   return Array.from({ length: end - begin + 1 }, (_, index) => begin + index);
+}
+
+function noFreePorts(count: number): LocalMesosError {
+  const message = `no ${count} free ports in a row between ${FIRST_PORT} and ${LAST_PORT} after ${TRIES_MAX} tries`;
+  return new LocalMesosError('no-free-ports', message, {
+    hint: 'end what listens there, or name the ports',
+  });
 }

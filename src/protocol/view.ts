@@ -226,6 +226,60 @@ export const publishedPlanSchema = z.object({
 });
 export type PublishedPlan = z.infer<typeof publishedPlanSchema>;
 
+/** What a cluster's archive is like. Revisions are decimal text. */
+export const archiveViewSchema = z.object({
+  /** Where it is, for people; without credentials. */
+  place: z.string(),
+  /** `null` until it was opened. */
+  id: z.string().nullable(),
+  /**
+   * `waiting`: for the cluster to form. `starting`: it is being opened. `following`: what happens is archived.
+   * `no-member`: there is nobody to follow. `away`: it takes nothing; what happens is spooled. `refused`: it is not
+   * ours or not whole, and an operator has to see to it.
+   */
+  state: z.enum(['waiting', 'starting', 'following', 'no-member', 'away', 'refused']),
+  /** Why it is as it is, for people; `null` while nothing is in the way. */
+  problem: z.string().nullable(),
+  /** Everything up to here is durable. */
+  archivedRevision: z.string(),
+  /** The last revision that came from a member. */
+  seenRevision: z.string(),
+  /** How long the oldest revision that is not durable in the archive has been waiting; 0 when there is none. */
+  lagMs: z.number().min(0),
+  /** What of it waits in memory, and on the local disk. */
+  waitingBytes: z.number().min(0),
+  spooledBytes: z.number().min(0),
+  lastFull: z
+    .object({
+      name: z.string(),
+      revision: z.string(),
+      startedAtMs: wallMs,
+      sizeBytes: z.number().min(0),
+      /** When it was read back whole; `null`: it was not. */
+      verifiedAtMs: wallMs.nullable(),
+    })
+    .nullable(),
+  /** Why there is a full to be taken now; `null`: none is. */
+  fullWanted: z.string().nullable(),
+  /** By the schedule; `null`: there is none. */
+  nextFullAtMs: wallMs.nullable(),
+  /** The newest hash that a member told of all its data. */
+  lastProof: z.object({ revision: z.string(), atMs: wallMs }).nullable(),
+  /** The newest time that the archive was restored and held against its proofs. */
+  lastVerification: z
+    .object({
+      atMs: wallMs,
+      /** Up to where it was restored. */
+      revision: z.string(),
+      proofsCompared: z.number().int().min(0),
+      problems: z.array(z.string()),
+    })
+    .nullable(),
+  /** The newest ones that were found by the archiver that runs. */
+  gaps: z.array(z.object({ reason: z.string(), from: z.string(), to: z.string() })),
+});
+export type PublishedArchive = z.infer<typeof archiveViewSchema>;
+
 export const publishedViewSchema = z.object({
   /** When the view was made. */
   atMs: wallMs,
@@ -315,6 +369,8 @@ export const publishedViewSchema = z.object({
     })
     .nullable()
     .default(null),
+  /** `null`: none is configured. */
+  archive: archiveViewSchema.nullable().default(null),
   blocked: z.array(blockedViewSchema),
   warnings: z.array(viewWarningSchema),
   plans: z.array(publishedPlanSchema),

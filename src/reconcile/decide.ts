@@ -75,6 +75,7 @@ function decisionOf(
     actions,
     blocked: pass.blocked,
     health: healthOf(pass, membership),
+    fullWanted: pass.fullWanted,
     givenUp,
     wakeMs: pass.wakeMs,
   };

@@ -60,6 +60,8 @@ export interface Decision {
   readonly actions: readonly Action[];
   readonly blocked: readonly Blocked[];
   readonly health: ClusterHealth;
+  /** Why a full that is verified is to be taken before anything goes on; `null`: none is waited for. */
+  readonly fullWanted: string | null;
   /** The service was given up, and nothing of it is left that can be reached: its framework may be torn down. */
   readonly givenUp: boolean;
   /** Look again after this long even if nothing happens. */

@@ -99,8 +99,16 @@ export interface Observation {
   };
   /** By seat id. */
   readonly members: ReadonlyMap<string, MemberView>;
-  /** Up to which revision an archive holds everything: nothing later is compacted. `null`: there is no archive. */
-  readonly archivedRevision: string | null;
+  /** `null`: no archive is configured. */
+  readonly archive: ArchiveSight | null;
+}
+
+/** What is known of the cluster's archive. */
+export interface ArchiveSight {
+  /** Everything up to here is durable there: nothing later is compacted. `0` while that is not known. */
+  readonly archivedRevision: string;
+  /** When the newest full was begun that was read back and found whole; `null`: none is known. */
+  readonly verifiedFullAtMs: number | null;
 }
 
 /** However long a pass took, no timer advances by more: what was not watched is no evidence. */

@@ -1,7 +1,7 @@
 import type { MemberStatus } from '../protocol/member-status.ts';
 import { type OrderBody, type OrderKind, protocolOf } from '../protocol/orders.ts';
 import type { ClusterRecord, Seat } from '../protocol/record.ts';
-import type { Action, Blocked, Want } from './decision.ts';
+import type { Action, Blocked, Decision, Want } from './decision.ts';
 import { FRESH_MS, type MemberView, type Observation, type Spec, type TaskEvidence } from './observation.ts';
 import type { Objection } from './quorum.ts';
 
@@ -16,6 +16,8 @@ export interface Pass {
   readonly wants: Want[];
   readonly actions: Action[];
   readonly blocked: Blocked[];
+  /** See {@link Decision}. */
+  fullWanted: Decision['fullWanted'];
   /** The next pass is wanted after this many milliseconds. */
   wakeMs: number;
 }
@@ -40,6 +42,7 @@ export function startPass(spec: Spec, record: ClusterRecord, seen: Observation):
     wants: [],
     actions: [],
     blocked: [],
+    fullWanted: null,
     wakeMs: IDLE_WAKE_MS,
   };
 }

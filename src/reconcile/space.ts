@@ -265,9 +265,9 @@ function compact(pass: Pass, membership: Membership, relief: Relief): void {
 }
 
 function compactionTarget(pass: Pass, { speaker }: Membership): string | null {
-  const { archivedRevision } = pass.seen;
+  const { archive } = pass.seen;
   const window = BigInt(speaker.probe.revision) - BigInt(pass.spec.compactKeepRevisions);
-  const bound = archivedRevision === null ? window : BigInt(archivedRevision);
+  const bound = archive === null ? window : BigInt(archive.archivedRevision);
   const target = window < bound ? window : bound;
   return target > 0n ? target.toString() : null;
 }

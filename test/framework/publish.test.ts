@@ -85,9 +85,10 @@ function snapshot(
         strays: [],
       },
       members: new Map(Object.entries(views)),
-      archivedRevision: null,
+      archive: null,
     },
     decision: null,
+    archive: null,
     blocked: [],
     mesos: {
       subscribed: true,

@@ -45,7 +45,15 @@ const movedBy = (before: ClusterRecord, ...offers: readonly Offer[]): ClusterRec
 function seen(of: ClusterRecord, ...offers: readonly Offer[]) {
   const event = { kind: 'event', event: { type: 'OFFERS', offers: { offers } } } as const;
   const view = reduceView(EMPTY_VIEW, event, { wallMs: 1, monotonicMs: 1 });
-  const shared = { members: new Map(), role: ROLE, wallMs: 1, monotonicMs: 1, elapsedMs: 1, freshId: 'one' };
+  const shared = {
+    members: new Map(),
+    role: ROLE,
+    wallMs: 1,
+    monotonicMs: 1,
+    elapsedMs: 1,
+    freshId: 'one',
+    archive: null,
+  };
   return observe({ record: of, view, offers: agentOffersOf(offers, ROLE), ...shared }).mesos;
 }
 

@@ -109,7 +109,7 @@ export class SmallWorld {
   notServingMs = 0;
   /** Mesos takes the word to end a task, and it never arrives. */
   killsAreLost = false;
-  archivedRevision: string | null = null;
+  archive: Observation['archive'] = null;
   alarms: { memberId: string; alarm: string }[] = [];
   /** What a compaction leaves in use. */
   compactedBytes: number | null = null;
@@ -144,7 +144,7 @@ export class SmallWorld {
         strays: [...this.strays],
       },
       members: new Map([...this.members].map(([id, member]) => [id, this.view(member)])),
-      archivedRevision: this.archivedRevision,
+      archive: this.archive,
     };
   }
 

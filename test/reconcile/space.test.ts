@@ -201,7 +201,7 @@ describe('NOSPACE', () => {
 
   it('is never compacted beyond what an archive holds', () => {
     const world = wholeWorld();
-    world.archivedRevision = '1234';
+    world.archive = { archivedRevision: '1234', verifiedFullAtMs: null };
     fill(world, 1, 0.95);
     world.until(() => world.story.some((line) => line.startsWith('to revision')));
     expect(world.story).toContain('to revision 1234');
