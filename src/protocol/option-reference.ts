@@ -73,6 +73,8 @@ const HEAD = [
   '- `--disk` is at least 3 times `--quota-backend-bytes` and 512 MiB.',
   '- `--reseed-timeout` is at least 10 times, `--unreachable-timeout` at least once `--election-timeout`.',
   '- `--zk-auth-file` comes with a `zk://` address in `--zk-framework-persist` or `--master`.',
+  '- Options of the archive come with `--archive`, those of S3 with an `--archive` in S3, where',
+  '  `--archive-segment-interval` is not 0.',
   '- `--artifact-uri` comes with `--artifact-sha256`, and with neither `--artifact-file` nor `--etcd-binary`.',
   '',
 ];

@@ -1,4 +1,5 @@
 import { formatDuration } from '../base/duration.ts';
+import { archiveRules, usualSegmentIntervalMs } from './archive-options.ts';
 import { foldedName } from './identifiers.ts';
 import { contradiction, type OptionProblem } from './option-problem.ts';
 import type { GivenOptions, SchedulerOptions } from './options.ts';
@@ -31,6 +32,7 @@ export function completeOptions(given: GivenOptions): CompletedOptions {
       ...artifactRules(options),
       ...zooKeeperRules(options),
       ...uninstallRules(options),
+      ...archiveRules(given),
     ],
     warnings: warningsOf(given, options),
   };
@@ -47,6 +49,7 @@ function withDefaults(given: GivenOptions): SchedulerOptions {
     principal: given.principal ?? (given.serviceAccount === null ? `${folded}-principal` : null),
     stateDir,
     orderKeyFile: given.orderKeyFile ?? (given.zkState === null ? orderKeyFileIn(stateDir) : null),
+    archiveSegmentIntervalMs: given.archiveSegmentIntervalMs ?? usualSegmentIntervalMs(given.archive),
     walDiskType: given.walDiskType ?? given.diskType ?? 'root',
     quotaBytes:
       given.quotaBytes ?? usualQuotaBytes({ diskMb: given.diskMb ?? 0, walDiskMb: given.walDiskMb }),

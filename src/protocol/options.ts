@@ -1,3 +1,4 @@
+import { ARCHIVE_OPTIONS } from './archive-options.ts';
 import { CLUSTER_SIZES } from './identifiers.ts';
 import { MASTER_OPTIONS } from './master-options.ts';
 import {
@@ -524,6 +525,7 @@ export const OPTIONS = {
       key('etcd.auto-reseed', 'auto-reseed-2015'),
     ],
   }),
+  ...ARCHIVE_OPTIONS,
   logLevel: option({
     name: 'log-level',
     kind: choiceKind(['debug', 'info', 'warn', 'error', 'silent']),
@@ -563,7 +565,11 @@ type MayBeAbsent =
   | 'artifactEtcdVersion'
   | 'artifactFile'
   | 'etcdBinary'
-  | 'etcdctlBinary';
+  | 'etcdctlBinary'
+  | 'archive'
+  | 'archiveS3Endpoint'
+  | 'archiveS3CaFile'
+  | 'archiveKeyFile';
 
 /** What every source together gave, before rules and defaults that follow from other options. */
 export type GivenOptions = Given;

@@ -3,6 +3,8 @@ import { nearest, OptionsError, resolveOptions } from '../../src/protocol/option
 import { OPTION_KEYS, OPTIONS, type OptionKey, optionSpec, variableOf } from '../../src/protocol/options.ts';
 
 const MASTER = ['--master', '10.0.0.1:5050'];
+const IN_DIRECTORY = ['--archive=/mnt/archive'];
+const IN_S3 = ['--archive=s3://bucket'];
 
 const resolve = (
   argv: readonly string[],
@@ -339,6 +341,60 @@ const TABLE: Record<OptionKey, { good: [string, unknown][]; bad: string[]; with?
     ],
     bad: ['99999'],
   },
+  archive: {
+    good: [
+      ['/mnt/archive', '/mnt/archive'],
+      ['s3://bucket', 's3://bucket'],
+      ['s3://my.bucket/etcd/prod', 's3://my.bucket/etcd/prod'],
+    ],
+    bad: ['', 's3://', 's3://Bucket/x', 's3:///x', 'https://bucket/x', 's3://bucket/a b'],
+  },
+  archiveS3Endpoint: {
+    good: [['https://s3.example.com:9000', 'https://s3.example.com:9000']],
+    bad: ['s3.example.com', 'https://s3.example.com/path', 'ftp://x'],
+    with: IN_S3,
+  },
+  archiveS3Region: { good: [['eu-central-1', 'eu-central-1']], bad: ['', 'EU Central'], with: IN_S3 },
+  archiveS3PathStyle: { good: [['true', 'true']], bad: ['yes'], with: IN_S3 },
+  archiveS3CaFile: { good: [['/ca.pem', '/ca.pem']], bad: [''], with: IN_S3 },
+  archiveKeyFile: { good: [['/key', '/key']], bad: [''], with: IN_DIRECTORY },
+  archiveSegmentIntervalMs: {
+    good: [
+      ['0', 0],
+      ['500ms', 500],
+      ['1m', 60_000],
+    ],
+    bad: ['61s', '-1', 'never'],
+    with: IN_DIRECTORY,
+  },
+  archiveFullSchedule: {
+    good: [
+      ['*/5 0-6 * * MON', '*/5 0-6 * * MON'],
+      ['None', 'none'],
+    ],
+    bad: ['', 'daily', '61 * * * *', '* * * * * *', '0 0 30 2 *', '* * * *'],
+    with: IN_DIRECTORY,
+  },
+  archiveFullAfterBytes: {
+    good: [
+      ['1MiB', 1024 ** 2],
+      ['2GiB', 2 * 1024 ** 3],
+    ],
+    bad: ['1', '2048GiB'],
+    with: IN_DIRECTORY,
+  },
+  archiveProofIntervalMs: {
+    good: [
+      ['1s', 1000],
+      ['1d', 86_400_000],
+    ],
+    bad: ['500ms', '2d'],
+    with: IN_DIRECTORY,
+  },
+  archiveVerifySchedule: { good: [['none', 'none']], bad: ['weekly'], with: IN_DIRECTORY },
+  archiveSpoolBytes: { good: [['64MiB', 64 * 1024 ** 2]], bad: ['0', '2048GiB'], with: IN_DIRECTORY },
+  archiveKeepFulls: { good: [['1', 1]], bad: ['0', '10001'], with: IN_DIRECTORY },
+  archiveKeepMs: { good: [['52w', 52 * 604_800_000]], bad: ['59m', '3y'], with: IN_DIRECTORY },
   logLevel: {
     good: [
       ['debug', 'debug'],
@@ -639,11 +695,29 @@ describe('rules between options', () => {
       [...MASTER, '--artifact-uri=http://a', '--artifact-file=a', `--artifact-sha256=${'a'.repeat(64)}`],
       'both given',
     ],
+    ['--archive-keep-fulls', [...MASTER, '--archive-keep-fulls=3'], 'but --archive is not'],
+    ['--archive-key-file', [...MASTER, '--archive-key-file=k'], 'but --archive is not'],
+    [
+      '--archive-s3-endpoint',
+      [...MASTER, ...IN_DIRECTORY, '--archive-s3-endpoint=http://x'],
+      'is a directory, /mnt/archive',
+    ],
+    [
+      '--archive-segment-interval',
+      [...MASTER, ...IN_S3, '--archive-segment-interval=0'],
+      'takes whole objects alone',
+    ],
   ] as const)('%s with %s', ([where, argv, message]) => {
     const [problem] = problemsOf(() => resolve(argv));
     expect(problem?.where).toBe(where);
     expect(problem?.message).toContain(message);
     expect(problem?.hint).not.toBe('');
+  });
+
+  test('how long revisions are gathered follows from where they are archived', () => {
+    const intervalOf = (argv: readonly string[]) =>
+      resolve([...MASTER, ...argv]).options.archiveSegmentIntervalMs;
+    expect([intervalOf([]), intervalOf(IN_DIRECTORY), intervalOf(IN_S3)]).toEqual([0, 0, 1000]);
   });
 
   test('the quota follows from the disk', () => {
