@@ -5,7 +5,7 @@ import type {
   OperatorTasks,
 } from '../mesos/operator-types.ts';
 import type { Resource } from '../mesos/wire.ts';
-import { CLUSTER_SIZES, isNameTaskId, taskIdOf } from '../protocol/identifiers.ts';
+import { CLUSTER_SIZES, isNameTaskId, taskIdOf, USUAL_CLUSTER_SIZE } from '../protocol/identifiers.ts';
 import { peerUrlOf } from '../protocol/launch.ts';
 import type { EtcdMember, MemberStatus } from '../protocol/member-status.ts';
 import {
@@ -325,7 +325,7 @@ export function adoptRecord(input: {
   const made = (rest: Pick<ClusterRecord, 'epoch' | 'seats' | 'leaving'>): ClusterRecord => ({
     ...common,
     ...sizeOf(
-      config.spec.size,
+      config.spec.size ?? USUAL_CLUSTER_SIZE,
       rest.seats.filter(({ lost }) => lost === null),
     ),
     ...rest,

@@ -5,6 +5,7 @@ import type { MasterHeaders } from '../mesos/credentials.ts';
 import { isFinal, MesosError } from '../mesos/errors.ts';
 import type { MasterSource } from '../mesos/master-source.ts';
 import { createOperatorClient, type OperatorClient } from '../mesos/operator-client.ts';
+import { USUAL_CLUSTER_SIZE } from '../protocol/identifiers.ts';
 import { supervisorUrlOf } from '../protocol/launch.ts';
 import type { MemberStatus } from '../protocol/member-status.ts';
 import type { Members } from '../protocol/members-port.ts';
@@ -174,7 +175,7 @@ function freshRecord(of: {
   return newRecord({
     cluster,
     framework: { name: config.framework.name, id: of.frameworkId },
-    size: config.spec.size,
+    size: config.spec.size ?? USUAL_CLUSTER_SIZE,
     token: tokenOf(cluster, 1, 1, cluster),
     openedAtMs: of.wallMs,
   });

@@ -1,6 +1,8 @@
+import { USUAL_CLUSTER_SIZE } from '../protocol/identifiers.ts';
 import type { ClusterRecord, Leaving } from '../protocol/record.ts';
 import type { PlanStatus, PublishedPlan } from '../protocol/view.ts';
 import type { Observation, Spec } from '../reconcile/observation.ts';
+import { slotsOf } from '../reconcile/pass.ts';
 import { decommissionPhases } from './decommission-plan.ts';
 import { type Phase, phaseOf, planOf, type Step, step } from './plan-parts.ts';
 import { recoveryPhases } from './recovery-plan.ts';
@@ -18,7 +20,7 @@ export function plansOf(
   const { record, observation, uninstalled } = snapshot;
   if (uninstalled) return [uninstallPlan(null, observation, true)];
   if (record?.uninstall?.confirmed === true) return [uninstallPlan(record, observation, false)];
-  const deploy = planOf('deploy', 'serial', [deployPhase(record, observation, spec.size)]);
+  const deploy = planOf('deploy', 'serial', [deployPhase(record, observation, spec)]);
   if (record === null) return [deploy];
   if (record.uninstall === null) {
     return [
@@ -36,8 +38,8 @@ export function plansOf(
   return [planOf('deploy', 'serial', [phaseOf('confirm', 'serial', [leave])])];
 }
 
-function deployPhase(record: ClusterRecord | null, seen: Observation | null, size: number): Phase {
-  const slots = Array.from({ length: record?.size ?? size }, (_, at) => `etcd-${at}`);
+function deployPhase(record: ClusterRecord | null, seen: Observation | null, spec: Spec): Phase {
+  const slots = slotsOf(record?.size ?? spec.size ?? USUAL_CLUSTER_SIZE);
   return phaseOf(
     'etcd',
     'parallel',

@@ -1,3 +1,4 @@
+import { USUAL_CLUSTER_SIZE } from '../protocol/identifiers.ts';
 import { clientUrlOf, peerUrlOf } from '../protocol/launch.ts';
 import type { EtcdMember, MemberStatus, Probe } from '../protocol/member-status.ts';
 import type { ClusterRecord, Disruption, Intent, Seat, SpaceRecord } from '../protocol/record.ts';
@@ -33,7 +34,7 @@ export function publishedViewOf(
       generation: record?.generation ?? 0,
     },
     cluster: record?.cluster ?? null,
-    size: record?.size ?? config.spec.size,
+    size: record?.size ?? config.spec.size ?? USUAL_CLUSTER_SIZE,
     scaling: record?.scaling == null ? null : scalingOf(record.scaling),
     epoch: record === null ? null : epochOf(record),
     health: snapshot.decision?.health ?? { state: 'forming', voters: 0, healthyVoters: 0, leader: null },

@@ -8,6 +8,8 @@ export const etcdId = z.string().regex(/^[0-9a-f]{1,16}$/, 'must be a hexadecima
 export const uint64Text = z.string().regex(/^\d{1,20}$/, 'must be a decimal integer');
 /** Members of a cluster: odd, since an even number fails no better than one less. */
 export const CLUSTER_SIZES = [1, 3, 5, 7] as const;
+/** Of a cluster that begins, where nobody says how many members it is to have. */
+export const USUAL_CLUSTER_SIZE = 3;
 
 /** Mesos allows no slash or white space in a task id, and 255 characters. */
 export function taskIdOf(slot: string, freshId: string): string {

@@ -1,6 +1,6 @@
 import { formatDuration } from '../base/duration.ts';
 import { archiveRules, usualSegmentIntervalMs } from './archive-options.ts';
-import { foldedName } from './identifiers.ts';
+import { foldedName, USUAL_CLUSTER_SIZE } from './identifiers.ts';
 import { contradiction, type OptionProblem } from './option-problem.ts';
 import type { GivenOptions, SchedulerOptions } from './options.ts';
 import { portRules } from './port-rules.ts';
@@ -172,7 +172,9 @@ function uninstallRules(options: SchedulerOptions): readonly OptionProblem[] {
 }
 
 /** How many members of a host can be lost together without their majority. */
-function sharedHostWarnings({ placement, size }: SchedulerOptions): readonly string[] {
+function sharedHostWarnings(options: SchedulerOptions): readonly string[] {
+  const { placement } = options;
+  const size = options.size ?? USUAL_CLUSTER_SIZE;
   const limits = placement
     .filter(({ field }) => field === 'hostname')
     .flatMap(({ operator, parameter }) => {

@@ -1,5 +1,5 @@
 import { ARCHIVE_OPTIONS } from './archive-options.ts';
-import { CLUSTER_SIZES } from './identifiers.ts';
+import { CLUSTER_SIZES, USUAL_CLUSTER_SIZE } from './identifiers.ts';
 import { MASTER_OPTIONS } from './master-options.ts';
 import {
   choiceKind,
@@ -50,7 +50,8 @@ export const OPTIONS = {
   size: option({
     name: 'cluster-size',
     kind: oneOfNumbersKind(CLUSTER_SIZES),
-    initial: 3,
+    initial: null,
+    otherwise: `the number that the cluster has; ${USUAL_CLUSTER_SIZE} where one begins`,
     about:
       'Members of the cluster: odd, since an even number survives no more failures than one less. A new value has ' +
       'members added or removed, one at a time; `etcd-mesos scale` does so too.',
@@ -558,6 +559,7 @@ type MayBeAbsent =
   | 'orderKeyFile'
   | 'user'
   | 'hostname'
+  | 'size'
   | 'webuiUrl'
   | 'apiTokenFile'
   | 'artifactUri'

@@ -4,7 +4,8 @@ import type { Seat, TaskEnd } from '../protocol/record.ts';
 
 /** What the operator asked for, of what the core needs to know. Immutable for the life of a scheduler process. */
 export interface Spec {
-  readonly size: number;
+  /** How many members there are to be; `null`: nobody said, and the cluster keeps as many as it has. */
+  readonly size: number | null;
   /** All slots in hand within this time start at once; after it a quorum of the target starts. Default 5 s. */
   readonly bootstrapWindowMs: number;
   /** How long a member's task may be asserted away before it is replaced. Default 20 min. */

@@ -4,6 +4,7 @@ import type { ClusterRecord, Intent, PlanName } from '../protocol/record.ts';
 import type { AppliedCommand, CommandContext } from './commands.ts';
 import { type Membership, memberOf, readMembership } from './membership.ts';
 import { isNameOver } from './names.ts';
+import type { Spec } from './observation.ts';
 import {
   block,
   type Draft,
@@ -38,11 +39,12 @@ export function askToScale(
   { size, by }: ScaleCommand,
   { spec, seen }: CommandContext,
 ): AppliedCommand {
+  const option = optionOf(record, spec);
   if (size === record.size) {
     const message = `the cluster has ${size} members, or soon will`;
-    if (spec.size === (record.sizeOption ?? size)) return { record, answer: { outcome: 'already', message } };
+    if (option === (record.sizeOption ?? size)) return { record, answer: { outcome: 'already', message } };
     // The option says something new that could not be done yet: this is the newer word.
-    return { record: { ...record, sizeOption: spec.size }, answer: { outcome: 'done', message } };
+    return { record: { ...record, sizeOption: option }, answer: { outcome: 'done', message } };
   }
   const pass = startPass(spec, record, seen);
   const { clusterId } = record.epoch;
@@ -56,7 +58,7 @@ export function askToScale(
     record: {
       ...record,
       size,
-      sizeOption: spec.size === size ? null : spec.size,
+      sizeOption: option === size ? null : option,
       scaling: scalingFrom(record, by, seen.wallMs),
     },
     answer: { outcome: 'done', message: `the cluster goes from ${record.size} to ${size} members` },
@@ -126,21 +128,26 @@ export function scale(pass: Pass, membership: Membership | null): void {
   noteReached(pass, membership);
 }
 
+/** What `--cluster-size` says; where it is left out, what it said last: that is no wish. */
+function optionOf({ size, sizeOption }: ClusterRecord, spec: Spec): number {
+  return spec.size ?? sizeOption ?? size;
+}
+
 /** Only a change of the option asks for another size: one that stays the same does not undo a command. */
 function takeUpOption(pass: Pass, membership: Membership | null): void {
   const { record, spec, seen } = pass;
-  if (spec.size === (record.sizeOption ?? record.size)) return;
+  const option = optionOf(record, spec);
+  if (option === (record.sizeOption ?? record.size)) return;
   // While it is only looked for, the size says how many members there may be, and nothing is done with it.
-  const isFree = spec.size === record.size || record.epoch.phase === 'adopting';
-  const objection = isFree ? null : objectionToSize(pass, membership, spec.size);
+  const isFree = option === record.size || record.epoch.phase === 'adopting';
+  const objection = isFree ? null : objectionToSize(pass, membership, option);
   if (objection !== null) {
-    const message = `--cluster-size is ${spec.size}, the cluster keeps ${record.size} members: ${objection}`;
+    const message = `--cluster-size is ${option}, the cluster keeps ${record.size} members: ${objection}`;
     block(pass, 'size-waits', null, message);
     return;
   }
-  if (spec.size !== record.size)
-    record.scaling = scalingFrom(record, 'the option --cluster-size', seen.wallMs);
-  record.size = spec.size;
+  if (option !== record.size) record.scaling = scalingFrom(record, 'the option --cluster-size', seen.wallMs);
+  record.size = option;
   record.sizeOption = null;
 }
 

@@ -199,6 +199,13 @@ describe('a first start', () => {
     expect(serializeRecord(result?.record as never).length).toBeGreaterThan(0);
   });
 
+  it('without a word on its size has three members', async () => {
+    const { found, run } = world();
+    found(nothing);
+    const { result } = await run({ spec: { ...CONFIG.spec, size: null } });
+    expect(result?.record).toMatchObject({ size: 3, sizeOption: null });
+  });
+
   it('goes on under an id that was registered and never used', async () => {
     const { found, run } = world();
     found({ ...nothing, frameworks: { frameworks: [framework()] } });
@@ -322,6 +329,27 @@ describe('a cluster whose record was lost', () => {
     expect(members.orders.map(({ order }) => [order.kind, order.generation])).toEqual(
       seats.map(() => ['fence', 8]),
     );
+  });
+
+  it('keeps as many members as are found where nobody says how many', async () => {
+    const { found, run, serve } = world();
+    const five = [
+      ...seats,
+      ...[3, 4].map((at) =>
+        seat({
+          id: `etcd-${at}-seat`,
+          slot: `etcd-${at}`,
+          task: `etcd-${at}__t`,
+          agentId: `S${at + 1}`,
+          hostname: `agent-${at + 1}`,
+          host: `10.0.0.${at + 1}`,
+        }),
+      ),
+    ];
+    found({ agents: { agents: agents(five) }, tasks: { tasks: five.map((one) => task(one)) } });
+    serve(five);
+    const { result } = await run({ spec: { ...CONFIG.spec, size: null } });
+    expect(result?.record.size).toBe(5);
   });
 
   it('is adopted with the ports and the name task’s share as its labels tell them', async () => {

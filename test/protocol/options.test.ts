@@ -453,7 +453,7 @@ describe('sources', () => {
       { ETCD_MESOS_CPUS: '3', ETCD_MESOS_MEM: '3000' },
       file,
     );
-    expect([options.cpus, options.memMb, options.port, options.size]).toEqual([2, 3000, 4, 3]);
+    expect([options.cpus, options.memMb, options.port, options.user]).toEqual([2, 3000, 4, null]);
   });
 
   test('the environment of the 2015 package is understood', () => {
@@ -718,6 +718,11 @@ describe('rules between options', () => {
     const intervalOf = (argv: readonly string[]) =>
       resolve([...MASTER, ...argv]).options.archiveSegmentIntervalMs;
     expect([intervalOf([]), intervalOf(IN_DIRECTORY), intervalOf(IN_S3)]).toEqual([0, 0, 1000]);
+  });
+
+  test('a size that nobody gave is not made up', () => {
+    expect(resolve(MASTER).options.size).toBeNull();
+    expect(resolve([...MASTER, '--cluster-size=3']).options.size).toBe(3);
   });
 
   test('the quota follows from the disk', () => {

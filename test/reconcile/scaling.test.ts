@@ -91,7 +91,7 @@ describe('the wish for another size', () => {
 });
 
 describe('the option --cluster-size', () => {
-  const optionIs = (world: SmallWorld, size: number) => {
+  const optionIs = (world: SmallWorld, size: number | null) => {
     world.spec = { ...world.spec, size };
   };
 
@@ -120,6 +120,29 @@ describe('the option --cluster-size', () => {
     optionIs(world, 5);
     world.step();
     expect(world.record).toMatchObject({ size: 5, sizeOption: null, scaling: null });
+  });
+
+  it('that is left out asks for nothing, whatever was said before', () => {
+    const world = wholeWorld();
+    scaled(world, 5);
+    world.until(() => world.isWhole());
+    optionIs(world, null);
+    for (let step = 0; step < 20; step += 1) world.step();
+    expect(world.record).toMatchObject({ size: 5, sizeOption: 3, scaling: null });
+    expect(scaled(world, 5).outcome).toBe('already');
+    optionIs(world, 3);
+    for (let step = 0; step < 20; step += 1) world.step();
+    expect(world.record).toMatchObject({ size: 5, sizeOption: 3, scaling: null });
+  });
+
+  it('that was left out so far counts when it is given', () => {
+    const world = wholeWorld();
+    optionIs(world, null);
+    scaled(world, 5);
+    world.until(() => world.isWhole());
+    expect(world.record).toMatchObject({ size: 5, sizeOption: 3 });
+    optionIs(world, 1);
+    world.until(() => world.record.size === 1 && world.isWhole(), 200);
   });
 
   it('waits, visibly, while it cannot be done', () => {
