@@ -1,9 +1,7 @@
-import { readPin } from '../protocol/artifact-pin.ts';
 import type { ClusterRecord, Target } from '../protocol/record.ts';
 import type { PlanStatus, PublishedPlan } from '../protocol/view.ts';
-import { readRelease } from '../reconcile/etcd-upgrades.ts';
 import type { Observation, Spec } from '../reconcile/observation.ts';
-import { slotsOf, startPass } from '../reconcile/pass.ts';
+import { type Pass, slotsOf, startPass } from '../reconcile/pass.ts';
 import {
   describeUpdate,
   forcedStep,
@@ -13,16 +11,22 @@ import {
   stepName,
   targetOf,
 } from '../reconcile/rollout.ts';
+import { FULL_STEP, fullFor, fullWaived, isUpgrade } from '../reconcile/upgrade-backup.ts';
 import { phaseOf, planOf, type Step, step } from './plan-parts.ts';
 
-/** The plan `update`: a step for every member, complete where it has what the options ask for. Pure. */
+/**
+ * The plan `update`: a step for every member, complete where it has what the options ask for; before them the full
+ * backup that is taken before etcd goes up a minor. Pure.
+ */
 export function updatePlan(record: ClusterRecord, seen: Observation | null, spec: Spec): PublishedPlan {
   const target = targetOf(spec);
   const waits = waitOf(record, spec, target);
-  const steps = slotsOf(record.size).map((slot) => stepOf(record, { slot, target, waits }));
+  const pass = seen === null ? null : startPass(spec, record, seen);
+  const of = { pass, target, waits };
+  const steps = [...fullStep(record, of), ...slotsOf(record.size).map((slot) => stepOf(record, slot, of))];
   const strategy = spec.updateStrategy === 'canary' ? 'serial-canary' : 'serial';
   const plan = planOf('update', strategy, [phaseOf('etcd', strategy, steps)]);
-  const errors = errorsOf(record, seen, spec);
+  const errors = errorsOf(record, pass, target);
   const status = statusOf(plan.status, waits !== null, errors.length > 0);
   return { ...plan, status, phases: plan.phases.map((phase) => ({ ...phase, status })), errors };
 }
@@ -48,11 +52,34 @@ function waitOf(record: ClusterRecord, spec: Spec, target: Target): string | nul
   return null;
 }
 
-function stepOf(
-  record: ClusterRecord,
-  of: { readonly slot: string; readonly target: Target; readonly waits: string | null },
-): Step {
-  const { slot, target, waits } = of;
+interface Of {
+  /** `null`: nothing was seen yet. */
+  readonly pass: Pass | null;
+  readonly target: Target;
+  /** See {@link waitOf}. */
+  readonly waits: string | null;
+}
+
+function fullStep(record: ClusterRecord, { pass, target, waits }: Of): Step[] {
+  if (pass === null || pass.seen.archive === null) return [];
+  if (!pass.record.seats.some((seat) => seat.lost === null && isUpgrade(pass, seat, target))) return [];
+  const waived = fullWaived(record);
+  if (waived !== undefined) {
+    const when = new Date(waived.atMs).toISOString();
+    return [step(FULL_STEP, 'COMPLETE', `left out, as ${waived.by} said at ${when}`)];
+  }
+  const { rollout } = record;
+  const atMs = rollout?.scope === 'all' ? fullFor(pass.seen, rollout) : null;
+  if (atMs !== null)
+    return [step(FULL_STEP, 'COMPLETE', `the full of ${new Date(atMs).toISOString()} is kept`)];
+  if (rollout?.scope === 'all' && waits === null) {
+    return [step(FULL_STEP, 'STARTING', 'waits for a full backup that is read back whole')];
+  }
+  const what = 'a full backup is taken before the first member goes up a minor';
+  return [step(FULL_STEP, 'PENDING', [what, ...(waits === null ? [] : [waits])].join('; '))];
+}
+
+function stepOf(record: ClusterRecord, slot: string, { pass, target, waits }: Of): Step {
   const name = stepName(slot);
   const { rollout, disruption } = record;
   const seats = record.seats.filter((seat) => seat.slot === slot);
@@ -73,16 +100,12 @@ function stepOf(
   }
   if (behind === undefined) return step(name, seats.length === 0 ? 'PENDING' : 'COMPLETE', slot);
   const what = describeUpdate(behind, { target, scope: 'all' });
-  const isUpgrade = minorOf(behind.pinned.artifact) < minorOf(target.artifact);
-  const full = isUpgrade ? ['no archive: no full is taken'] : [];
+  const lacksArchive = pass !== null && pass.seen.archive === null && isUpgrade(pass, behind, target);
+  const full = lacksArchive ? ['no archive: no full is taken'] : [];
   return step(name, 'PENDING', [what, ...full, ...(waits === null ? [] : [waits])].join('; '));
 }
 
-function minorOf(artifact: string): number {
-  return readRelease(readPin(artifact).etcd)?.minor ?? Number.NaN;
-}
-
-function errorsOf(record: ClusterRecord, seen: Observation | null, spec: Spec): string[] {
+function errorsOf(record: ClusterRecord, pass: Pass | null, target: Target): string[] {
   const { rollout } = record;
   const failed = rollout?.failed ?? null;
   const errors =
@@ -91,8 +114,8 @@ function errorsOf(record: ClusterRecord, seen: Observation | null, spec: Spec): 
       : [
           `${failed.slot}: ${failed.message} (${new Date(failed.atMs).toISOString()}); nothing further is touched`,
         ];
-  if (seen === null || record.epoch.phase !== 'formed') return errors;
-  const objection = objectionToTarget(startPass(spec, record, seen), targetOf(spec));
+  if (pass === null || record.epoch.phase !== 'formed') return errors;
+  const objection = objectionToTarget(pass, target);
   return objection === null ? errors : [...errors, `no member is updated: ${objection}`];
 }
 

@@ -21,6 +21,12 @@ const OLDEST_PATCH_BELOW: Readonly<Record<number, { readonly patch: number; read
   6: { patch: 26, why: 'members that were removed may come back' },
 };
 
+/** From the newer version there is no way back once all members run it. `false` where one of them is not known. */
+export function goesUpMinor(from: string | null, to: string | null): boolean {
+  const [old, next] = [readRelease(from), readRelease(to)];
+  return old !== null && next !== null && old.major === next.major && old.minor < next.minor;
+}
+
 export interface EtcdStep {
   /** What the member runs, or last ran; `null`: unknown. */
   readonly from: string | null;

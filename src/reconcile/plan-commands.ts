@@ -14,6 +14,7 @@ import {
   targetOf,
   withdraw,
 } from './rollout.ts';
+import { FULL_STEP, fullWaived, lacksFull } from './upgrade-backup.ts';
 
 /** What an operator can tell a plan, in the words of DC/OS. */
 export const PLAN_VERBS = ['start', 'interrupt', 'continue', 'restart', 'forceComplete'] as const;
@@ -121,8 +122,11 @@ function start(pass: Pass, { by, force }: PlanCommand, before: ClusterRecord): A
       : { ...rollout, scope: 'all', by, forced: rollout.forced || force };
   const slots = left.map(({ slot }) => slot).join(', ');
   const message = `the update has been started: ${slots}, one after the other, the leader last`;
+  const { rollout: begun } = record;
+  const isFullDue = begun !== null && record.seats.some((seat) => lacksFull(pass, begun, seat));
+  const full = isFullDue ? '; a full backup is taken first' : '';
   const held = isUpdateHeld(before) ? '; the plan is paused: continue it' : '';
-  return answered(record as ClusterRecord, 'done', message + held);
+  return answered(record as ClusterRecord, 'done', message + full + held);
 }
 
 /** Where the members without one are no quorum, no member could ever be updated without leave. */
@@ -178,7 +182,7 @@ function restart(pass: Pass, { step }: PlanCommand, before: ClusterRecord): Appl
   if (isFailed) return tryAgain(pass);
   if (forced.length > 0) {
     const names = forced.map((one) => one.step).join(', ');
-    return answered(record as ClusterRecord, 'done', `${names}: updated after all`);
+    return answered(record as ClusterRecord, 'done', `${names}: done after all`);
   }
   return answered(
     before,
@@ -188,15 +192,17 @@ function restart(pass: Pass, { step }: PlanCommand, before: ClusterRecord): Appl
 }
 
 /** That member is left as it is. */
-function forceComplete(pass: Pass, { step, by }: PlanCommand, before: ClusterRecord): AppliedCommand {
+function forceComplete(pass: Pass, command: PlanCommand, before: ClusterRecord): AppliedCommand {
+  const { step, by } = command;
   const { record } = pass;
   const { rollout } = record;
+  if (step === FULL_STEP && rollout !== null) return goWithoutFull(pass, command, before);
   const slot = slotsOf(record.size).find((one) => stepName(one) === step);
-  if (slot === undefined)
-    return refused(before, 'a step is forced, not the whole plan', 'Name the phase and the step.');
   if (rollout === null) {
     return refused(before, 'no update is under way', 'etcd-mesos plan show update tells what there is.');
   }
+  if (slot === undefined)
+    return refused(before, 'a step is forced, not the whole plan', 'Name the phase and the step.');
   const isBehind = seatsToUpdate(before, rollout.target, rollout.scope).some((seat) => seat.slot === slot);
   const isTheirs = rollout.step?.slot === slot || rollout.failed?.slot === slot;
   if (forcedStep(before, slot) !== undefined || (!isBehind && !isTheirs)) {
@@ -204,8 +210,7 @@ function forceComplete(pass: Pass, { step, by }: PlanCommand, before: ClusterRec
   }
   const { disruption } = record;
   if (isBehind) {
-    const entry = { plan: 'update' as const, step: stepName(slot), by, atMs: pass.seen.wallMs };
-    record.plans.forced = [...record.plans.forced, entry].slice(-FORCED_MAX);
+    rememberForced(pass, stepName(slot), by);
     if (rollout.step?.slot === slot) withdraw(pass, rollout);
   }
   const isTouched = disruption?.kind === 'update' && disruption.begun && disruption.slot === slot;
@@ -213,6 +218,20 @@ function forceComplete(pass: Pass, { step, by }: PlanCommand, before: ClusterRec
   if (rollout.step?.slot === slot && !isTouched) rollout.step = null;
   const then = isTouched ? '; the others wait until it serves' : '';
   return answered(record as ClusterRecord, 'done', `${slot} is left as it is, as ${by} says${then}`);
+}
+
+/** Etcd goes up a minor without a full backup of before. */
+function goWithoutFull(pass: Pass, { by }: PlanCommand, before: ClusterRecord): AppliedCommand {
+  if (fullWaived(before) !== undefined)
+    return answered(before, 'already', `${FULL_STEP} is left out already`);
+  rememberForced(pass, FULL_STEP, by);
+  const message = `the upgrade goes on without a full backup of before, as ${by} says`;
+  return answered(pass.record as ClusterRecord, 'done', message);
+}
+
+function rememberForced({ record, seen }: Pass, step: string, by: string): void {
+  const entry = { plan: 'update' as const, step, by, atMs: seen.wallMs };
+  record.plans.forced = [...record.plans.forced, entry].slice(-FORCED_MAX);
 }
 
 function isHeld({ plans }: ClusterRecord, plan: PlanName): boolean {

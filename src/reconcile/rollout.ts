@@ -18,6 +18,7 @@ import {
   slotsOf,
   wakeWithin,
 } from './pass.ts';
+import { askForFull, etcdOf, lacksFull } from './upgrade-backup.ts';
 
 /*
  * Brings members that run to what the options ask for by now: one after the other, the leader last, the next only
@@ -95,7 +96,7 @@ export function objectionToTarget(pass: Pass, target: Target): string | null {
   for (const seat of pass.record.seats) {
     if (seat.lost !== null || isSameArtifact(seat.pinned.artifact, target.artifact)) continue;
     const objection = objectionToVersion({
-      from: freshStatus(pass, seat as DraftSeat)?.etcd?.version ?? readPin(seat.pinned.artifact).etcd,
+      from: etcdOf(pass, seat),
       to: readPin(target.artifact).etcd,
       cluster: clusterVersionOf(pass),
     });
@@ -301,6 +302,10 @@ function beginStep(pass: Pass, membership: Membership | null, rollout: Draft<Rol
     );
     return;
   }
+  if (lacksFull(pass, rollout, seat)) {
+    askForFull(pass, rollout, seat);
+    return;
+  }
   const obstacle = rollout.forced
     ? obstacleToDisturb(pass, seat)
     : objectionToDisturb(pass, membership, seat);
@@ -381,27 +386,30 @@ export interface Run {
 }
 
 /** What the next task of a seat is given: what it has, or what the roll-out that has ended its task brings. */
-export function runOf({ record }: Pass, seat: DraftSeat): Run {
-  const { rollout, disruption } = record;
+export function runOf(pass: Pass, seat: DraftSeat): Run {
+  const { rollout, disruption } = pass.record;
   const same = { pinned: seat.pinned, resources: seat.resources };
   if (rollout === null || rollout.failed !== null) return same;
   if (disruption?.kind !== 'update' || disruption.seat !== seat.id || disruption.task !== seat.task)
     return same;
-  return updated(seat, rollout);
+  return updated(pass, rollout, seat);
 }
 
 /** The same of a new place for a slot that the roll-out moves; `null`: it does not. */
-export function runOfMove({ record }: Pass, slot: string): Run | null {
-  const { rollout } = record;
-  const old = record.seats.find((seat) => seat.slot === slot && seat.lost?.cause === 'moved');
+export function runOfMove(pass: Pass, slot: string): Run | null {
+  const { rollout } = pass.record;
+  const old = pass.record.seats.find((seat) => seat.slot === slot && seat.lost?.cause === 'moved');
   if (rollout === null || old === undefined || rollout.step?.seat !== old.id) return null;
-  return updated(old, rollout);
+  return updated(pass, rollout, old);
 }
 
-function updated(seat: DraftSeat, { target, scope }: Draft<Rollout>): Run {
+function updated(pass: Pass, rollout: Draft<Rollout>, seat: DraftSeat): Run {
+  const { target, scope } = rollout;
   const { cpus, memMb } = target.resources;
+  // The word for another artifact may come while a member is down for its options alone.
+  const bringsArtifact = scope === 'all' && !lacksFull(pass, rollout, seat);
   return {
-    pinned: { artifact: scope === 'all' ? target.artifact : seat.pinned.artifact, etcd: target.etcd },
+    pinned: { artifact: bringsArtifact ? target.artifact : seat.pinned.artifact, etcd: target.etcd },
     resources: { cpus, memMb, diskMb: seat.resources.diskMb },
   };
 }

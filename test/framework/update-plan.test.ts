@@ -4,7 +4,9 @@ import { plansOf } from '../../src/framework/plans.ts';
 import { tarballId, writePin } from '../../src/protocol/artifact-pin.ts';
 import type { ClusterRecord, Rollout } from '../../src/protocol/record.ts';
 import type { PublishedPlan } from '../../src/protocol/view.ts';
+import type { ArchiveSight, Observation } from '../../src/reconcile/observation.ts';
 import { targetOf } from '../../src/reconcile/rollout.ts';
+import { SmallWorld } from '../reconcile/small-world.ts';
 import { CONFIG, RUN, record, seat } from './fixtures.ts';
 
 const served = (digit: string, etcd: string): string =>
@@ -37,8 +39,19 @@ const rollout = (changes: Partial<Rollout> = {}): Rollout => ({
   ...changes,
 });
 
-function planOf(ours: ClusterRecord, name = 'update', spec = SPEC): PublishedPlan {
-  const plans = plansOf({ record: ours, observation: null, uninstalled: false }, spec);
+/** Nothing but an archive, or none. */
+function seeing(archive: ArchiveSight | null): Observation {
+  const world = new SmallWorld();
+  world.archive = archive;
+  return world.observe(0);
+}
+
+function planOf(
+  ours: ClusterRecord,
+  name = 'update',
+  { spec = SPEC, observation = seeing(null) } = {},
+): PublishedPlan {
+  const plans = plansOf({ record: ours, observation, uninstalled: false }, spec);
   const plan = plans.find((one) => one.name === name);
   if (plan === undefined) throw new Error(`no plan ${name}`);
   return plan;
@@ -64,6 +77,42 @@ test('waits for a word to bring another artifact, and says what it is and that n
        ├─ etcd-1:[server] (PENDING): etcd 3.5.30 (sha256:aaaaaaaaaaaa) becomes etcd 3.6.16 (sha256:bbbbbbbbbbbb); no archive: no full is taken; waits for etcd-mesos update start
        └─ etcd-2:[server] (PENDING): etcd 3.5.30 (sha256:aaaaaaaaaaaa) becomes etcd 3.6.16 (sha256:bbbbbbbbbbbb); no archive: no full is taken; waits for etcd-mesos update start
     "
+  `);
+});
+
+test('where there is an archive says what becomes of the full before an upgrade', () => {
+  const told = (ours: ClusterRecord, verifiedFullAtMs: number | null): string[] => {
+    const observation = seeing({ archivedRevision: '9', verifiedFullAtMs });
+    const { steps = [] } = planOf(ours, 'update', { observation }).phases[0] ?? {};
+    expect(steps.map(({ message }) => message).join()).not.toContain('no archive');
+    return steps
+      .filter(({ name }) => name === 'full-backup')
+      .map(({ status, message }) => `${status} ${message}`);
+  };
+  const at = { by: 'bob at 10.0.0.9', atMs: 0 };
+  const plans = { paused: [], forced: [{ plan: 'update' as const, step: 'full-backup', ...at }] };
+  expect([
+    told(cluster([]), 5_000),
+    told(cluster([], { rollout: rollout({ openedAtMs: 9_000 }) }), 5_000),
+    told(cluster(['etcd-1'], { rollout: rollout({ openedAtMs: 1_000 }) }), 5_000),
+    told(cluster([], { rollout: rollout({}), plans }), null),
+    told(cluster(['etcd-0', 'etcd-1', 'etcd-2']), 5_000),
+  ]).toMatchInlineSnapshot(`
+    [
+      [
+        "PENDING a full backup is taken before the first member goes up a minor; waits for etcd-mesos update start",
+      ],
+      [
+        "STARTING waits for a full backup that is read back whole",
+      ],
+      [
+        "COMPLETE the full of 1970-01-01T00:00:05.000Z is kept",
+      ],
+      [
+        "COMPLETE left out, as bob at 10.0.0.9 said at 1970-01-01T00:00:00.000Z",
+      ],
+      [],
+    ]
   `);
 });
 
@@ -105,9 +154,12 @@ test('says what failed', () => {
 
 test('with a canary waits for a word twice', () => {
   const spec = { ...SPEC, updateStrategy: 'canary' as const };
-  expect(planOf(cluster([]), 'update', spec)).toMatchObject({ status: 'WAITING', strategy: 'serial-canary' });
+  expect(planOf(cluster([]), 'update', { spec })).toMatchObject({
+    status: 'WAITING',
+    strategy: 'serial-canary',
+  });
   const held = cluster(['etcd-1'], { rollout: rollout({ canary: 'held' }) });
-  expect(planOf(held, 'update', spec).phases[0]?.steps[0]?.message).toContain('plan continue update');
+  expect(planOf(held, 'update', { spec }).phases[0]?.steps[0]?.message).toContain('plan continue update');
 });
 
 test('that is paused says so, and by whom', () => {

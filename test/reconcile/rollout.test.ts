@@ -238,6 +238,109 @@ describe('an operator', () => {
   });
 });
 
+describe('an upgrade to the next minor, where there is an archive,', () => {
+  const WANTED = 'before the upgrade to etcd 3.6.16';
+  /** A full of now, read back whole. */
+  const takeFull = (world: SmallWorld): void => {
+    world.archive = { archivedRevision: '90', verifiedFullAtMs: world.nowMs };
+  };
+  function upgrading(): SmallWorld {
+    const world = wholeWorld();
+    // An old one does not count.
+    takeFull(world);
+    idle(world, 1);
+    restartWith(world, { artifact: NEW });
+    return world;
+  }
+
+  it('waits for a full of its own that was read back, and then goes on with every member', () => {
+    const world = upgrading();
+    expect(tell(world, 'start').message).toContain('a full backup is taken first');
+    idle(world);
+    expect(killed(world)).toEqual([]);
+    expect(world.last?.fullWanted).toBe(WANTED);
+    expect(blockedBy(world, 'waits-for-full')).toContain('plan force-complete update etcd full-backup');
+    takeFull(world);
+    run(world, () => {
+      expect(world.last?.fullWanted === null || killed(world).length === 0).toBe(true);
+      return isOver(world)();
+    });
+    expect(artifacts(world)).toEqual([NEW, NEW, NEW]);
+  });
+
+  it('asks for none while the cluster is not well, nor before its word, nor while it is paused', () => {
+    const world = upgrading();
+    idle(world);
+    expect(world.last?.fullWanted).toBeNull();
+    tell(world, 'start');
+    tell(world, 'interrupt');
+    idle(world);
+    expect(world.last?.fullWanted).toBeNull();
+    tell(world, 'continue');
+    world.end('etcd-2', 'asserted', 'TASK_UNREACHABLE');
+    idle(world);
+    expect(world.last?.fullWanted).toBeNull();
+  });
+
+  it('goes on without one on an operator’s word, which is kept while it lasts', () => {
+    const world = upgrading();
+    expect(tell(world, 'forceComplete', { step: 'full-backup' })).toMatchObject({
+      outcome: 'refused',
+      message: 'no update is under way',
+    });
+    tell(world, 'start');
+    const word = tell(world, 'forceComplete', { step: 'full-backup' });
+    expect(word).toMatchObject({ outcome: 'done', message: expect.stringContaining('as alice says') });
+    expect(tell(world, 'forceComplete', { step: 'full-backup' }).outcome).toBe('already');
+    expect(world.record.plans.forced).toMatchObject([
+      { plan: 'update', step: 'full-backup', by: 'alice', atMs: world.nowMs },
+    ]);
+    expect(tell(world, 'restart', { step: 'full-backup' }).outcome).toBe('done');
+    idle(world);
+    expect(killed(world)).toEqual([]);
+    tell(world, 'forceComplete', { step: 'full-backup' });
+    run(world, isOver(world));
+    expect(artifacts(world)).toEqual([NEW, NEW, NEW]);
+    expect(world.record.plans.forced).toEqual([]);
+  });
+
+  it('does not slip in with a member that is down for its options', () => {
+    const world = upgrading();
+    restartWith(world, { etcd: { ...world.spec.etcd, snapshotCount: 5_000 } });
+    world.step();
+    run(world, () => killed(world).length === 1);
+    tell(world, 'start');
+    run(world, () => world.record.rollout?.step === null);
+    idle(world);
+    expect(artifacts(world)).toEqual([OLD, OLD, OLD]);
+    expect(world.last?.fullWanted).toBe(WANTED);
+    takeFull(world);
+    run(world, isOver(world));
+    expect(artifacts(world)).toEqual([NEW, NEW, NEW]);
+  });
+
+  it('takes no full after the other where the clock went back since it was begun', () => {
+    const world = upgrading();
+    world.archive = { archivedRevision: '0', verifiedFullAtMs: null };
+    tell(world, 'start');
+    world.nowMs -= 3_600_000;
+    idle(world);
+    expect(world.last?.fullWanted).toBe(WANTED);
+    takeFull(world);
+    run(world, isOver(world));
+    expect(artifacts(world)).toEqual([NEW, NEW, NEW]);
+  });
+
+  it('is the only one that waits: another patch does not', () => {
+    const world = wholeWorld();
+    world.archive = { archivedRevision: '0', verifiedFullAtMs: null };
+    restartWith(world, { artifact: served('b', '3.5.31') });
+    expect(tell(world, 'start').message).not.toContain('full');
+    run(world, isOver(world));
+    expect(killed(world)).toHaveLength(3);
+  });
+});
+
 describe('other resources', () => {
   const MORE = { cpus: 2, memMb: 1024, diskMb: 1024 };
 

@@ -1,0 +1,57 @@
+import { readPin } from '../protocol/artifact-pin.ts';
+import type { ClusterRecord, Rollout, Target } from '../protocol/record.ts';
+import { goesUpMinor } from './etcd-upgrades.ts';
+import { block, type Draft, type DraftSeat, freshStatus, type Pass } from './pass.ts';
+
+/*
+ * Once every member runs the next minor of etcd there is no way back but a backup that the old version wrote. So where
+ * there is an archive, a full is taken and read back before the first member goes up.
+ */
+
+/** The step of the plan `update` that stands for it. */
+export const FULL_STEP = 'full-backup';
+
+/** What etcd a seat's member runs, or last ran; `null`: unknown. */
+export function etcdOf(pass: Pass, seat: DraftSeat): string | null {
+  return freshStatus(pass, seat)?.etcd?.version ?? readPin(seat.pinned.artifact).etcd;
+}
+
+/** Who said that the upgrade goes on without; absent: nobody. */
+export function fullWaived({ plans }: ClusterRecord): ClusterRecord['plans']['forced'][number] | undefined {
+  return plans.forced.find(({ plan, step }) => plan === 'update' && step === FULL_STEP);
+}
+
+/** The full that was taken for a roll-out: when it was begun; `null`: there is none yet, or no archive. */
+export function fullFor(
+  { archive }: Pass['seen'],
+  { openedAtMs }: Pick<Rollout, 'openedAtMs'>,
+): number | null {
+  const atMs = archive?.verifiedFullAtMs ?? null;
+  return atMs !== null && atMs >= openedAtMs ? atMs : null;
+}
+
+/** Whether its etcd would go up a minor. Where a version is not known it does not. */
+export function isUpgrade(pass: Pass, seat: DraftSeat, target: Target): boolean {
+  return goesUpMinor(etcdOf(pass, seat), readPin(target.artifact).etcd);
+}
+
+/** Whether this member would go up a minor before the full of it is there. */
+export function lacksFull(pass: Pass, rollout: Draft<Rollout>, seat: DraftSeat): boolean {
+  if (pass.seen.archive === null || rollout.scope !== 'all') return false;
+  if (!isUpgrade(pass, seat, rollout.target)) return false;
+  return fullWaived(pass.record as ClusterRecord) === undefined && fullFor(pass.seen, rollout) === null;
+}
+
+export function askForFull(pass: Pass, rollout: Draft<Rollout>, seat: DraftSeat): void {
+  // By the clock of who takes it: one that went back, or another scheduler's, would have them taken without an end.
+  rollout.openedAtMs = Math.min(rollout.openedAtMs, pass.seen.wallMs);
+  const { etcd } = readPin(rollout.target.artifact);
+  pass.fullWanted = `before the upgrade to etcd ${etcd}`;
+  block(
+    pass,
+    'waits-for-full',
+    seat.slot,
+    `its upgrade to etcd ${etcd} waits for a full backup that is read back whole; to go on without one: ` +
+      `etcd-mesos plan force-complete update etcd ${FULL_STEP}`,
+  );
+}
