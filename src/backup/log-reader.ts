@@ -240,6 +240,8 @@ interface OpenSegment {
   readBytes: number;
   damage: string | null;
   readonly items: AsyncGenerator<SegmentItem, void, undefined>;
+  /** Reads it once more, from its beginning. */
+  again(): AsyncGenerator<SegmentItem, void, undefined>;
   close(): Promise<void>;
 }
 
@@ -259,9 +261,10 @@ async function openNext(
 ): Promise<OpenSegment | null> {
   const key = segmentKey(epoch.document.epoch, sequence);
   if ((await archive.store.head(key, signal)) === null) return null;
-  const items = openSegment(archive, epoch, sequence, signal);
+  const again = () => openSegment(archive, epoch, sequence, signal);
+  const items = again();
   const close = async (): Promise<void> => void (await items.return());
-  const shared = { key, sequence, items, close };
+  const shared = { key, sequence, items, again, close };
   try {
     const { value } = await items.next();
     if (value?.kind === 'header') {
@@ -283,7 +286,8 @@ async function* readOpen(
   next: SegmentHeader | null,
   isLast: boolean,
 ): AsyncGenerator<LogItem, LogPosition, undefined> {
-  const { key, sequence, header, hash, items } = segment;
+  const { key, sequence, header, hash } = segment;
+  const items = next === null ? segment.items : withWhatWasAdded(segment);
   if (header === null) {
     if (!isLast) throw new ArchiveError('corrupt', segment.damage ?? `${key} cannot be read`);
     return before ?? { sequence, hash, lastRevision: 0n };
@@ -318,6 +322,23 @@ async function* readOpen(
     );
   }
   return position;
+}
+
+/**
+ * What a segment says that another goes on from. It may have grown between the looks at the two: so at the end of what
+ * there was it is looked at once more.
+ */
+async function* withWhatWasAdded({
+  items,
+  readBytes,
+  again,
+}: OpenSegment): AsyncGenerator<SegmentItem, void, undefined> {
+  let seenBytes = readBytes;
+  for await (const item of items) {
+    seenBytes = item.sizeBytes;
+    yield item;
+  }
+  for await (const item of again()) if (item.sizeBytes > seenBytes) yield item;
 }
 
 /** What of the last segment was not read as a part of the log. */
