@@ -1,3 +1,5 @@
+import { ArchiveError } from '../backup/errors.ts';
+import type { Full } from '../backup/full.ts';
 import { describeError } from '../base/errors.ts';
 import {
   type Clock,
@@ -16,7 +18,7 @@ import type { Call } from '../mesos/wire.ts';
 import { isNameTaskId, slotOfTask } from '../protocol/identifiers.ts';
 import { supervisorUrlOf } from '../protocol/launch.ts';
 import type { Members } from '../protocol/members-port.ts';
-import type { ClusterRecord, Seat } from '../protocol/record.ts';
+import type { ClusterRecord } from '../protocol/record.ts';
 import type { OrderKey } from '../protocol/signature.ts';
 import { askToUninstall, type CommandAnswer, type OperatorCommand } from '../reconcile/commands.ts';
 import { decide } from '../reconcile/decide.ts';
@@ -31,12 +33,12 @@ import { adoptedInstead, type FirstStart, firstStart } from './first-start.ts';
 import { refuseFrozen } from './frozen-options.ts';
 import { answerQuestions } from './maintenance.ts';
 import { createMemberWatch } from './member-watch.ts';
+import { remember } from './memory.ts';
 import {
   EMPTY_VIEW,
   type MesosView,
   type PendingAck,
   reduceView,
-  seatsOf,
   withLaunched,
   withoutAcks,
   withoutFramework,
@@ -47,11 +49,12 @@ import { type InterestState, NO_INTEREST, nextInterest } from './offer-interest.
 import { withOfferedPlaces } from './offered-places.ts';
 import { type Accept, type Capacity, type Match, matchOffers, straysOf, withCapacity } from './offers.ts';
 import { createOrderDesk, describeOrder, type OrderResult } from './orders.ts';
-import { type AgentOffer, agentOffersOf, offeredTraits, type PlacementInput } from './placement.ts';
+import { type AgentOffer, agentOffersOf, offeredTraits } from './placement.ts';
 import { createRecordKeeper } from './record-keeper.ts';
 import { describeRemoval, type Removal, stayRegistered } from './registration.ts';
 import { NOTHING_MISSING, type ReleaseState, settleReleases } from './releases.ts';
 import { withReturnedPlaces } from './returned-places.ts';
+import { createShunnedPlaces } from './shunned-places.ts';
 import type { SchedulerSnapshot } from './snapshot.ts';
 import { measurePrefixes, type SpaceMeasurement } from './space-measurement.ts';
 import type { StoryEvent } from './story.ts';
@@ -76,6 +79,12 @@ export interface Scheduler {
   tell(command: OperatorCommand): Promise<CommandAnswer>;
   /** Has a member measure its keys. Never rejects. */
   measure(): Promise<SpaceMeasurement>;
+  /**
+   * Takes a full and reads it back whole. Rejects when that one try fails, and with an `ArchiveError` `missing` where
+   * no archive is configured or nothing can be archived now.
+   * @param reason for people; it is kept with the full.
+   */
+  fullNow(reason: string): Promise<Full>;
   snapshot(): SchedulerSnapshot;
 }
 
@@ -113,10 +122,6 @@ const FORGOTTEN_LOOK_MS = 20;
 const KILL_AGAIN_MS = 5_000;
 /** Offers that are made at the subscription have come by then. */
 const FIRST_OFFERS_MS = 3_000;
-/** An agent on which no task came up is the last choice for this long. */
-const SHUN_MS = 1_800_000;
-/** Launches, and other things, of which the newest are remembered. */
-const REMEMBERED_MAX = 512;
 
 export function createScheduler(options: SchedulerOptions): Scheduler {
   const { config, ports } = options;
@@ -153,8 +158,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   let uninstalled = false;
   const launchedAtMs = new Map<string, number>();
   const killedAtMs = new Map<string, number>();
-  /** Places that were given up because no task came up on them, by seat id. Forgotten by a restart. */
-  const shunnedPlaces = new Map<string, { readonly seat: Seat; readonly atMs: number }>();
+  const shunned = createShunnedPlaces();
   /** Calls about offers take effect in the order in which they were decided. */
   let offerCalls: Promise<void> = Promise.resolve();
 
@@ -315,7 +319,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       offers,
       config,
       schedulerKey: ports.orderKey.publicKey,
-      shunned: shunned(decision.record, startMs),
+      shunned: shunned.at(decision.record, startMs),
       around: surroundingsOf(view.master, sightings, startMs),
       freshId: ids.uuid(),
       wallMs: seen.wallMs,
@@ -378,18 +382,6 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const isGivenUp = (): boolean => {
     const { uninstall, seats, leaving } = keeper.current;
     return uninstall?.confirmed === true && seats.length + leaving.length === 0;
-  };
-
-  const shunned = (record: ClusterRecord, nowMs: number): Shunned => {
-    for (const seat of seatsOf(record)) {
-      if (seat.lost?.cause === 'never-launched') remember(shunnedPlaces, seat.id, { seat, atMs: nowMs });
-    }
-    const ports = new Map<string, Set<number>>();
-    for (const { seat, atMs } of shunnedPlaces.values()) {
-      if (nowMs - atMs >= SHUN_MS) continue;
-      ports.set(seat.agentId, new Set([...(ports.get(seat.agentId) ?? []), ...Object.values(seat.ports)]));
-    }
-    return ports;
   };
 
   /** Milliseconds until the look around is over. */
@@ -545,6 +537,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     },
     tell: (command) => commands.tell(command),
     measure: () => measurePrefixes(desk, chronicle.snapshot().record, chronicle.snapshot().observation),
+    fullNow: () => Promise.reject(new ArchiveError('missing', 'no archive is configured')),
     snapshot: () => ({ ...chronicle.snapshot(), archive: null, uninstalled }),
   };
 }
@@ -555,8 +548,6 @@ function withUninstall(record: ClusterRecord, config: SchedulerConfig, wallMs: n
   const { destroyData } = config.uninstall;
   return askToUninstall(record, { by: 'environment', destroyData }, wallMs).record;
 }
-
-type Shunned = PlacementInput['shunned'];
 
 /** Waits for all; the first that fails ends the others, and its error is the one that counts. */
 async function endTogether(ended: AbortController, parts: readonly Promise<void>[]): Promise<void> {
@@ -583,14 +574,4 @@ function targetsOf(record: ClusterRecord): Parameters<ReturnType<typeof createMe
   return record.seats
     .filter((seat) => seat.taskEnd === null || seat.taskEnd.standing === 'asserted')
     .map((seat) => ({ seat: seat.id, task: seat.task, url: supervisorUrlOf(seat) }));
-}
-
-/** Remembers the newest; the oldest is forgotten when there are too many. */
-function remember<T>(map: Map<string, T>, key: string, value: T): void {
-  map.delete(key);
-  map.set(key, value);
-  for (const oldest of map.keys()) {
-    if (map.size <= REMEMBERED_MAX) return;
-    map.delete(oldest);
-  }
 }

@@ -25,7 +25,7 @@ function from1(old: Fields): Fields {
   return { ...withSeats(old, (seat) => ({ ...seat, ...added })), schemaVersion: 2, uninstall: null };
 }
 
-/** Schema 2 knew nothing of an operator's operations. */
+/** Schema 2 knew nothing of an operator's operations, and of archives. */
 function from2(old: Fields): Fields {
   const added = { paused: null };
   return {
@@ -37,14 +37,16 @@ function from2(old: Fields): Fields {
     rollout: null,
     plans: { paused: [], forced: [] },
     space: null,
+    archive: null,
   };
 }
 
-/** The record in schema 2 if that can hold it: no operation is under way. */
+/** The record in schema 2 if that can hold it: no operation is under way, and there is no archive. */
 export function inOldestSchema(record: ClusterRecord): Fields {
-  const { sizeOption, scaling, disruption, rollout, plans, space, ...rest } = record;
+  const { sizeOption, scaling, disruption, rollout, plans, space, archive, ...rest } = record;
   const isUntold = plans.paused.length + plans.forced.length === 0;
-  const isAtRest = [sizeOption, scaling, disruption, rollout, space].every((one) => one === null) && isUntold;
+  const isAtRest =
+    [sizeOption, scaling, disruption, rollout, space, archive].every((one) => one === null) && isUntold;
   const seats = [...record.seats, ...record.leaving.map(({ seat }) => seat)];
   if (!isAtRest || seats.some((seat) => seat.paused !== null || isNewLoss(seat))) return record;
   return { ...withSeats(rest, ({ paused: _, ...seat }) => seat), schemaVersion: 2 };

@@ -251,6 +251,17 @@ export const spaceSchema = z.strictObject({
 });
 export type SpaceRecord = z.infer<typeof spaceSchema>;
 
+/** The archive that is the cluster's: kept also while none is configured. `null`: it never had one. */
+export const archiveRecordSchema = z.strictObject({
+  /** A UUID. An archive with another one is not ours; and where there is none any more, none is begun in its place. */
+  id: z.string().min(1).max(100),
+  /** Where it was found last, for people. */
+  place: z.string().min(1).max(1024),
+  /** `false`: it was about to be made, so that it may not be there yet. */
+  made: z.boolean(),
+});
+export type ArchiveRecord = z.infer<typeof archiveRecordSchema>;
+
 /** The plans that an operator can hold or force. */
 export const PLAN_NAMES = ['deploy', 'recovery', 'update', 'decommission'] as const;
 export type PlanName = (typeof PLAN_NAMES)[number];
@@ -328,6 +339,7 @@ export const recordSchema = z.strictObject({
   plans: plansSchema,
   /** `null`: nothing is being done about the database. */
   space: spaceSchema.nullable(),
+  archive: archiveRecordSchema.nullable(),
   /** The cluster is being given up; never taken back. `null`: it is not. */
   uninstall: z
     .strictObject({
@@ -364,10 +376,10 @@ export function newRecord(of: {
   };
 }
 
-/** What a record says of changes while there are none. */
+/** What a record says of changes while there are none, and of an archive before there is one. */
 export function atRest(): Pick<
   ClusterRecord,
-  'sizeOption' | 'scaling' | 'intent' | 'disruption' | 'rollout' | 'plans' | 'space' | 'uninstall'
+  'sizeOption' | 'scaling' | 'intent' | 'disruption' | 'rollout' | 'plans' | 'space' | 'archive' | 'uninstall'
 > {
   return {
     sizeOption: null,
@@ -377,6 +389,7 @@ export function atRest(): Pick<
     rollout: null,
     plans: { paused: [], forced: [] },
     space: null,
+    archive: null,
     uninstall: null,
   };
 }

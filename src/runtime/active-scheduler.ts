@@ -13,7 +13,7 @@ import type { SchedulerState } from './scheduler-state.ts';
 export interface ActiveScheduler
   extends Pick<TermsOptions, 'act' | 'standBy' | 'isOvertaken' | 'isRegistered'> {
   /** The scheduler that acts, or that has uninstalled the service; `null` while there is none. */
-  current(): Pick<Scheduler, 'snapshot' | 'tell' | 'measure'> | null;
+  current(): Pick<Scheduler, 'snapshot' | 'tell' | 'measure' | 'fullNow'> | null;
 }
 
 export interface ActiveSchedulerOptions {

@@ -19,6 +19,7 @@ function asSchema2(): Record<string, unknown> {
     rollout: _r,
     plans: _p,
     space: _x,
+    archive: _h,
     ...whole
   } = record();
   const { paused: _, ...old } = seat();
@@ -104,6 +105,7 @@ describe('a stored record', () => {
           disarm: { alarm: 'NOSPACE' as const, by: 'alice', waitedMs: 0 },
         },
       },
+      { archive: { id: 'archive-1', place: '/mnt/archive', made: false } },
       { plans: { paused: [{ plan: 'recovery' as const, ...paused }], forced: [] } },
     ]) {
       expect(at(changes)).toMatchObject({ schemaVersion: 3 });
