@@ -329,6 +329,16 @@ describe('the checkers', () => {
     expect(violated()).toEqual(['patience']);
   });
 
+  test('patience: what a record put back gives up was given up before', async () => {
+    const lost = { id: 'seat-1', lost: { cause: 'unreachable' } };
+    const givesUp = { ...record, seats: [lost] } as unknown as ClusterRecord;
+    inSight = ['seat-1'];
+    await pass(10_000);
+    invariants.recordPutBack(givesUp);
+    invariants.recordStored(givesUp);
+    expect(violated()).toEqual([]);
+  });
+
   test('durability: an acknowledged write that a member lacks', async () => {
     await formed([1, 2, 3]);
     acknowledged.set('key-1', { clusterId: processAt(1).data.clusterId, atMs: 0 });

@@ -27,6 +27,8 @@ export interface Invariants {
   removingVolume(host: string, path: string): void;
   /** The record is stored: it says what is about to be done, and what is believed. */
   recordStored(record: ClusterRecord): void;
+  /** An older record was put back: what it says was decided before. */
+  recordPutBack(record: ClusterRecord): void;
   /** Somebody who acts for the system is about to end this etcd. */
   stopping(process: EtcdProcess, why: string): void;
   /** A scheduler has got this answer. */
@@ -180,13 +182,17 @@ export function createInvariants(options: InvariantsOptions): Invariants {
   const recordStored = (record: ClusterRecord) => {
     const nowMs = clock.monotonicMs();
     for (const { id } of record.seats) recordedSince.set(id, recordedSince.get(id) ?? nowMs);
-    const absent = record.seats.filter(({ lost }) => lost?.cause === 'unreachable').map(({ id }) => id);
+    const absent = absentIn(record);
     for (const seat of absent.filter((id) => !givenUp.has(id))) {
       const awayMs = nowMs - Math.max(lastInSight.get(seat) ?? 0, recordedSince.get(seat) ?? 0);
       require(awayMs >= options.unreachableTimeoutMs - LOOK_MS, 'patience', () =>
         `seat ${seat} is given up ${Math.round(awayMs)} ms after it was in sight`);
     }
     givenUp = new Set(absent);
+  };
+
+  const recordPutBack = (record: ClusterRecord) => {
+    givenUp = new Set(absentIn(record));
   };
 
   /** Under one name one cluster serves: the one that the record names, or one that has told of a write that it keeps. */
@@ -546,6 +552,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     },
     step,
     recordStored,
+    recordPutBack,
     removingVolume,
     stopping,
     reported,
@@ -561,6 +568,11 @@ function nameOf(process: EtcdProcess): string {
 }
 
 const indexOf = (slot: string): number => Number(slot.slice('etcd-'.length));
+
+/** Seats that it gives up for being out of sight. */
+function absentIn({ seats }: ClusterRecord): string[] {
+  return seats.filter(({ lost }) => lost?.cause === 'unreachable').map(({ id }) => id);
+}
 
 function epochText(record: ClusterRecord | null): string {
   return record === null ? 'nothing' : `${record.epoch.token}, ${record.epoch.phase}`;

@@ -754,6 +754,8 @@ export function createWorld(options: WorldOptions): World {
     rollBackRecord: (saves) => {
       schedulers.kill('to put an older copy of the record back', 1_000, 'all');
       state.rollBack(saves);
+      recordSeen = state.record();
+      if (recordSeen !== null) invariants.recordPutBack(recordSeen);
       // What was asked for since is forgotten.
       unsettled ??= wanted;
     },
