@@ -36,6 +36,7 @@ import {
 export function repair(pass: Pass, membership: Membership): void {
   prepareSuccessors(pass, membership);
   partDoubles(pass, membership);
+  giveUpUnlisted(pass, membership);
   countAbsence(pass, membership);
   settleIntent(pass, membership);
   if (pass.record.intent === null) pass.record.intent = nextIntent(pass, membership);
@@ -79,6 +80,20 @@ function partDoubles(pass: Pass, membership: Membership): void {
     if (keep === undefined) continue;
     const leaving = keep.id === one.id ? other : one;
     leaving.lost = { cause: 'doubled', message: `${keep.hostname} holds the member of its slot` };
+  }
+}
+
+/**
+ * Its etcd is down, and a quorum does not list its member: that was removed, and is never started again (S4). A record
+ * that was made from what was found does not know that its slot is to get another.
+ */
+function giveUpUnlisted(pass: Pass, membership: Membership): void {
+  if (pass.record.intent !== null) return;
+  for (const seat of pass.record.seats) {
+    if (seat.lost !== null || seat.data?.started !== true || memberOf(membership, seat) !== undefined)
+      continue;
+    if (freshStatus(pass, seat)?.phase !== 'stopped') continue;
+    seat.lost = { cause: 'data', message: 'the cluster does not list its member any more' };
   }
 }
 

@@ -255,6 +255,20 @@ describe('two places of one slot', () => {
     expect(world.record.seats[0]?.id).toBe('seat-2');
   });
 
+  it('of which one was removed and the other has lost its data give way to a third', () => {
+    const world = wholeWorld();
+    const removed = member(world, 'seat-3');
+    removed.dataProblem = 'data-rolled-back';
+    world.refuse.add('member-promote');
+    world.until(() => world.members.get('seat-4')?.phase === 'running');
+    forget(world);
+    Object.assign(removed, { phase: 'stopped', dataProblem: null });
+    Object.assign(member(world, 'seat-4'), { phase: 'failed', dataProblem: 'data-missing' });
+    world.until(() => world.isWhole(), 200);
+    expect(removed.phase).toBe('stopped');
+    expect(world.record.seats.map(({ id }) => id)).toEqual(['seat-1', 'seat-2', 'seat-5']);
+  });
+
   it('of which one does not answer wait for it until it is given up', () => {
     const world = moveUntil('member-promote', isRunning);
     forget(world);
