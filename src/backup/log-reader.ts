@@ -122,24 +122,37 @@ function stateAfter(
   return before === null ? null : { ...before, position, isEmpty: before.isEmpty && item.kind === 'end' };
 }
 
+export interface ReadLogOptions {
+  /** A revision: batches begin with the one that holds it or with an earlier one. Default: with the log's first. */
+  readonly from?: bigint | undefined;
+  /** Where it ends: what stands behind that is nobody's. Default: where it ends now. */
+  readonly end?: LogPosition | undefined;
+  readonly signal: AbortSignal;
+}
+
 /**
  * Reads an epoch's log from the segment that holds `from`, or from its first. Every segment is read up to where the
  * next one says that it goes on: what an old writer has added later is left out. Throws an {@link ArchiveError}
  * `corrupt` where the log does not hold together, `missing` where a segment is gone.
- * @param from a revision; batches begin with the one that holds it or with an earlier one.
  */
 export async function* readLog(
   archive: Archive,
   epoch: Epoch,
-  options: { readonly from?: bigint; readonly signal: AbortSignal },
+  options: ReadLogOptions,
 ): AsyncGenerator<LogItem, void, undefined> {
-  const { signal } = options;
+  const { from, end, signal } = options;
   const bounds = await findBounds(archive, epoch, signal);
-  if (bounds === null) return;
-  const first =
-    options.from === undefined ? bounds.first : await segmentOf(archive, epoch, bounds, options.from, signal);
+  if (end !== undefined && (bounds?.last ?? 0) < end.sequence) {
+    throw new ArchiveError(
+      'missing',
+      `${segmentKey(epoch.document.epoch, end.sequence)}, the last segment that was used, is not in ${archive.store.place} any more`,
+    );
+  }
+  if (bounds === null || end?.sequence === 0) return;
+  const within = { ...bounds, last: end?.sequence ?? bounds.last };
+  const first = from === undefined ? bounds.first : await segmentOf(archive, epoch, within, from, signal);
   let dropped: OpenSegment | null = null;
-  const segments = countedSegments(archive, epoch, first, signal, (segment) => {
+  const segments = countedSegments(archive, epoch, { first, end }, signal, (segment) => {
     dropped = segment;
   });
   let position: LogPosition | null = first === 1 ? startOf(epoch) : null;
@@ -148,8 +161,10 @@ export async function* readLog(
     current = (await segments.next()).value ?? null;
     while (current !== null) {
       const next: OpenSegment | null = (await segments.next()).value ?? null;
-      position = yield* readOpen(current, position, next?.header ?? null, next === null);
-      if (next === null) yield* restOf(archive, current, signal);
+      const goesOnAt = next === null ? end?.hash : next.header?.previous.hash;
+      const isLast = next === null && end === undefined;
+      position = yield* readOpen(current, position, goesOnAt ?? null, isLast);
+      if (isLast) yield* restOf(archive, current, signal);
       current = next;
     }
     if (dropped !== null) yield* restOf(archive, dropped, signal);
@@ -166,7 +181,7 @@ export async function* readLog(
 async function* countedSegments(
   archive: Archive,
   epoch: Epoch,
-  first: number,
+  { first, end }: { readonly first: number; readonly end: LogPosition | undefined },
   signal: AbortSignal,
   drop: (segment: OpenSegment) => void,
 ): AsyncGenerator<OpenSegment, void, undefined> {
@@ -174,9 +189,11 @@ async function* countedSegments(
   let next: OpenSegment | null = null;
   try {
     while (current !== null) {
-      next = await openNext(archive, epoch, current.sequence + 1, signal);
+      const isEnd = current.sequence === end?.sequence;
+      next = isEnd ? null : await openNext(archive, epoch, current.sequence + 1, signal);
       const isVoid = next !== null && next.previousSequence < current.sequence;
-      const counted: OpenSegment | null = next === null ? await unlessEmpty(current, drop) : current;
+      const isOpen = next === null && !isEnd;
+      const counted: OpenSegment | null = isOpen ? await unlessEmpty(current, drop) : current;
       current = null;
       if (isVoid || counted === null) await counted?.close();
       else yield counted;
@@ -279,15 +296,15 @@ async function openNext(
   }
 }
 
-/** What one segment says, up to where the next one goes on; returns where it ends. */
+/** What one segment says, up to the frame from which the next one goes on; returns where it ends. */
 async function* readOpen(
   segment: OpenSegment,
   before: LogPosition | null,
-  next: SegmentHeader | null,
+  goesOnAt: string | null,
   isLast: boolean,
 ): AsyncGenerator<LogItem, LogPosition, undefined> {
   const { key, sequence, header, hash } = segment;
-  const items = next === null ? segment.items : withWhatWasAdded(segment);
+  const items = goesOnAt === null ? segment.items : withWhatWasAdded(segment);
   if (header === null) {
     if (!isLast) throw new ArchiveError('corrupt', segment.damage ?? `${key} cannot be read`);
     return before ?? { sequence, hash, lastRevision: 0n };
@@ -302,7 +319,7 @@ async function* readOpen(
   yield { kind: 'segment', header };
   let position: LogPosition = { sequence, hash, lastRevision: BigInt(header.firstRevision) - 1n };
   try {
-    while (next === null || position.hash !== next.previous.hash) {
+    while (position.hash !== goesOnAt) {
       const { done, value: item } = await items.next();
       if (done === true || item.kind === 'header') break;
       position = { sequence, hash: item.hash, lastRevision: item.lastRevision };
@@ -315,10 +332,10 @@ async function* readOpen(
   } finally {
     await items.return();
   }
-  if (next !== null && position.hash !== next.previous.hash) {
+  if (goesOnAt !== null && position.hash !== goesOnAt) {
     throw new ArchiveError(
       'corrupt',
-      `${key} ends after ${segment.readBytes} bytes, before the place from which the next segment goes on`,
+      `${key} ends after ${segment.readBytes} bytes, before the place from which the log goes on`,
     );
   }
   return position;
@@ -392,13 +409,17 @@ const startOf = (epoch: Epoch): LogPosition => ({
 const isDamage = (error: unknown): error is ArchiveError =>
   error instanceof ArchiveError && error.code === 'corrupt';
 
-interface Bounds {
+export interface LogBounds {
   readonly first: number;
   readonly last: number;
 }
 
 /** The numbers of the first and the last segment, which have no hole between them; `null` where there is none. */
-async function findBounds(archive: Archive, epoch: Epoch, signal: AbortSignal): Promise<Bounds | null> {
+export async function findBounds(
+  archive: Archive,
+  epoch: Epoch,
+  signal: AbortSignal,
+): Promise<LogBounds | null> {
   const first = await firstSequence(archive, epoch, signal);
   if (first === null) return null;
   const exists = async (sequence: number): Promise<boolean> =>
@@ -423,24 +444,42 @@ async function firstSequence(archive: Archive, epoch: Epoch, signal: AbortSignal
 }
 
 /** The last segment that begins at or before the revision, or the first. */
-async function segmentOf(
+export async function segmentOf(
   archive: Archive,
   epoch: Epoch,
-  bounds: Bounds,
+  bounds: LogBounds,
   revision: bigint,
   signal: AbortSignal,
 ): Promise<number> {
-  const beginsBefore = async (sequence: number): Promise<boolean> => {
-    const segment = await openNext(archive, epoch, sequence, signal);
-    await segment?.close();
+  return await lastSegment(bounds, async (sequence) => {
+    const header = await headerOf(archive, epoch, sequence, signal);
     // One that cannot be read is taken for early: reading then begins no later than it has to.
-    return segment?.header === null || BigInt(segment?.header.firstRevision ?? 0) <= revision;
-  };
+    return header === null || BigInt(header.firstRevision) <= revision;
+  });
+}
+
+/** The last segment of which `isEarly` holds, as it does for those before it, or the first. */
+export async function lastSegment(
+  bounds: LogBounds,
+  isEarly: (sequence: number) => Promise<boolean>,
+): Promise<number> {
   let [low, high] = [bounds.first, bounds.last + 1];
   while (high - low > 1) {
     const middle = Math.floor((low + high) / 2);
-    if (await beginsBefore(middle)) low = middle;
+    if (await isEarly(middle)) low = middle;
     else high = middle;
   }
   return low;
+}
+
+/** `null` where it cannot be read, or there is none. */
+export async function headerOf(
+  archive: Archive,
+  epoch: Epoch,
+  sequence: number,
+  signal: AbortSignal,
+): Promise<SegmentHeader | null> {
+  const segment = await openNext(archive, epoch, sequence, signal);
+  await segment?.close();
+  return segment?.header ?? null;
 }
