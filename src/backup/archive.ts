@@ -11,6 +11,7 @@ import {
 } from './documents.ts';
 import { ArchiveError } from './errors.ts';
 import { ARCHIVE_KEY, EPOCHS_PREFIX, epochKey, epochOf } from './names.ts';
+import { keyIdIn } from './sealing.ts';
 import { type ArchiveStore, ArchiveStoreError, readWhole } from './store-port.ts';
 
 /** An archive whose identity was looked at. */
@@ -55,7 +56,8 @@ export async function createArchive(
 /**
  * Opens the archive that the store holds.
  * @param expected what is known of it; `null` for what is not, as when a person looks at it. Rejects with an
- * {@link ArchiveError}: `missing` when the store holds none, `other-archive` or `other-owner` when it holds another.
+ * {@link ArchiveError}: `missing` when the store holds none, `other-archive` or `other-owner` when it holds another,
+ * `encrypted` when the store would have to be a `sealedStore` of its key.
  */
 export async function openArchive(
   store: ArchiveStore,
@@ -163,12 +165,18 @@ async function nextEpoch(store: ArchiveStore, after: string, signal: AbortSignal
 }
 
 async function readDocument(store: ArchiveStore, key: string, signal: AbortSignal): Promise<Buffer | null> {
+  let bytes: Buffer;
   try {
-    return await readWhole(store, key, { bytesMax: DOCUMENT_BYTES_MAX, signal });
+    bytes = await readWhole(store, key, { bytesMax: DOCUMENT_BYTES_MAX, signal });
   } catch (error) {
     if (error instanceof ArchiveStoreError && error.code === 'not-found') return null;
     throw error;
   }
+  const keyId = keyIdIn(bytes);
+  if (keyId === null) return bytes;
+  throw new ArchiveError('encrypted', `${key} in ${store.place} is encrypted with key ${keyId}`, {
+    hint: 'Name the file of that key: --key-file; for a scheduler --archive-key-file.',
+  });
 }
 
 /** One document of an archive that is expected there. Rejects with an {@link ArchiveError} `missing` if it is not. */

@@ -14,4 +14,10 @@ export class ArchiveError extends CodedError<
   | 'other-owner'
   /** Somebody with a higher generation writes it now: this one has to stop. */
   | 'fenced'
+  /** It is encrypted, and no key was given. */
+  | 'encrypted'
+  /** A key was given, and it is not encrypted. */
+  | 'not-encrypted'
+  /** It is encrypted with another key than the one that was given. */
+  | 'wrong-key'
 > {}

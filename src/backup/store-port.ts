@@ -21,7 +21,7 @@ export interface ArchiveStore {
   /** `null` where there is none. */
   head(key: string, signal: AbortSignal): Promise<StoredObject | null>;
   /** Every object whose key begins with `prefix` and is greater than `after`, by the order of the keys' bytes. */
-  list(prefix: string, options: ListOptions): AsyncIterable<StoredObject>;
+  list(prefix: string, options: ListOptions): AsyncIterable<ListedObject>;
   /** Safe to repeat. */
   remove(key: string, signal: AbortSignal): Promise<void>;
   /** Objects that grow, for a log that is durable write by write; `null` where only whole objects are taken. */
@@ -41,8 +41,10 @@ export interface ListOptions {
   readonly after?: string;
   readonly signal: AbortSignal;
 }
-export interface StoredObject {
+export interface ListedObject {
   readonly key: string;
+}
+export interface StoredObject extends ListedObject {
   readonly sizeBytes: number;
 }
 

@@ -48,6 +48,7 @@ function ofArchive(command: Command): Command {
     .option('--s3-region <region>', 'the region of the bucket', 'us-east-1')
     .option('--s3-path-style', 'the bucket stands in the path, not in the host’s name')
     .option('--s3-ca-file <file>', 'certificates of who signed the server’s, PEM')
+    .option('--key-file <file>', 'the key of an encrypted archive, 64 hex digits')
     .option('--json', 'print everything that is known, as JSON');
 }
 

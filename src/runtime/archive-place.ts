@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { type Archive, openArchive } from '../backup/archive.ts';
+import { sealedStore } from '../backup/sealed-store.ts';
 import { type ArchiveStore, ArchiveStoreError } from '../backup/store-port.ts';
 import { describeError } from '../base/errors.ts';
+import { readArchiveKey } from './archive-key-file.ts';
 import { openDirectoryArchiveStore } from './directory-archive-store.ts';
 
 /** Where an archive is, as a person types it. */
@@ -14,14 +16,19 @@ export interface ArchivePlace {
   readonly s3PathStyle?: true;
   /** A file, PEM. */
   readonly s3CaFile?: string;
+  /** A file with the key that it is encrypted with; without one nothing in it is encrypted. */
+  readonly keyFile?: string;
 }
 
 /**
  * Opens an archive to read it: nothing is made or written there. S3's credentials are those of the environment, the
- * user's files or the machine. Rejects with an `ArchiveError` or an {@link ArchiveStoreError}.
+ * user's files or the machine. Rejects with an `ArchiveError`, an {@link ArchiveStoreError} or a `StartError`.
  */
 export async function openArchiveToRead(place: ArchivePlace, signal: AbortSignal): Promise<Archive> {
-  return await openArchive(await openPlace(place, signal), { archiveId: null, owner: null }, signal);
+  const key = place.keyFile === undefined ? null : await readArchiveKey('--key-file', place.keyFile);
+  const store = await openPlace(place, signal);
+  const readable = key === null ? store : sealedStore(store, key);
+  return await openArchive(readable, { archiveId: null, owner: null }, signal);
 }
 
 async function openPlace(place: ArchivePlace, signal: AbortSignal): Promise<ArchiveStore> {

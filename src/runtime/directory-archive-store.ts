@@ -8,12 +8,12 @@ import {
   assertKey,
   assertWithin,
   type GrowingObject,
+  type ListedObject,
   type ListOptions,
   type ObjectContent,
   type PutOptions,
   partsOf,
   type ReadOptions,
-  type StoredObject,
 } from '../backup/store-port.ts';
 import { describeError } from '../base/errors.ts';
 import { syncDirectory } from '../member/durable-file.ts';
@@ -264,7 +264,7 @@ async function* listFiles(
   { after = '', signal }: ListOptions,
   failed: Failed,
   folder = '',
-): AsyncGenerator<StoredObject> {
+): AsyncGenerator<ListedObject> {
   const entries = await entriesOf(path.join(root, folder)).catch((error: unknown) => {
     throw failed(`${folder === '' ? 'the archive' : folder} cannot be listed`, error);
   });
@@ -278,13 +278,7 @@ async function* listFiles(
       const mayHold = key.startsWith(prefix) || prefix.startsWith(key);
       const isBefore = key < after && !after.startsWith(key);
       if (mayHold && !isBefore) yield* listFiles(root, prefix, { after, signal }, failed, key);
-    } else if (key.startsWith(prefix) && key > after) {
-      const found = await stat(path.join(root, key)).catch((error: unknown) => {
-        if (isAbsence(error)) return null;
-        throw failed(`${key} cannot be looked at`, error);
-      });
-      if (found !== null) yield { key, sizeBytes: found.size };
-    }
+    } else if (key.startsWith(prefix) && key > after) yield { key };
   }
 }
 

@@ -17,15 +17,16 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import pRetry from 'p-retry';
+import { createPieces, type Pieces } from '../backup/pieces.ts';
 import {
   type ArchiveStore,
   ArchiveStoreError,
   assertKey,
   assertWithin,
+  type ListedObject,
   type ListOptions,
   type ObjectContent,
   type PutOptions,
-  partsOf,
   type ReadOptions,
   type StoredObject,
 } from '../backup/store-port.ts';
@@ -310,7 +311,7 @@ function createBucket(client: S3Client, place: S3Place) {
     }
   }
 
-  async function* list(prefix: string, { after, signal }: ListOptions): AsyncGenerator<StoredObject> {
+  async function* list(prefix: string, { after, signal }: ListOptions): AsyncGenerator<ListedObject> {
     let ContinuationToken: string | undefined;
     do {
       const token = ContinuationToken;
@@ -323,9 +324,9 @@ function createBucket(client: S3Client, place: S3Place) {
         });
         return await client.send(command, { abortSignal: signal });
       });
-      for (const { Key = '', Size = 0 } of page.Contents ?? []) {
+      for (const { Key = '' } of page.Contents ?? []) {
         const key = Key.slice(before.length);
-        if (!key.startsWith('.')) yield { key, sizeBytes: Size };
+        if (!key.startsWith('.')) yield { key };
       }
       ContinuationToken = page.NextContinuationToken;
     } while (ContinuationToken !== undefined);
@@ -348,37 +349,6 @@ function createBucket(client: S3Client, place: S3Place) {
   };
 
   return { name, put, head, read, list, remove, probe };
-}
-
-/** A content in pieces of a wanted size. */
-interface Pieces {
-  /** The next bytes: fewer than wanted only at the end. */
-  take(bytesMax: number): Promise<Uint8Array>;
-  close(): Promise<void>;
-}
-
-function createPieces(content: ObjectContent): Pieces {
-  const parts = partsOf(content);
-  let rest: Uint8Array = new Uint8Array();
-  return {
-    take: async (bytesMax) => {
-      const taken: Uint8Array[] = [];
-      let left = bytesMax;
-      while (left > 0) {
-        if (rest.byteLength === 0) {
-          const { done, value } = await parts.next();
-          if (done === true) break;
-          rest = value;
-        }
-        const some = rest.subarray(0, left);
-        taken.push(some);
-        rest = rest.subarray(some.byteLength);
-        left -= some.byteLength;
-      }
-      return taken.length === 1 && taken[0] !== undefined ? taken[0] : Buffer.concat(taken);
-    },
-    close: async () => void (await parts.return()),
-  };
 }
 
 /** Of the part after so many others. */

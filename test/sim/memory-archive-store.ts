@@ -53,10 +53,7 @@ export function createMemoryArchiveStore({ grows = true } = {}): MemoryArchiveSt
       for (const key of [...objects.keys()].toSorted((left, right) => (left < right ? -1 : 1))) {
         abortedBy(signal);
         await Promise.resolve();
-        const bytes = objects.get(key);
-        if (bytes !== undefined && key.startsWith(prefix) && key > after) {
-          yield { key, sizeBytes: bytes.byteLength };
-        }
+        if (objects.has(key) && key.startsWith(prefix) && key > after) yield { key };
       }
     },
     remove: async (key, signal) => {

@@ -3,12 +3,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { sealedStore } from '../../../src/backup/sealed-store.ts';
 import { readWhole } from '../../../src/backup/store-port.ts';
 import {
   openS3ArchiveStore,
   type S3ArchiveStore,
   type S3Place,
 } from '../../../src/runtime/s3-archive-store.ts';
+import { sampleKey } from '../../backup/sample-key.ts';
 import { contentOf, sampleArchive, sampleRevisions, sampleWriter, shown } from '../../backup/sample-log.ts';
 import { skipWithout } from '../../needs.ts';
 import { makeCertificates } from '../../runtime/certificates.ts';
@@ -51,6 +53,13 @@ describe.skipIf(program === null)('S3', () => {
     prefixes += 1;
     const place = placeOf({ prefix: `deep/archive-${prefixes}` });
     return { store: await open(place), reopen: async () => await open(place) };
+  });
+
+  archiveStoreContract('encrypted, in S3', async () => {
+    prefixes += 1;
+    const place = placeOf({ prefix: `deep/sealed-${prefixes}` });
+    const sealed = async () => sealedStore(await open(place), sampleKey);
+    return { store: await sealed(), reopen: sealed };
   });
 
   test('its server is found to refuse a second put of one name', async () => {
