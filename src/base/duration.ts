@@ -25,6 +25,16 @@ export function parseDurationMs(text: string): number | null {
   );
 }
 
+const ROUND_MS = [604_800_000, 86_400_000, 3_600_000, 60_000, 1000] as const;
+
+/** For people: the two largest units, rounded down, as `3d4h` or `2m5s`; below a second milliseconds. */
+export function formatAge(durationMs: number): string {
+  if (durationMs < 1000) return formatDuration(Math.max(0, Math.round(durationMs)));
+  const largest = ROUND_MS.findIndex((unitMs) => durationMs >= unitMs);
+  const leastMs = ROUND_MS[largest + 1] ?? 1000;
+  return formatDuration(Math.floor(durationMs / leastMs) * leastMs);
+}
+
 /** The shortest exact spelling that {@link parseDurationMs} reads back: `20m`, `1h30m`, `1500ms`, `0s`. */
 export function formatDuration(durationMs: number): string {
   if (durationMs === 0) return '0s';

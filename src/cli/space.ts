@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { type SpaceAnswer, spaceAnswerSchema } from '../protocol/space-answer.ts';
+import { formatBytes } from './amounts.ts';
 import { connect } from './operation.ts';
 import { schedulerAddress, tokenFile } from './scheduler-address.ts';
-import { formatBytes } from './status-table.ts';
 
 interface Flags {
   readonly scheduler: string;

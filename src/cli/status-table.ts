@@ -1,10 +1,12 @@
 import { formatDuration } from '../base/duration.ts';
 import type { PublishedMember, PublishedPlan, PublishedView, StoryLine } from '../protocol/view.ts';
+import { formatBytes } from './amounts.ts';
+import { archiveLine, archiveLines } from './archive-lines.ts';
 import type { Colour, Paint } from './style.ts';
 
 /**
  * What `etcd-mesos status` prints: a line on the whole, the members, and what is in progress or in the way.
- * @param options.brief warnings are counted instead of listed. Default false.
+ * @param options.brief warnings are counted instead of listed, and the archive has its line alone. Default false.
  */
 export function renderStatus(view: PublishedView, paint: Paint, options: { brief?: boolean } = {}): string {
   const lines = [
@@ -13,6 +15,9 @@ export function renderStatus(view: PublishedView, paint: Paint, options: { brief
     ...table(view.members.map(memberRow), paint),
     ...problems(view, paint),
     ...warnings(view, options.brief === true),
+    ...(view.archive === null || options.brief === true
+      ? []
+      : titled('archive', archiveLines(view.archive, view.atMs, paint))),
     ...progress(view),
     '',
     ...endpoints(view),
@@ -56,6 +61,7 @@ function summary(view: PublishedView, paint: Paint): readonly string[] {
     `framework  ${framework.id ?? 'no id yet'}, generation ${framework.generation}`,
     `scheduler  ${scheduler.url}${scheduler.elected ? ' leads; others may stand by' : ''}`,
     `mesos      ${link}; without a scheduler Mesos ends the members after ${formatDuration(mesos.failoverTimeoutMs)}`,
+    `archive    ${archiveLine(view.archive, paint)}`,
   ];
 }
 
@@ -166,18 +172,6 @@ function endpoints(view: PublishedView): readonly string[] {
   return [
     client.length === 0 ? 'endpoints: none before the cluster has formed' : `endpoints: ${client.join(',')}`,
   ];
-}
-
-/** `20.0 KiB`: for people, so rounded. */
-export function formatBytes(sizeBytes: number): string {
-  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
-  let size = sizeBytes;
-  let unit = 0;
-  while (size >= 1024 && unit < units.length - 1) {
-    size /= 1024;
-    unit += 1;
-  }
-  return `${unit === 0 ? size : size.toFixed(1)} ${units[unit]}`;
 }
 
 /** What is held, failed or waits for a word; what goes on by itself shows in the lines above. */

@@ -1,6 +1,7 @@
 import { unreachable } from '../base/assert.ts';
 import type { PublishedView } from '../protocol/view.ts';
 import { type ApiRoute, json } from './api-access.ts';
+import { isOfArchive } from './archive-warnings.ts';
 
 /** How a service's health is told to DC/OS: a code of its SDK, and why it is not 200. */
 export interface ServiceHealth {
@@ -65,6 +66,8 @@ function reasonsOf(view: PublishedView): readonly string[] {
     ...(view.mesos.subscribed ? [] : [`no Mesos master: ${view.mesos.problem ?? 'not connected'}`]),
     ...(view.intent === null ? [] : [`${view.intent.slot}: ${view.intent.step} (${view.intent.reason})`]),
     ...view.blocked.map((entry) => (entry.slot === null ? '' : `${entry.slot}: `) + entry.message),
+    // Clients are served all the same.
+    ...view.warnings.filter(isOfArchive).map(({ message }) => message),
   ];
 }
 

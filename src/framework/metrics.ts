@@ -1,5 +1,11 @@
 import { Counter, Gauge, Registry } from 'prom-client';
-import { CLUSTER_HEALTH_STATES, type PublishedMember, type PublishedView } from '../protocol/view.ts';
+import {
+  ARCHIVE_STATES,
+  CLUSTER_HEALTH_STATES,
+  type PublishedArchive,
+  type PublishedMember,
+  type PublishedView,
+} from '../protocol/view.ts';
 
 /** The scheduler's metrics, in a registry of their own. Each is made of the published view when it is asked for. */
 export interface Metrics {
@@ -185,6 +191,55 @@ export const SERIES: readonly Series[] = [
     'Restarts of etcd by its supervisor, in this task.',
     (entry) => entry.restarts,
   ),
+  one('gauge', 'archive_configured', '1 where an archive is configured.', (view) =>
+    Number(view.archive !== null),
+  ),
+  by('gauge', 'archive_state', '1 for the state that the archive is in.', ['state'], ({ archive }) =>
+    archive === null ? [] : ARCHIVE_STATES.map((state) => [{ state }, Number(archive.state === state)]),
+  ),
+  archive('archived_revision', 'Everything up to here is durable in the archive.', (one) =>
+    Number(one.archivedRevision),
+  ),
+  archive('seen_revision', 'The last revision that the archiver was given.', (one) =>
+    Number(one.seenRevision),
+  ),
+  archive(
+    'lag_seconds',
+    'How long the oldest revision that is not durable in the archive has been waiting.',
+    (one) => one.lagMs / 1000,
+  ),
+  archive('waiting_bytes', 'What waits to be archived, in memory.', (one) => one.waitingBytes),
+  archive('spooled_bytes', 'What waits to be archived, on the local disk.', (one) => one.spooledBytes),
+  archive(
+    'last_full_timestamp_seconds',
+    'When the newest full backup was begun; 0: there is none.',
+    ({ lastFull }) => secondsOf(lastFull?.startedAtMs),
+  ),
+  archive(
+    'last_full_size_bytes',
+    'Size of the newest full backup.',
+    ({ lastFull }) => lastFull?.sizeBytes ?? 0,
+  ),
+  archive(
+    'last_proof_timestamp_seconds',
+    'When a member last told the hash of its data; 0: never yet.',
+    ({ lastProof }) => secondsOf(lastProof?.atMs),
+  ),
+  archive(
+    'last_verification_timestamp_seconds',
+    'When the archive was last restored and held against its proofs; 0: never yet.',
+    ({ lastVerification }) => secondsOf(lastVerification?.atMs),
+  ),
+  archive(
+    'last_verification_problems',
+    'Things that were wrong at the last verification.',
+    ({ lastVerification }) => lastVerification?.problems.length ?? 0,
+  ),
+  archive(
+    'gaps',
+    'Gaps of the log that the archiver that runs has found; the newest are counted.',
+    (one) => one.gaps.length,
+  ),
 ];
 
 export const METRIC_PREFIX = 'etcd_mesos_';
@@ -244,6 +299,13 @@ function member(name: string, help: string, value: (entry: PublishedMember) => n
     });
   return { name, help, type: 'gauge', labels: ['slot', 'seat', 'member'], samples };
 }
+
+/** Of the archive; 0 where there is none, and where nothing is known. */
+function archive(name: string, help: string, value: (archive: PublishedArchive) => number): Series {
+  return one('gauge', `archive_${name}`, help, (view) => (view.archive === null ? 0 : value(view.archive)));
+}
+
+const secondsOf = (wallMs: number | undefined): number => (wallMs ?? 0) / 1000;
 
 /** Prometheus has floating point alone: above 2^53 a revision is rounded there, and exact in the view. */
 const numberOf = (text: string | null): number | null => (text === null ? null : Number(text));

@@ -4,6 +4,7 @@ import type { EtcdMember, MemberStatus, Probe } from '../protocol/member-status.
 import type { ClusterRecord, Disruption, Intent, Seat, SpaceRecord } from '../protocol/record.ts';
 import type { PublishedMember, PublishedView } from '../protocol/view.ts';
 import { FRESH_MS, type Observation } from '../reconcile/observation.ts';
+import { archiveWarningsOf } from './archive-warnings.ts';
 import { concentrationsOf } from './concentration.ts';
 import type { SchedulerConfig } from './config.ts';
 import { fullMembersOf } from './fullness.ts';
@@ -45,7 +46,10 @@ export function publishedViewOf(
     space: record?.space == null ? null : spaceWorkOf(record.space),
     archive: snapshot.archive,
     blocked: [...snapshot.blocked],
-    warnings: record === null ? [] : [...concentrationsOf(record), ...fullMembersOf(members)],
+    warnings: [
+      ...(record === null ? [] : [...concentrationsOf(record), ...fullMembersOf(members)]),
+      ...archiveWarningsOf(snapshot.archive, snapshot.atMs),
+    ],
     plans: plansOf(snapshot, config.spec),
     uninstall: uninstallOf(snapshot),
     mesos: {

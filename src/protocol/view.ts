@@ -226,18 +226,20 @@ export const publishedPlanSchema = z.object({
 });
 export type PublishedPlan = z.infer<typeof publishedPlanSchema>;
 
+/**
+ * `waiting`: for the cluster to form. `starting`: it is being opened. `following`: what happens is archived.
+ * `no-member`: there is nobody to follow. `away`: it takes nothing; what happens is spooled. `refused`: it is not
+ * ours or not whole, and an operator has to see to it.
+ */
+export const ARCHIVE_STATES = ['waiting', 'starting', 'following', 'no-member', 'away', 'refused'] as const;
+
 /** What a cluster's archive is like. Revisions are decimal text. */
 export const archiveViewSchema = z.object({
   /** Where it is, for people; without credentials. */
   place: z.string(),
   /** `null` until it was opened. */
   id: z.string().nullable(),
-  /**
-   * `waiting`: for the cluster to form. `starting`: it is being opened. `following`: what happens is archived.
-   * `no-member`: there is nobody to follow. `away`: it takes nothing; what happens is spooled. `refused`: it is not
-   * ours or not whole, and an operator has to see to it.
-   */
-  state: z.enum(['waiting', 'starting', 'following', 'no-member', 'away', 'refused']),
+  state: z.enum(ARCHIVE_STATES),
   /** Why it is as it is, for people; `null` while nothing is in the way. */
   problem: z.string().nullable(),
   /** Everything up to here is durable. */

@@ -1,13 +1,46 @@
 import { describe, expect, test } from 'vitest';
+import { formatBytes } from '../../src/cli/amounts.ts';
 import { createLiveScreen, type Terminal } from '../../src/cli/live-screen.ts';
-import { formatBytes, renderStatus } from '../../src/cli/status-table.ts';
+import { renderStatus } from '../../src/cli/status-table.ts';
 import { paintFor, plain } from '../../src/cli/style.ts';
 import type { PublishedView } from '../../src/protocol/view.ts';
-import { emptySlot, sampleMember, sampleView } from '../framework/sample-view.ts';
+import { emptySlot, sampleArchive, sampleMember, sampleView } from '../framework/sample-view.ts';
 
 const CASES: Readonly<Record<string, PublishedView>> = {
-  healthy: sampleView(),
+  healthy: sampleView({ archive: sampleArchive() }),
+  'archive away': sampleView({
+    archive: sampleArchive({
+      state: 'away',
+      problem: 'connect ECONNREFUSED 10.0.0.7:9000',
+      seenRevision: '9007199254740999',
+      lagMs: 754_321,
+      waitingBytes: 4096,
+      spooledBytes: 3_145_728,
+      fullWanted: 'revisions 70 to 79 are not in the log: lost',
+      lastVerification: {
+        atMs: Date.UTC(2026, 0, 1),
+        revision: '9007199254740000',
+        proofsCompared: 12,
+        problems: ['the proof of revision 80 does not agree'],
+      },
+      gaps: [{ reason: 'lost', from: '70', to: '79' }],
+    }),
+  }),
+  'archive refused': sampleView({
+    archive: sampleArchive({
+      id: null,
+      state: 'refused',
+      problem: '/mnt/archive holds the archive of web, not of etcd',
+      archivedRevision: '0',
+      seenRevision: '0',
+      lastFull: null,
+      lastProof: null,
+      lastVerification: null,
+      nextFullAtMs: null,
+    }),
+  }),
   forming: sampleView({
+    warnings: [{ code: 'no-archive', message: 'no archive is configured' }],
     framework: { name: 'etcd', id: null, generation: 1 },
     epoch: null,
     health: { state: 'forming', voters: 0, healthyVoters: 0, leader: null },

@@ -65,7 +65,7 @@ describe.skipIf(lacks('etcd'))('placement constraints', () => {
     await until('a healthy cluster', 60_000, async () => (await scheduler.view()).health.state === 'healthy');
     const { seats } = readRecord(stateOf(join(directory, 'scheduler')));
     expect(seats.map(({ attributes }) => attributes['rack']).sort()).toEqual(['r1', 'r2', 'r3']);
-    expect((await scheduler.view()).warnings).toEqual([]);
+    expect((await scheduler.view()).warnings.map(({ code }) => code)).toEqual(['no-archive']);
   });
 
   test('leave a member without a place where none fits, and it is told why', async () => {
@@ -83,6 +83,7 @@ describe.skipIf(lacks('etcd'))('placement constraints', () => {
         code: 'zone-holds-majority',
         message: 'zone z1 holds 2 of 3 members: with it their majority is lost',
       },
+      { code: 'no-archive', message: expect.stringContaining('--archive') },
     ]);
     const url = scheduler.apiUrl() ?? '';
     const told = await runCli(['debug', 'offers', '--scheduler', url]);

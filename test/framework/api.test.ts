@@ -16,7 +16,7 @@ import { spaceAnswerSchema } from '../../src/protocol/space-answer.ts';
 import { debugOffersSchema, type OfferReport, type PublishedView } from '../../src/protocol/view.ts';
 import type { CommandAnswer } from '../../src/reconcile/commands.ts';
 import { silentLogger } from '../silent-logger.ts';
-import { emptySlot, sampleMember, sampleView } from './sample-view.ts';
+import { emptySlot, sampleArchive, sampleMember, sampleView } from './sample-view.ts';
 
 const FAR = { remoteAddress: '10.9.9.9' };
 const NEAR = { remoteAddress: '127.0.0.1' };
@@ -294,6 +294,7 @@ describe('pods', () => {
 });
 
 describe('health', () => {
+  const NO_ARCHIVE = { code: 'no-archive', message: 'no archive is configured' };
   const health = (state: PublishedView['health']['state'], more: Partial<PublishedView> = {}) =>
     sampleView({ health: { state, voters: 3, healthyVoters: 2, leader: null }, ...more });
   const disconnected = { ...sampleView().mesos, subscribed: false, problem: 'connection refused' };
@@ -315,6 +316,7 @@ describe('health', () => {
       203,
     ],
     ['healthy without a master', sampleView({ mesos: disconnected }), 200, 200],
+    ['healthy without an archive', sampleView({ warnings: [NO_ARCHIVE] }), 200, 200],
     ['degraded', health('degraded'), 200, 203],
     ['quorum lost', health('quorum-lost'), 503, 500],
     ['unknown', health('unknown'), 503, 500],
@@ -330,6 +332,11 @@ describe('health', () => {
     expect(await bodyOf(sampleView({ mesos: disconnected }), '/v1/health')).toEqual({
       value: 200,
       reasons: ['no Mesos master: connection refused'],
+    });
+    const warnings = [NO_ARCHIVE, { code: 'zone-holds-majority', message: 'zone z1 holds 2 of 3 members' }];
+    expect(await bodyOf(sampleView({ warnings }), '/v1/health')).toEqual({
+      value: 200,
+      reasons: ['no archive is configured'],
     });
     expect(await bodyOf(sampleView(FORMING), '/v1/health')).toEqual({
       value: 202,
@@ -367,6 +374,7 @@ test('the paths of 2015 keep their fields', async () => {
 
 test('metrics say what the view says, every series of the table', async () => {
   const view = sampleView({
+    archive: sampleArchive({ state: 'away', lagMs: 1_500, lastVerification: null }),
     blocked: [
       { code: 'waits-for-offers', slot: 'etcd-0', message: 'm' },
       { code: 'waits-for-offers', slot: 'etcd-1', message: 'm' },
@@ -383,6 +391,12 @@ test('metrics say what the view says, every series of the table', async () => {
     'etcd_mesos_cluster_health{state="quorum-lost"} 0',
     'etcd_mesos_blocked{code="waits-for-offers"} 2',
     'etcd_mesos_task_updates_total{state="TASK_RUNNING"} 3',
+    'etcd_mesos_archive_configured 1',
+    'etcd_mesos_archive_state{state="away"} 1',
+    'etcd_mesos_archive_state{state="following"} 0',
+    'etcd_mesos_archive_lag_seconds 1.5',
+    'etcd_mesos_archive_last_full_timestamp_seconds 1767237420',
+    'etcd_mesos_archive_last_verification_timestamp_seconds 0',
     'etcd_mesos_scheduler_pass_seconds_total 2.5',
     'etcd_mesos_member_is_leader{slot="etcd-0",seat="etcd-0-a1b2",member="8e9e05c52164694d"} 1',
     'etcd_mesos_member_db_size_bytes{slot="etcd-2",seat="etcd-2-a1b2",member="91bc3c398fb3c146"} 20480',

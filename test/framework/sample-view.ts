@@ -1,4 +1,9 @@
-import { type PublishedMember, type PublishedView, publishedViewSchema } from '../../src/protocol/view.ts';
+import {
+  type PublishedArchive,
+  type PublishedMember,
+  type PublishedView,
+  publishedViewSchema,
+} from '../../src/protocol/view.ts';
 
 /** A view of three members as the scheduler publishes it, `changes` laid over it. */
 export function sampleView(changes: Partial<PublishedView> = {}): PublishedView {
@@ -98,6 +103,39 @@ export function sampleMember(index: number, changes: Partial<PublishedMember> = 
     problem: null,
     restarts: 0,
     warnings: [],
+    ...changes,
+  };
+}
+
+/** An archive that all is well with, seen at the time of {@link sampleView}. */
+export function sampleArchive(changes: Partial<PublishedArchive> = {}): PublishedArchive {
+  return {
+    place: '/mnt/archive',
+    id: '5c1e',
+    state: 'following',
+    problem: null,
+    archivedRevision: '9007199254740993',
+    seenRevision: '9007199254740993',
+    lagMs: 0,
+    waitingBytes: 0,
+    spooledBytes: 0,
+    lastFull: {
+      name: '001767237420000-00000002',
+      revision: '9007199254740900',
+      startedAtMs: Date.UTC(2026, 0, 1, 3, 17),
+      sizeBytes: 20_512,
+      verifiedAtMs: Date.UTC(2026, 0, 1, 3, 17, 1),
+    },
+    fullWanted: null,
+    nextFullAtMs: Date.UTC(2026, 0, 2, 3, 17),
+    lastProof: { revision: '9007199254740990', atMs: Date.UTC(2026, 0, 2, 3, 0) },
+    lastVerification: {
+      atMs: Date.UTC(2025, 11, 28, 4, 47),
+      revision: '9007199254740000',
+      proofsCompared: 12,
+      problems: [],
+    },
+    gaps: [],
     ...changes,
   };
 }
