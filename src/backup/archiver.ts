@@ -1,13 +1,22 @@
 import { describeError } from '../base/errors.ts';
 import type { Clock, Ids, Logger } from '../base/ports.ts';
 import type { StreamClient } from '../etcd/port.ts';
+import type { Schedule } from '../protocol/schedule.ts';
 import type { Archive, Epoch } from './archive.ts';
-import type { Gap } from './documents.ts';
-import { ArchiveError } from './errors.ts';
+import { watchAuth } from './auth-watch.ts';
+import type { Gap, Proof } from './documents.ts';
 import { type ArchiveSource, createFollower, type Follower } from './follower.ts';
-import { type Full, listFulls, revisionOf, takeFull } from './full.ts';
+import { type Full, revisionOf } from './full.ts';
+import { createFullTaker, type KnownFull } from './full-taker.ts';
 import { createInbox, type Inbox, type InboxEntry } from './inbox.ts';
 import { type LogWriter, openLogWriter } from './log-writer.ts';
+import { createProver } from './prover.ts';
+import {
+  type ArchiveVerification,
+  type VerificationOptions,
+  verifyBySchedule,
+} from './scheduled-verification.ts';
+import { type ArchiveStore, ArchiveStoreError } from './store-port.ts';
 
 /**
  * Keeps an archive level with its cluster: follows a member, writes what it does to the log, and takes a full when
@@ -15,11 +24,15 @@ import { type LogWriter, openLogWriter } from './log-writer.ts';
  */
 export interface Archiver {
   status(): ArchiverStatus;
-  /** Takes a full as soon as no other is being taken. Rejects when that one try fails, or when `ended` settles. */
-  fullNow(reason: string): Promise<Full>;
   /**
-   * Resolves when the signal it was started with has aborted and everything has come to rest. Rejects with an
-   * {@link ArchiveError}, `fenced` above all, when it must not go on.
+   * Takes a full as soon as no other is being taken. Rejects when that one try fails, or when `ended` settles.
+   * @param options.verify it is read back whole before it counts; default `false`.
+   */
+  fullNow(reason: string, options?: { readonly verify?: boolean }): Promise<Full>;
+  /**
+   * Resolves when the signal it was started with has aborted, what had come was written, for {@link END_MS_MAX} at
+   * most, and everything has come to rest. Rejects with an {@link ArchiveError}, `fenced` above all, when it must not
+   * go on.
    */
   readonly ended: Promise<void>;
 }
@@ -35,7 +48,23 @@ export interface ArchiverOptions {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly logger: Logger;
+  /** Where what the archive's store does not take is kept meanwhile; `null`: in memory alone. */
+  readonly spool: SpoolPlace | null;
+  /** When a full is due; `null`: only where one is needed or asked for. */
+  readonly fullSchedule: Schedule | null;
+  /** Called after each full, to remove what need not be kept; `null`: all is. What it throws is only told. */
+  readonly retain: ((signal: AbortSignal) => Promise<void>) | null;
+  /** `null`: the archive is not verified by itself. */
+  readonly verification: VerificationOptions | null;
   readonly limits?: Partial<ArchiverLimits>;
+}
+
+/** Not written to yet. */
+export interface SpoolPlace {
+  /** Of this machine, with objects that grow; nobody else's. */
+  readonly store: ArchiveStore;
+  /** It is given no more than this. */
+  readonly bytesMax: number;
 }
 
 export interface ArchiverLimits {
@@ -52,10 +81,12 @@ export interface ArchiverLimits {
   readonly segmentBytesMax: number;
   /** A growing segment that is so old is followed by the next. */
   readonly segmentAgeMsMax: number;
-  /** Between two proofs. */
+  /** Between two proofs, at most. */
   readonly proofMs: number;
-  /** A full that is so old is followed by the next; `null`: only where one is needed or asked for. */
-  readonly fullMs: number | null;
+  /** Between two looks whether users or roles were changed. */
+  readonly authMs: number;
+  /** So many bytes of log since the newest full make the next due; `null`: any number may. */
+  readonly logBytesPerFull: number | null;
 }
 
 export const ARCHIVER_LIMITS: ArchiverLimits = {
@@ -65,7 +96,8 @@ export const ARCHIVER_LIMITS: ArchiverLimits = {
   segmentBytesMax: 64 * 1024 * 1024,
   segmentAgeMsMax: 10 * 60 * 1000,
   proofMs: 5 * 60 * 1000,
-  fullMs: null,
+  authMs: 30 * 1000,
+  logBytesPerFull: 1024 * 1024 * 1024,
 };
 
 export interface ArchiverStatus {
@@ -77,20 +109,32 @@ export interface ArchiverStatus {
   readonly seenRevision: bigint;
   /** How long the oldest revision that is not durable has been waiting; 0 when there is none. */
   readonly lagMs: number;
-  /** What waits to be written. */
+  /** What waits to be written, in memory. */
   readonly waitingBytes: number;
+  /** What of it waits in the spool. */
+  readonly spooledBytes: number;
   /** The newest ones that were found by this archiver. */
   readonly gaps: readonly Gap[];
-  readonly lastFull: Full | null;
+  readonly lastFull: KnownFull | null;
   /** Why there is a full to be taken; `null` when there is none. */
   readonly fullWanted: string | null;
+  /** By the schedule; `null`: there is none. In the past while it is being taken, or cannot be. */
+  readonly nextFullAtMs: number | null;
+  /** The newest one that this archiver was given; `null` before the first. */
+  readonly lastProof: Proof | null;
+  /** The newest one by schedule; `null` before the first. */
+  readonly lastVerification: (ArchiveVerification & { readonly atMs: number }) | null;
   readonly memberUrl: string | null;
   /** What is in the way, for people; `null` when nothing is. */
   readonly problem: string | null;
 }
 
 const GAPS_SHOWN_MAX = 20;
-/** Between two tries of what the store or a member did not do: doubles up to the longest. */
+/** Of a reason that stands in a full. */
+const REASON_CHARACTERS_MAX = 300;
+/** Time that what had come has to be written when the archiver ends. */
+export const END_MS_MAX = 3_000;
+/** Between two tries of what the store did not do: doubles up to the longest. */
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 10_000;
 
@@ -101,32 +145,95 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
   const inbox = createInbox({ bytesMax: limits.waitingBytesMax, batchBytesMax: limits.batchBytesMax });
   const over = new AbortController();
   const running = AbortSignal.any([signal, over.signal]);
+  /** Aborts when nothing may be written any more. */
+  const closed = new AbortController();
   let writer: LogWriter | null = null;
   let follower: Follower | null = null;
   let storeProblem: string | null = null;
+  let retentionProblem: string | null = null;
+  let lastVerification: ArchiverStatus['lastVerification'] = null;
   let hasEnded = false;
   const gaps: Gap[] = [];
-  const fulls = createFullTaker(options, limits);
+  const memberUrl = (): string | null => follower?.status().url ?? null;
+  const seenRevision = (): bigint => follower?.status().seenRevision ?? 0n;
+  const prover = createProver({
+    member: memberUrl,
+    seenRevision,
+    connect: options.connect,
+    clock,
+    logger,
+    intervalMs: limits.proofMs,
+  });
+
+  const retain = async (within: AbortSignal): Promise<void> => {
+    try {
+      await options.retain?.(within);
+      retentionProblem = null;
+    } catch (error) {
+      if (within.aborted) return;
+      retentionProblem = `what is old was not removed: ${describeError(error)}`;
+      logger.warn('what is old was not removed', { problem: describeError(error) });
+    }
+  };
+  const fulls = createFullTaker({
+    archive,
+    epoch,
+    generation: options.generation,
+    member: async (within) => memberUrl() ?? (await options.members(within))[0]?.url ?? null,
+    connect: options.connect,
+    clock,
+    logger,
+    schedule: options.fullSchedule,
+    logBytesMax: limits.logBytesPerFull,
+    onTaken: async (_full, within) => {
+      prover.soon();
+      await retain(within);
+    },
+  });
 
   const noteGap = (gap: Gap): void => {
     gaps.push(gap);
     if (gaps.length > GAPS_SHOWN_MAX) gaps.shift();
-    fulls.want(`revisions ${gap.from} to ${gap.to} are not in the log: ${gap.reason}`, BigInt(gap.to));
+    const reason = `revisions ${gap.from} to ${gap.to} are not in the log: ${gap.reason}`;
+    fulls.want({ reason, verify: false }, (full) => revisionOf(full) >= BigInt(gap.to));
+  };
+  const noteVerification = (verification: ArchiveVerification): void => {
+    const atMs = clock.wallMs();
+    lastVerification = { ...verification, atMs };
+    const [problem] = verification.problems;
+    if (problem === undefined) return;
+    const { lost } = verification;
+    if (lost !== null) {
+      const gap: Gap = { reason: 'lost', ...lost };
+      logger.warn('revisions are missing from the archive', { ...gap });
+      inbox.putGap(gap);
+      noteGap(gap);
+    }
+    const reason = `a verification found: ${problem}`.slice(0, REASON_CHARACTERS_MAX);
+    fulls.want({ reason, verify: true }, (full) => full.document.startedAtMs >= atMs);
+  };
+  const noteAuth = (authRevision: bigint): void => {
+    const reason = `users or roles were changed: auth revision ${authRevision}`;
+    fulls.want({ reason, verify: false }, ({ document }) => {
+      return document.authRevision === null || BigInt(document.authRevision) >= authRevision;
+    });
   };
 
-  /** Tries until it is done, `running` aborts, or the archive says that we must not. */
+  /** Tries until it is done, nothing may be written any more, or the archive says that we must not. */
   const persist = async <T>(what: string, work: () => Promise<T>): Promise<T | null> => {
-    for (let pauseMs = RETRY_MS_MIN; !running.aborted; pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)) {
+    for (let pauseMs = RETRY_MS_MIN; !closed.signal.aborted; pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)) {
       try {
         const result = await work();
         if (storeProblem !== null) logger.info('the archive is written again', { what });
         storeProblem = null;
         return result;
       } catch (error) {
+        if (!(error instanceof ArchiveStoreError)) throw error;
+        // At the end one try is enough: whoever archives next has it from a member.
         if (running.aborted) return null;
-        if (error instanceof ArchiveError || !(error instanceof Error && 'code' in error)) throw error;
-        if (storeProblem === null)
+        if (storeProblem === null) {
           logger.warn('the archive is not written', { problem: describeError(error) });
+        }
         storeProblem = describeError(error);
         await clock.sleep(pauseMs, running);
       }
@@ -134,38 +241,33 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
     return null;
   };
 
+  const writeOne = async (log: LogWriter, entry: InboxEntry): Promise<boolean> => {
+    const bytesBefore = log.writtenBytes;
+    const done = await persist('log', async () => {
+      await writeEntry(log, entry);
+      return true;
+    });
+    fulls.noteWritten(log.writtenBytes - bytesBefore);
+    return done !== null;
+  };
   const writeAll = async (log: LogWriter): Promise<void> => {
-    while (!running.aborted) {
+    for (;;) {
       await inbox.something(running);
       await gathered(inbox, limits.segmentMs, clock, running);
       const entry = inbox.peek();
-      if (entry === null || running.aborted) continue;
-      const done = await persist('log', async () => {
-        await writeEntry(log, entry);
-        return true;
-      });
-      if (done !== null) inbox.drop(entry);
+      if (entry === null) {
+        if (running.aborted) return;
+        continue;
+      }
+      if (await writeOne(log, entry)) inbox.drop(entry);
+      else return;
     }
   };
-
-  const prove = async (log: LogWriter, seen: Follower): Promise<void> => {
-    while (!running.aborted) {
-      await clock.sleep(limits.proofMs, running);
-      const { url } = seen.status();
-      if (running.aborted || url === null || log.position.lastRevision === 0n) continue;
-      const client = options.connect(url);
-      try {
-        const revision = String(log.position.lastRevision);
-        const { version, memberId } = await client.status(running);
-        const { hash, compactRevision } = await client.hashKv(revision, running);
-        const atMs = clock.wallMs();
-        inbox.putProof({ revision, hash, compactRevision, etcdVersion: version, memberId, atMs });
-      } catch (error) {
-        logger.debug('no proof was given', { problem: describeError(error) });
-      } finally {
-        client.close();
-      }
-    }
+  /** When all that had come is written the hash of it is the last word. */
+  const seal = async (log: LogWriter): Promise<void> => {
+    if (inbox.sizeBytes > 0) return;
+    const proof = await prover.take(closed.signal);
+    if (proof !== null) await writeOne(log, { kind: 'proof', proof });
   };
 
   const run = async (): Promise<void> => {
@@ -173,7 +275,7 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
       const { generation } = options;
       const { segmentBytesMax, segmentAgeMsMax } = limits;
       const shared = { archive, epoch, generation, writer: options.ids.uuid(), clock };
-      const log = await openLogWriter({ ...shared, segmentBytesMax, segmentAgeMsMax }, running);
+      const log = await openLogWriter({ ...shared, segmentBytesMax, segmentAgeMsMax }, closed.signal);
       await fulls.load(log.base, running);
       return log;
     });
@@ -195,14 +297,32 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
       logger,
       onGap: noteGap,
     });
+    const writing = writeAll(opened);
     const parts = [
       follower.run(running),
-      writeAll(opened),
-      prove(opened, follower),
-      fulls.run(follower, running),
+      writing,
+      prover.run((proof) => inbox.putProof(proof), running),
+      fulls.run(running),
+      watchAuth(
+        {
+          member: memberUrl,
+          connect: options.connect,
+          clock,
+          logger,
+          intervalMs: limits.authMs,
+          archived: () => authRevisionOf(fulls.status().lastFull),
+          onChange: noteAuth,
+        },
+        running,
+      ),
     ];
+    if (options.verification !== null) {
+      const around = { clock, logger, onDone: noteVerification };
+      parts.push(verifyBySchedule(options.verification, around, running));
+    }
     try {
       await Promise.all(parts);
+      await seal(opened);
     } finally {
       over.abort();
       await Promise.allSettled(parts);
@@ -210,8 +330,12 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
     }
   };
 
+  const closeLater = (): void => void clock.sleep(END_MS_MAX, closed.signal).then(() => closed.abort());
+  if (running.aborted) closeLater();
+  else running.addEventListener('abort', closeLater, { once: true });
   const ended = run().finally(() => {
     over.abort();
+    closed.abort();
     hasEnded = true;
   });
   // Whoever does not look at how it ended is not brought down by it.
@@ -219,25 +343,34 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
 
   return {
     ended,
-    fullNow: async (reason) => await fulls.now(reason, running),
+    fullNow: async (reason, { verify = false } = {}) => await fulls.now({ reason, verify }, running),
     status: () => {
       const following = follower?.status() ?? { url: null, seenRevision: 0n, problem: null };
       const { oldestAtMs } = inbox;
-      const { lastFull, wanted, problem } = fulls.status();
+      const { lastFull, wanted, nextAtMs, problem } = fulls.status();
       return {
         state: stateOf(hasEnded, writer, storeProblem, following.url),
         archivedRevision: writer?.position.lastRevision ?? 0n,
         seenRevision: following.seenRevision,
         lagMs: oldestAtMs === null ? 0 : Math.max(0, clock.wallMs() - oldestAtMs),
         waitingBytes: inbox.sizeBytes,
+        spooledBytes: 0,
         gaps: [...gaps],
         lastFull,
         fullWanted: wanted,
+        nextFullAtMs: nextAtMs,
+        lastProof: prover.last,
+        lastVerification,
         memberUrl: following.url,
-        problem: storeProblem ?? following.problem ?? problem,
+        problem: storeProblem ?? following.problem ?? problem ?? retentionProblem,
       };
     },
   };
+}
+
+function authRevisionOf(full: KnownFull | null): bigint | null {
+  const authRevision = full?.document.authRevision ?? null;
+  return authRevision === null ? null : BigInt(authRevision);
 }
 
 function stateOf(
@@ -273,112 +406,4 @@ async function writeEntry(log: LogWriter, entry: InboxEntry): Promise<void> {
       await log.prove(entry.proof);
       return;
   }
-}
-
-/** Takes one full at a time: when one is needed, when the newest is old, and when somebody asks. */
-function createFullTaker(options: ArchiverOptions, limits: ArchiverLimits) {
-  const { archive, epoch, generation, clock, logger } = options;
-  let lastFull: Full | null = null;
-  let need: { readonly reason: string; readonly revision: bigint } | null = null;
-  let problem: string | null = null;
-  let wake = new AbortController();
-  /** Those who asked for one, until one was begun for them. */
-  let asked: { readonly reason: string; readonly settle: (result: Full | Error) => void }[] = [];
-
-  const ageMs = (full: Full): number => clock.wallMs() - full.document.startedAtMs;
-  const isDue = (): boolean =>
-    need !== null ||
-    asked.length > 0 ||
-    (limits.fullMs !== null && lastFull !== null && ageMs(lastFull) >= limits.fullMs);
-
-  const takeOne = async (follower: Follower, signal: AbortSignal): Promise<void> => {
-    const answered = asked;
-    asked = [];
-    const [first] = answered;
-    const reason = first?.reason ?? need?.reason ?? 'the newest one was old';
-    try {
-      const full = await withMember(follower, signal, async (client) => {
-        const shared = { archive, epoch, generation, client, clock, reason };
-        return await takeFull(shared, signal);
-      });
-      lastFull = full;
-      problem = null;
-      const { revision, sizeBytes } = full.document;
-      logger.info('a full was taken', { name: full.name, revision, sizeBytes, reason });
-      if (need !== null && revisionOf(full) >= need.revision) need = null;
-      for (const { settle } of answered) settle(full);
-    } catch (error) {
-      problem = `no full: ${describeError(error)}`;
-      if (!signal.aborted) logger.warn('a full was not taken', { reason, problem });
-      for (const { settle } of answered) settle(error instanceof Error ? error : new Error(String(error)));
-      throw error;
-    }
-  };
-
-  const withMember = async <T>(
-    follower: Follower,
-    signal: AbortSignal,
-    work: (client: StreamClient) => Promise<T>,
-  ): Promise<T> => {
-    const { url } = follower.status();
-    const source = url === null ? (await options.members(signal))[0]?.url : url;
-    if (source === undefined)
-      throw new ArchiveError('missing', 'no member is known that could give its data');
-    const client = options.connect(source);
-    try {
-      return await work(client);
-    } finally {
-      client.close();
-    }
-  };
-
-  return {
-    want: (reason: string, revision: bigint): void => {
-      need = { reason, revision };
-      wake.abort();
-    },
-    /** Looks for one that the log can be added to, which goes back to `base`. */
-    load: async (base: bigint, signal: AbortSignal): Promise<void> => {
-      const fulls = await listFulls(archive, epoch, signal);
-      lastFull = fulls.at(-1) ?? null;
-      const isThere = fulls.some((full) => revisionOf(full) >= base);
-      if (!isThere) need = { reason: 'there is none that the log goes on from', revision: base };
-    },
-    now: async (reason: string, signal: AbortSignal): Promise<Full> =>
-      await new Promise<Full>((resolve, reject) => {
-        const settle = (result: Full | Error): void => {
-          signal.removeEventListener('abort', giveUp);
-          if (result instanceof Error) reject(result);
-          else resolve(result);
-        };
-        const giveUp = (): void => settle(new ArchiveError('missing', 'the archiver has ended'));
-        if (signal.aborted) giveUp();
-        signal.addEventListener('abort', giveUp, { once: true });
-        asked.push({ reason, settle });
-        wake.abort();
-      }),
-    run: async (follower: Follower, signal: AbortSignal): Promise<void> => {
-      for (let pauseMs = RETRY_MS_MIN; !signal.aborted; ) {
-        wake = new AbortController();
-        if (!isDue()) {
-          const lookMs =
-            limits.fullMs === null || lastFull === null ? 3_600_000 : limits.fullMs - ageMs(lastFull);
-          await clock.sleep(Math.max(1, lookMs), AbortSignal.any([signal, wake.signal]));
-          continue;
-        }
-        try {
-          await takeOne(follower, signal);
-          if (need === null) pauseMs = RETRY_MS_MIN;
-          // A member that lags has not had what is needed.
-          else throw new ArchiveError('missing', `the full that was taken lacks revision ${need.revision}`);
-        } catch (error) {
-          if (signal.aborted) return;
-          if (!(error instanceof Error && 'code' in error)) throw error;
-          await clock.sleep(pauseMs, signal);
-          pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2);
-        }
-      }
-    },
-    status: () => ({ lastFull, wanted: need?.reason ?? null, problem }),
-  };
 }

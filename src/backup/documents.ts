@@ -130,6 +130,8 @@ export const fullDocumentSchema = z.strictObject({
   revision: uint64Text.nullable(),
   /** What the member had applied when it was asked: the revision is this or a later one. */
   revisionAtLeast: uint64Text,
+  /** Of its users and roles, which no log has; `null` where the layout of the data is not known. */
+  authRevision: uint64Text.nullable().default(null),
   startedAtMs: wallMs,
   finishedAtMs: wallMs,
   /** Why it was taken, for people. */

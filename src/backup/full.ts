@@ -67,7 +67,7 @@ export async function takeFull(options: FullOptions, signal: AbortSignal): Promi
     hashes.assertSealed();
   };
   const { sizeBytes } = await store.put(key, content(), { ifAbsent: true, signal });
-  const revision = await revisionIn(objectFile(store, key, sizeBytes - HASH_BYTES, signal));
+  const revisions = await revisionsIn(objectFile(store, key, sizeBytes - HASH_BYTES, signal));
   const document: FullDocument = {
     format: 'etcd-mesos full',
     version: 1,
@@ -79,7 +79,7 @@ export async function takeFull(options: FullOptions, signal: AbortSignal): Promi
     etcdVersion: status.version,
     sizeBytes,
     sha256: hashes.sha256(),
-    revision,
+    ...revisions,
     revisionAtLeast: status.revision,
     startedAtMs,
     finishedAtMs: clock.wallMs(),
@@ -89,13 +89,21 @@ export async function takeFull(options: FullOptions, signal: AbortSignal): Promi
   return { name, document };
 }
 
+/** Takes a full out of the archive. Its data goes last: without a description nobody takes it for one. Safe to repeat. */
+export async function dropFull(archive: Archive, full: Full, signal: AbortSignal): Promise<void> {
+  const { epoch } = full.document;
+  await archive.store.remove(fullKey(epoch, full.name), signal);
+  await archive.store.remove(fullDataKey(epoch, full.name), signal);
+}
+
 /** What the member had applied when it was asked for its data is not what is in it: that is read from the data. */
-async function revisionIn(database: ReadableFile): Promise<string | null> {
+async function revisionsIn(database: ReadableFile): Promise<Pick<FullDocument, 'revision' | 'authRevision'>> {
   try {
-    return String((await openBackend(database)).revision);
+    const { revision, authRevision } = await openBackend(database);
+    return { revision: String(revision), authRevision: String(authRevision) };
   } catch (error) {
-    if (error instanceof BackendError && error.code === 'schema-unknown') return null;
-    throw error;
+    if (!(error instanceof BackendError && error.code === 'schema-unknown')) throw error;
+    return { revision: null, authRevision: null };
   }
 }
 

@@ -22,6 +22,8 @@ export interface LogWriter {
   readonly base: bigint;
   /** How the log was found. */
   readonly foundEnd: LogEnd;
+  /** What it has put into the store. */
+  readonly writtenBytes: number;
   /**
    * Durable when it resolves. After a rejection with an `ArchiveStoreError` it may be repeated, with more revisions
    * too; some of them may be durable by then. Rejects with an {@link ArchiveError} `fenced` for good.
@@ -29,7 +31,7 @@ export interface LogWriter {
   write(batch: Batch): Promise<void>;
   /** As {@link write}. */
   prove(proof: Proof): Promise<void>;
-  /** Goes on after revisions that the log will never have. As {@link write}. */
+  /** Goes on after revisions that the log will never have, or has and not as they were. As {@link write}. */
   skip(gap: Gap): Promise<void>;
   /** Closes the newest segment. Nothing may be written after it. */
   close(): Promise<void>;
@@ -73,6 +75,7 @@ export async function openLogWriter(options: LogWriterOptions, signal: AbortSign
   let base: bigint;
   let nextSequence: number;
   let segment: OpenSegment | null = null;
+  let writtenBytes = 0;
 
   const headerAfter = (previous: LogPosition, sequence: number, gap: Gap | null): SegmentHeader => ({
     format: 'etcd-mesos segment',
@@ -88,7 +91,7 @@ export async function openLogWriter(options: LogWriterOptions, signal: AbortSign
       hash: previous.hash,
       lastRevision: String(previous.lastRevision),
     },
-    firstRevision: String((gap === null ? previous.lastRevision : BigInt(gap.to)) + 1n),
+    firstRevision: String(later(previous.lastRevision, gap) + 1n),
     gap,
     base: gap?.to ?? String(base),
     createdAtMs: clock.wallMs(),
@@ -104,6 +107,7 @@ export async function openLogWriter(options: LogWriterOptions, signal: AbortSign
       const object = await store.growing.create(key, bytes, signal);
       segment = { encoder, object, openedAtMs: clock.monotonicMs() };
     }
+    writtenBytes += bytes.byteLength;
     position = { sequence, hash: encoder.hash, lastRevision: encoder.lastRevision };
     base = BigInt(encoder.header.base);
     nextSequence = sequence + 1;
@@ -156,7 +160,9 @@ export async function openLogWriter(options: LogWriterOptions, signal: AbortSign
     const { encoder, object } = open;
     const following = encoder.header.sequence + 1;
     try {
-      await object.append(encode(encoder));
+      const bytes = encode(encoder);
+      await object.append(bytes);
+      writtenBytes += bytes.byteLength;
       if ((await store.head(keyOf(following), signal)) !== null) await assertOwn(following);
     } catch (error) {
       // Nobody knows how much of it is there: the next segment goes on from what is known.
@@ -214,6 +220,9 @@ export async function openLogWriter(options: LogWriterOptions, signal: AbortSign
       return base;
     },
     foundEnd,
+    get writtenBytes() {
+      return writtenBytes;
+    },
     write: async (batch) => {
       // An earlier try whose answer was lost has written some of them.
       for (let left = after(batch, position.lastRevision); left !== null; ) {
@@ -234,6 +243,11 @@ export async function openLogWriter(options: LogWriterOptions, signal: AbortSign
       }
     },
   };
+}
+
+/** Where a log goes on after a gap, which may also be one of revisions that it has, and not as they were. */
+function later(lastRevision: bigint, gap: Gap | null): bigint {
+  return gap !== null && BigInt(gap.to) > lastRevision ? BigInt(gap.to) : lastRevision;
 }
 
 /** What of the batch is newer than a revision; `null` when nothing is. */

@@ -36,7 +36,7 @@ export interface EtcdEndpoint {
 /** No other call lasts longer, whatever its signal allows: etcd itself gives a request up after 5 s + 2 elections. */
 const ETCD_CALL_MS_MAX = 15_000;
 /** What works through the whole database; whoever asks knows its size, and says how long that may take. */
-export const LONG_CALL_MS_MAX = 3_600_000;
+const LONG_CALL_MS_MAX = 3_600_000;
 /** Members and status of a cluster of seven fit many times over. */
 const MESSAGE_BYTES_MAX = 4 * 1024 * 1024;
 
@@ -93,21 +93,24 @@ export function createEtcdClient(
     compact: async (revision, physical, signal) =>
       void (await call(compactMethod, { revision, physical }, signal, LONG_CALL_MS_MAX)),
     disarm: async (memberId, alarm, signal) => void (await call(disarmMethod, { memberId, alarm }, signal)),
-    hashKv: async (revision, signal) => {
-      const ask = async (at: string) => await call(hashKvMethod, at, signal, LONG_CALL_MS_MAX);
-      try {
-        return hashOf(await ask(revision));
-      } catch (error) {
-        if (!(error instanceof EtcdError && error.code === 'compacted')) throw error;
-        // What was compacted up to the present revision etcd tells only of who does not name that.
-        const present = await ask('0');
-        if (present.presentRevision !== revision) throw error;
-        return hashOf(present);
-      }
-    },
+    hashKv: (revision, signal) => askHashKv(call, revision, signal),
     keySizes: async (from, countMax, signal) => await call(keySizesMethod, { from, countMax }, signal),
     close,
   };
+}
+
+/** As {@link EtcdClient.hashKv}. */
+export async function askHashKv(call: Call, revision: string, signal: AbortSignal): Promise<KvHash> {
+  const ask = async (at: string) => await call(hashKvMethod, at, signal, LONG_CALL_MS_MAX);
+  try {
+    return hashOf(await ask(revision));
+  } catch (error) {
+    if (!(error instanceof EtcdError && error.code === 'compacted')) throw error;
+    // What was compacted up to the present revision etcd tells only of who does not name that.
+    const present = await ask('0');
+    if (present.presentRevision !== revision) throw error;
+    return hashOf(present);
+  }
 }
 
 function hashOf({ hash, compactRevision }: KvHash): KvHash {
@@ -142,6 +145,8 @@ export function createKvClient(endpoint: EtcdEndpoint, clock: Clock): KvClient {
     close,
   };
 }
+
+type Call = ReturnType<typeof openChannel>['call'];
 
 /** One channel to one member; a call on it ends by its signal or its deadline. */
 export function openChannel(endpoint: EtcdEndpoint, clock: Clock, options: ChannelOptions = {}) {

@@ -95,6 +95,11 @@ export interface StreamClient {
   leaseTtl(leaseId: bigint, signal: AbortSignal): Promise<bigint | null>;
   /** As {@link EtcdClient.hashKv}. */
   hashKv(revision: string, signal: AbortSignal): Promise<KvHash>;
+  /**
+   * Auth.AuthStatus, which needs a quorum: rises with every change of users and roles, of which no watch tells.
+   * `null` where there is no such call: before etcd 3.5.
+   */
+  authRevision(signal: AbortSignal): Promise<bigint | null>;
   /** As {@link EtcdClient.close}. */
   close(): void;
 }

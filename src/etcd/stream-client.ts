@@ -3,11 +3,12 @@ import {
   type ClientReadableStream,
   Metadata,
   type ServiceError,
+  status,
 } from '@grpc/grpc-js';
 import type { Clock } from '../base/ports.ts';
-import { type EtcdEndpoint, LONG_CALL_MS_MAX, openChannel } from './client.ts';
+import { askHashKv, type EtcdEndpoint, openChannel } from './client.ts';
 import { etcdErrorOf } from './error-texts.ts';
-import { hashKvMethod, headerOf, hexOf, statusMethod, type UnaryMethod } from './messages.ts';
+import { headerOf, hexOf, statusMethod, type UnaryMethod } from './messages.ts';
 import { EtcdError, type StreamClient, type WatchAnswer } from './port.ts';
 import { bytesOf, decodeFields, encodeFields, textOf, uint64Of } from './protobuf.ts';
 
@@ -60,7 +61,16 @@ export function createStreamClient(endpoint: EtcdEndpoint, clock: Clock): Stream
       }),
     // grpc-js takes a null for "no message came".
     leaseTtl: async (leaseId, signal) => (await call(leaseTtlMethod, leaseId, signal)).grantedSeconds,
-    hashKv: (revision, signal) => call(hashKvMethod, revision, signal, LONG_CALL_MS_MAX),
+    hashKv: (revision, signal) => askHashKv(call, revision, signal),
+    authRevision: async (signal) => {
+      try {
+        return (await call(authStatusMethod, null, signal)).authRevision;
+      } catch (error) {
+        const cause = error instanceof EtcdError ? (error.cause as ServiceError | undefined) : undefined;
+        if (cause?.code === status.UNIMPLEMENTED) return null;
+        throw error;
+      }
+    },
     close,
   };
 }
@@ -86,6 +96,12 @@ const leaseTtlMethod: UnaryMethod<bigint, { readonly grantedSeconds: bigint | nu
     const isGone = BigInt.asIntN(64, uint64Of(fields, 3)) < 0n;
     return { grantedSeconds: isGone ? null : uint64Of(fields, 4) };
   },
+};
+
+const authStatusMethod: UnaryMethod<null, { readonly authRevision: bigint }> = {
+  path: '/etcdserverpb.Auth/AuthStatus',
+  encode: () => encodeFields([]),
+  decode: (bytes) => ({ authRevision: uint64Of(decodeFields(bytes), 3) }),
 };
 
 function decodeBlob(bytes: Buffer): Uint8Array {

@@ -1,53 +1,12 @@
 import { describe, expect, test } from 'vitest';
-import type { Archive, Epoch } from '../../src/backup/archive.ts';
-import { type Archiver, type ArchiverLimits, startArchiver } from '../../src/backup/archiver.ts';
 import { listFulls, verifyFull } from '../../src/backup/full.ts';
 import { type ArchiveStore, ArchiveStoreError } from '../../src/backup/store-port.ts';
-import { createSystemIds } from '../../src/runtime/ids.ts';
-import { silentLogger } from '../silent-logger.ts';
 import { createMemoryArchiveStore } from '../sim/memory-archive-store.ts';
 import { createChance } from '../sim/prng.ts';
 import { clock, until } from '../wait.ts';
+import { type Place, type Run, start } from './archiver-run.ts';
 import { createFakeMember, type FakeMember } from './fake-member.ts';
 import { contentOf, never, sampleArchive, sampleRevisions, shown } from './sample-log.ts';
-
-interface Run {
-  readonly archiver: Archiver;
-  readonly stop: () => Promise<void>;
-}
-interface Place {
-  readonly archive: Archive;
-  readonly epoch: Epoch;
-}
-
-function start(
-  member: FakeMember,
-  { archive, epoch }: Place,
-  options: { generation?: number; store?: ArchiveStore; limits?: Partial<ArchiverLimits> } = {},
-): Run {
-  const over = new AbortController();
-  const archiver = startArchiver(
-    {
-      archive: { ...archive, store: options.store ?? archive.store },
-      epoch,
-      generation: options.generation ?? 1,
-      members: () => Promise.resolve([{ url: 'http://m0' }]),
-      connect: (url) => member.connect(url),
-      clock,
-      ids: createSystemIds(),
-      logger: silentLogger,
-      limits: { segmentMs: 0, segmentBytesMax: 20_000, ...options.limits },
-    },
-    over.signal,
-  );
-  return {
-    archiver,
-    stop: async () => {
-      over.abort();
-      await archiver.ended;
-    },
-  };
-}
 
 const archived = async (member: FakeMember, { archiver }: Run): Promise<void> =>
   void (await until(
@@ -242,7 +201,9 @@ describe.for([
         yield altered;
       }
     };
-    await expect(run.archiver.fullNow('test')).rejects.toMatchObject({ code: 'corrupt' });
+    await expect(run.archiver.fullNow('test')).rejects.toMatchObject({
+      code: 'corrupt',
+    });
     expect(await listFulls(place.archive, place.epoch, never)).toHaveLength(1);
     member.snapshot = snapshot;
     const [one, other] = await Promise.all([run.archiver.fullNow('one'), run.archiver.fullNow('two')]);

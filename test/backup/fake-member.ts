@@ -17,16 +17,21 @@ export interface FakeMember {
   /** What a watch is told instead of an answer, or in its place; by default the answer. */
   tell: (answer: WatchAnswer) => readonly WatchAnswer[];
   connect(url: string): StreamClient;
+  /** Of users and roles; `null` where the member cannot tell. */
+  authRevision: bigint | null;
   /** What a snapshot is made of. */
   snapshot: () => AsyncIterable<Uint8Array>;
 }
 
 /** The smallest backend that is at a revision. */
-async function backendAt(revision: bigint): Promise<Uint8Array> {
+async function backendAt(revision: bigint, authRevision: bigint): Promise<Uint8Array> {
+  const auth = Buffer.alloc(8);
+  auth.writeBigUInt64BE(authRevision);
   const file = await writeDatabase(
     new Map([
       ['key', [[revisionKey(revision, 0, false), Buffer.from(sampleRevision(revision).events[0] ?? [])]]],
       ['meta', [[Buffer.from('consistent_index'), Buffer.alloc(8, 1)]]],
+      ['auth', [[Buffer.from('authRevision'), auth]]],
     ]),
   );
   return file.bytes;
@@ -104,8 +109,9 @@ export function createFakeMember({ answerRevisions = 7 } = {}): FakeMember {
       wake();
     },
     tell: (whole) => [whole],
+    authRevision: 1n,
     snapshot: async function* () {
-      const data = await backendAt(revision);
+      const data = await backendAt(revision, member.authRevision ?? 1n);
       for (let at = 0; at < data.byteLength; at += 5_000) yield data.subarray(at, at + 5_000);
       yield createHash('sha256').update(data).digest();
     },
@@ -128,7 +134,8 @@ export function createFakeMember({ answerRevisions = 7 } = {}): FakeMember {
       watchAll: watch,
       snapshot: () => member.snapshot(),
       leaseTtl: async (id) => await Promise.resolve(id % 8n === 0n ? null : id * 2n),
-      hashKv: async () => await Promise.resolve({ hash: 5, compactRevision: '0' }),
+      hashKv: async () => await Promise.resolve({ hash: 5, compactRevision: String(compactRevision) }),
+      authRevision: async () => await Promise.resolve(member.authRevision),
       close: () => undefined,
     }),
   };
