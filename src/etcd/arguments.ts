@@ -32,6 +32,8 @@ export interface EtcdStart {
   readonly token: string;
   readonly initialCluster: readonly { readonly name: string; readonly peerUrl: string }[];
   readonly options: EtcdTuning;
+  /** Without the check of its data against its peers' before it serves. Default: with it. */
+  readonly unchecked?: boolean;
 }
 
 /** The command line, without the program. Pure; the same input gives the same text. */
@@ -57,7 +59,9 @@ export function etcdArguments(start: EtcdStart): readonly string[] {
     '--log-outputs=stderr',
     '--log-level=info',
     '--metrics=basic',
-    ...byMinor(start.version.minor),
+    // Keeps a member that comes back from unseating the leader; the default from 3.5 on.
+    ...(start.version.minor <= 4 ? ['--pre-vote=true'] : []),
+    ...(start.unchecked === true ? [] : [checkOf(start.version.minor)]),
   ];
 }
 
@@ -72,14 +76,11 @@ export function listenHosts(host: string, localAddresses: readonly string[]): re
   return host.includes(':') ? ['::'] : ['0.0.0.0'];
 }
 
-/**
- * Pre-vote keeps a member that comes back from unseating the leader; it is the default from 3.5 on. The check
- * of the data against the peers' before serving changed its name twice.
- */
-function byMinor(minor: number): readonly string[] {
-  if (minor <= 4) return ['--pre-vote=true', '--experimental-initial-corrupt-check=true'];
-  if (minor === 5) return ['--experimental-initial-corrupt-check=true'];
-  return ['--feature-gates=InitialCorruptCheck=true'];
+/** The check of the data against the peers' before serving. */
+function checkOf(minor: number): string {
+  return minor <= 5
+    ? '--experimental-initial-corrupt-check=true'
+    : '--feature-gates=InitialCorruptCheck=true';
 }
 
 function urls(hosts: readonly string[], port: number): string {

@@ -236,7 +236,7 @@ export function describeOrder(body: OrderBody): string {
     case 'prepare':
       return 'prepare an empty data directory';
     case 'start':
-      return `start etcd (${body.args.mode})`;
+      return `start etcd (${body.args.mode}${body.args.unchecked === true ? ', unchecked' : ''})`;
     case 'stop':
       return 'stop etcd';
     case 'member-add':

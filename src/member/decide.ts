@@ -51,6 +51,8 @@ export type Work =
       readonly identity: StoredIdentity;
       readonly mode: 'bootstrap' | 'join' | 'resume';
       readonly initialCluster: readonly InitialMember[];
+      /** Without the check of its data against its peers', until it ends. */
+      readonly unchecked: boolean;
     }
   /** It waits for its next try already: make it now. */
   | { readonly kind: 'retry-now' }
@@ -130,6 +132,8 @@ function prepare(view: MemberView, order: Order & { kind: 'prepare' }): Work {
   return { kind: 'nothing', message: 'prepared already' };
 }
 
+type StartArgs = (Order & { kind: 'start' })['args'];
+
 function start(view: MemberView, order: Order & { kind: 'start' }): Work {
   const { identity } = view;
   const { args } = order;
@@ -145,7 +149,7 @@ function start(view: MemberView, order: Order & { kind: 'start' }): Work {
   if (view.etcd === 'running') return { kind: 'nothing', message: 'etcd runs already' };
   // One that never joined is held by etcd against the list that it is given: a newer order brings a newer list.
   const joinsAnew = view.etcd === 'backing-off' && args.mode === 'join' && view.data === 'empty';
-  if (view.etcd === 'backing-off' && !joinsAnew) return { kind: 'retry-now' };
+  if (view.etcd === 'backing-off' && !joinsAnew && args.unchecked !== true) return { kind: 'retry-now' };
   const started: StoredIdentity = {
     ...identity,
     started: true,
@@ -153,7 +157,7 @@ function start(view: MemberView, order: Order & { kind: 'start' }): Work {
     memberId: identity.memberId ?? args.memberId,
   };
   return args.mode === 'resume'
-    ? resume(view, identity, started, args.floor)
+    ? resume(view, identity, started, args)
     : first(view, joinsAnew ? { ...identity, started: false } : identity, started, args);
 }
 
@@ -161,7 +165,7 @@ function resume(
   view: MemberView,
   identity: StoredIdentity,
   started: StoredIdentity,
-  floor: LogPosition | null,
+  { floor, unchecked }: StartArgs,
 ): Work {
   if (!identity.started) {
     // Whoever says that it reported a position speaks of data that this volume does not know.
@@ -180,15 +184,11 @@ function resume(
     return refuse(REFUSAL_OF[view.dataProblem], `the data is unfit: ${view.dataProblem}`);
   }
   // Alone in the list and `existing`: should the log vanish, this command line can form no cluster.
-  return { kind: 'start', identity: started, mode: 'resume', initialCluster: [ownEntry(view)] };
+  const initialCluster = [ownEntry(view)];
+  return { kind: 'start', identity: started, mode: 'resume', initialCluster, unchecked: unchecked === true };
 }
 
-function first(
-  view: MemberView,
-  identity: StoredIdentity,
-  started: StoredIdentity,
-  args: (Order & { kind: 'start' })['args'],
-): Work {
+function first(view: MemberView, identity: StoredIdentity, started: StoredIdentity, args: StartArgs): Work {
   if (identity.started) return refuse('already-started', 'etcd was started on this attempt’s data before');
   if (view.data === 'absent') return refuse('not-prepared', 'the prepared directory is not there');
   if (view.data === 'present') return refuse('not-empty', 'the directory holds an etcd log nobody started');
@@ -200,7 +200,8 @@ function first(
       `the initial cluster names ${named} for ${view.slot}, it is at ${view.peerUrl}`,
     );
   }
-  return { kind: 'start', identity: started, mode: args.mode, initialCluster: args.initialCluster };
+  const { mode, initialCluster } = args;
+  return { kind: 'start', identity: started, mode, initialCluster, unchecked: false };
 }
 
 const REFUSAL_OF: Readonly<Record<DataProblem, OrderProblem>> = {
@@ -218,7 +219,7 @@ function ask(view: MemberView, order: Order): Work | null {
   return order.epoch === identity.epoch && order.attempt === identity.attempt ? null : wrongEpoch(identity);
 }
 
-function foreignTo(identity: StoredIdentity, args: (Order & { kind: 'start' })['args']): string | null {
+function foreignTo(identity: StoredIdentity, args: StartArgs): string | null {
   if (identity.token !== args.token) return 'the data was prepared with another cluster token';
   for (const key of ['clusterId', 'memberId'] as const) {
     if (args[key] !== null && identity[key] !== null && args[key] !== identity[key]) {

@@ -344,9 +344,10 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     if (portTrouble !== null) throw new ProcessError('start-failed', portTrouble);
     await holdings.storeIdentity(work.identity);
     const state = work.mode === 'bootstrap' ? 'new' : 'existing';
-    const first = commandLine(work.identity, { state, initialCluster: work.initialCluster });
+    const { initialCluster, unchecked } = work;
+    const first = commandLine(work.identity, { state, initialCluster, unchecked });
     const own = [{ name: launch.slot, peerUrl }];
-    const later = commandLine(work.identity, { state: 'existing', initialCluster: own });
+    const later = commandLine(work.identity, { state: 'existing', initialCluster: own, unchecked: false });
     if (closing) throw new ProcessError('start-failed', 'the supervisor is ending');
     // A pause before the next try with the order before this one.
     if (runner.state !== 'down') await runner.stop(STOP_GRACE_MS);
@@ -361,7 +362,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
 
   const commandLine = (
     { epoch, token }: StoredIdentity,
-    cluster: Pick<EtcdStart, 'state' | 'initialCluster'>,
+    cluster: Pick<EtcdStart, 'state' | 'initialCluster' | 'unchecked'>,
   ): readonly string[] =>
     etcdArguments({
       version: options.etcdVersion,

@@ -44,6 +44,11 @@ const kinds = [
       memberId: etcdId.nullable(),
       /** The highest log position the member ever reported: a log that ends before it is not started (S4). */
       floor: position.nullable(),
+      /**
+       * This once without the check of its data against its peers': one peer whose data differs keeps every other
+       * member from starting. Only with `resume`; only supervisors that tell `differs` know it.
+       */
+      unchecked: z.literal(true).optional(),
     }),
   }),
   /** End etcd: SIGTERM, SIGKILL after `graceMs`; it stays down until a start. */

@@ -1,8 +1,18 @@
 import { compareUint64 } from '../protocol/identifiers.ts';
 import type { SpaceRecord } from '../protocol/record.ts';
-import { hashesAt, verdictOf } from './hashes.ts';
+import { doVotersDiffer, hashesAt, verdictOf } from './hashes.ts';
 import { type Membership, memberOf } from './membership.ts';
-import { BUSY_WAKE_MS, block, type Draft, freshStatus, order, type Pass, wakeWithin } from './pass.ts';
+import {
+  BUSY_WAKE_MS,
+  block,
+  type Draft,
+  type DraftSeat,
+  freshStatus,
+  order,
+  type Pass,
+  wakeWithin,
+} from './pass.ts';
+import { resumptionOf } from './resumption.ts';
 
 /** A revision is compacted, or its members end, while its hashes are gathered: then another is asked for. */
 const GATHER_MS = 30_000;
@@ -12,18 +22,23 @@ type Space = Draft<SpaceRecord>;
 /**
  * A CORRUPT alarm, or a member whose etcd refuses to start because its data is not its peers': who it is that differs
  * is for a majority's hashes to say. That one is lost (L2); without a majority it is an operator's to say.
+ *
+ * One peer whose data differs keeps the etcd of every sound member from starting: who refuses where not all others
+ * are of one mind is started unchecked, once, to tell its own hash.
  */
 export function judgeCorruption(pass: Pass, membership: Membership, space: Space): void {
   const alarms = membership.speaker.probe.alarms.filter(({ alarm }) => alarm === 'CORRUPT');
   const refusing = pass.record.seats.filter(
     (seat) => seat.lost === null && freshStatus(pass, seat)?.differs === true,
   );
-  if (alarms.length === 0 && refusing.length === 0) {
+  // One that was started to tell does not refuse any more: what it told is still to be judged.
+  const isOpen = doVotersDiffer(pass, membership.set.voters);
+  if (alarms.length === 0 && refusing.length === 0 && !isOpen) {
     space.hashes = null;
     return;
   }
   wakeWithin(pass, BUSY_WAKE_MS);
-  gather(pass, membership, space);
+  const isTold = gather(pass, membership, space);
   const { set, members } = membership;
   const revision = space.hashes?.revision ?? null;
   const verdict = verdictOf(pass, set.voters);
@@ -34,16 +49,19 @@ export function judgeCorruption(pass: Pass, membership: Membership, space: Space
       null,
       `${whatIsWrong(alarms, refusing)}; no majority of hashes tells yet who it is`,
     );
+    if (isTold) startUnchecked(pass, membership, refusing);
     return;
   }
   for (const seat of pass.record.seats) {
     const id = memberOf(membership, seat)?.id ?? '';
-    // Its own etcd compared it with its peers, and a majority of them is of one mind.
-    const isOther = verdict.differing.has(id) || (refusing.includes(seat) && !verdict.sound.has(id));
+    // Its own etcd compared it with its peers, and they are of one mind.
+    const isAlone = refusing.includes(seat) && !verdict.sound.has(id) && verdict.differing.size === 0;
+    const isOther = verdict.differing.has(id) || isAlone;
     if (!isOther || seat.lost !== null || !set.voters.has(id)) continue;
     const count = `${verdict.sound.size} of ${set.voters.size} voters`;
     seat.lost = { cause: 'data', message: `its data differs from that of ${count} at revision ${revision}` };
   }
+  startUnchecked(pass, membership, refusing);
   const gone = alarms.find(({ memberId }) => !members.some(({ id }) => id === memberId));
   const isWhole = [...set.voters].every((id) => verdict.sound.has(id));
   if (gone !== undefined && isWhole) {
@@ -56,8 +74,17 @@ export function judgeCorruption(pass: Pass, membership: Membership, space: Space
   }
 }
 
-/** Asks every voter for its hash at one revision, which all have applied. */
-function gather(pass: Pass, membership: Membership, space: Space): void {
+function startUnchecked(pass: Pass, membership: Membership, refusing: readonly DraftSeat[]): void {
+  for (const seat of refusing) {
+    if (seat.lost !== null || memberOf(membership, seat) === undefined) continue;
+    const { kind, args } = resumptionOf(pass, seat);
+    const reason = 'its peers are not of one mind, and one of them keeps it from starting';
+    order(pass, seat, { kind, args: { ...args, unchecked: true } }, reason);
+  }
+}
+
+/** Asks every voter for its hash at one revision, which all have applied. `true`: each that runs has told it. */
+function gather(pass: Pass, membership: Membership, space: Space): boolean {
   const voters = membership.witnesses.filter(({ probe }) => membership.set.voters.has(probe.memberId));
   const known = space.hashes === null ? null : hashesAt(pass, space.hashes.revision);
   const isComplete = known !== null && voters.every(({ probe }) => known.has(probe.memberId));
@@ -65,13 +92,14 @@ function gather(pass: Pass, membership: Membership, space: Space): void {
   if (space.hashes === null || space.hashes.waitedMs >= GATHER_MS) {
     const lowest = voters.map(({ probe }) => probe.revision).toSorted(compareUint64)[0];
     space.hashes = lowest === undefined ? null : { revision: lowest, waitedMs: 0 };
-    return;
+    return false;
   }
   const { revision } = space.hashes;
   for (const { seat, probe } of voters) {
     if (known?.has(probe.memberId) === true || compareUint64(probe.revision, revision) < 0) continue;
     order(pass, seat, { kind: 'hash-kv', args: { revision } }, 'members are compared by their hashes');
   }
+  return isComplete;
 }
 
 function whatIsWrong(
@@ -80,5 +108,7 @@ function whatIsWrong(
 ): string {
   const [alarm] = alarms;
   if (alarm !== undefined) return `a CORRUPT alarm names member ${alarm.memberId}`;
-  return `the etcd of ${refusing[0]?.slot ?? 'a member'} finds that its data is not its peers’`;
+  const [seat] = refusing;
+  if (seat === undefined) return 'the data of voters is not the same';
+  return `the etcd of ${seat.slot} finds that its data is not its peers’`;
 }

@@ -47,6 +47,15 @@ export function hashesAt(pass: Pass, revision: string): Map<string, KvHashAt> {
   return found;
 }
 
+/** Two of the voters that were asked last hold something else at one revision, compacted alike. */
+export function doVotersDiffer(pass: Pass, voters: ReadonlySet<string>): boolean {
+  const asked = pass.record.space?.hashes ?? null;
+  const hashes = asked === null ? [] : [...hashesAt(pass, asked.revision)].filter(([id]) => voters.has(id));
+  return hashes.some(([, one]) =>
+    hashes.some(([, other]) => one.compactRevision === other.compactRevision && one.hash !== other.hash),
+  );
+}
+
 /** Of the hashes that were asked for last; `null` while none are, or they tell nothing. */
 export function verdictOf(pass: Pass, voters: ReadonlySet<string>): HashVerdict | null {
   const asked = pass.record.space?.hashes ?? null;

@@ -1,4 +1,5 @@
 import { compareUint64 } from '../protocol/identifiers.ts';
+import type { OrderBody } from '../protocol/orders.ts';
 import { type Membership, memberOf, witnessesOf } from './membership.ts';
 import { block, type DraftSeat, freshStatus, type Pass, seatsOf, viewOf, wakeWithin } from './pass.ts';
 import { quorumOf } from './quorum.ts';
@@ -18,6 +19,24 @@ export function mayResume(pass: Pass, membership: Membership | null, seat: Draft
   block(pass, 'member-in-doubt', seat.slot, message);
   wakeWithin(pass, 1000);
   return false;
+}
+
+/** The word to start a member again on the data it left. */
+export function resumptionOf(
+  { record: { epoch } }: Pass,
+  { data }: DraftSeat,
+): OrderBody & { kind: 'start' } {
+  return {
+    kind: 'start',
+    args: {
+      mode: 'resume',
+      token: epoch.token,
+      initialCluster: [],
+      clusterId: epoch.clusterId,
+      memberId: data?.memberId ?? null,
+      floor: data?.floor ?? null,
+    },
+  };
 }
 
 /** It was given up only for its absence, or for another: it can be fetched back. */

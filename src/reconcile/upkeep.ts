@@ -18,7 +18,7 @@ import {
   wakeWithin,
 } from './pass.ts';
 import { isRecoveryHeld } from './recovery.ts';
-import { mayComeBack, mayResume } from './resumption.ts';
+import { mayComeBack, mayResume, resumptionOf } from './resumption.ts';
 import { runOf, runOfMove } from './rollout.ts';
 import { isPaused, mayDestroy } from './scaling.ts';
 import { isKept } from './seats.ts';
@@ -149,7 +149,8 @@ function wantEtcd(pass: Pass, membership: Membership | null, seat: DraftSeat): v
   }
   if (data === null || !data.started || status.identity === null) return;
   if (status.phase === 'stopped' && status.identity.started) {
-    if (mayResume(pass, membership, seat)) resume(pass, seat);
+    if (mayResume(pass, membership, seat))
+      order(pass, seat, resumptionOf(pass, seat), 'start etcd on the data it left');
   } else if (status.phase === 'prepared') startFounder(pass, seat);
 }
 
@@ -167,26 +168,6 @@ function holdDown(pass: Pass, membership: Membership | null, seat: DraftSeat): v
   }
   const body = { kind: 'stop', args: { graceMs: pass.spec.killGraceMs } } as const;
   order(pass, seat, body, `paused by ${by}`);
-}
-
-function resume(pass: Pass, seat: DraftSeat): void {
-  const { epoch } = pass.record;
-  order(
-    pass,
-    seat,
-    {
-      kind: 'start',
-      args: {
-        mode: 'resume',
-        token: epoch.token,
-        initialCluster: [],
-        clusterId: epoch.clusterId,
-        memberId: seat.data?.memberId ?? null,
-        floor: seat.data?.floor ?? null,
-      },
-    },
-    'start etcd on the data it left',
-  );
 }
 
 /** A founding member that was never started, of an epoch that is past its `go`. */

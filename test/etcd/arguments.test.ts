@@ -55,6 +55,13 @@ test.for([
   expect(etcdArguments(start(version)).slice(-2)).toEqual(['--metrics=basic', ...expected]);
 });
 
+test.for(['3.4.23', '3.5.30', '3.6.4'])('%s can be told to leave that check out', (version) => {
+  const unchecked = etcdArguments(start(version, { unchecked: true }));
+  const checked = etcdArguments(start(version));
+  expect(unchecked).toEqual(checked.filter((argument) => !/corrupt-?check/i.test(argument)));
+  expect(unchecked).toHaveLength(checked.length - 1);
+});
+
 test.for([
   ['127.0.0.1', ['127.0.0.1'], ['127.0.0.1']],
   ['localhost', ['127.0.0.1'], ['127.0.0.1']],

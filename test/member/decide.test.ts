@@ -384,6 +384,17 @@ test('one that could not join takes a newer list, and one that was founded keeps
   expect(workFor(waits, ordered(starts('bootstrap')))).toEqual({ kind: 'retry-now' });
 });
 
+test('one that its peers’ data keeps from starting is started unchecked on a word', () => {
+  const waits = { ...situations['backing off'] };
+  expect(workFor(waits, ordered(starts('resume')))).toEqual({ kind: 'retry-now' });
+  const told = ordered(starts('resume', { unchecked: true }));
+  expect(workFor(waits, told)).toMatchObject({ kind: 'start', mode: 'resume', unchecked: true });
+  expect(workFor({ ...waits, floor: null }, told)).toMatchObject({
+    kind: 'refuse',
+    problem: 'data-rolled-back',
+  });
+});
+
 test('ids are learned once a quorum has answered an etcd that is ours', () => {
   const unformed = situations['started, not formed'];
   expect(judgeLook(unformed, look)).toEqual({ kind: 'learned', identity: formed });

@@ -412,7 +412,8 @@ export class SmallWorld {
         };
         return;
       case 'start':
-        this.startEtcd(member, body.args.mode, body.args.initialCluster);
+        if (!member.differs || body.args.unchecked === true)
+          this.startEtcd(member, body.args.mode, body.args.initialCluster);
         return;
       case 'member-add':
         if (this.listed.some((one) => one.peerUrls.includes(body.args.peerUrl))) return;
@@ -480,6 +481,7 @@ export class SmallWorld {
     if (member.identity !== null) {
       member.identity = { ...member.identity, started: true, clusterId: 'c1', memberId: member.memberId };
     }
+    member.differs = false;
     member.phase = 'running';
     member.applied = this.applied;
   }

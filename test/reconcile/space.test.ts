@@ -362,8 +362,28 @@ describe('CORRUPT', () => {
     const alone = wholeWorld();
     alone.member('etcd-1').hash = 8;
     Object.assign(alone.member('etcd-2'), { phase: 'backing-off', differs: true });
+    alone.refuse.add('start');
     for (let step = 0; step < 30; step += 1) alone.step(1_000);
     expect(alone.record.seats.every(({ lost }) => lost === null)).toBe(true);
+  });
+
+  it('that keeps a sound member from starting: that one is started unchecked, to tell its hash', () => {
+    const world = wholeWorld();
+    const [damaged, sound] = [world.member('etcd-1'), world.member('etcd-2')];
+    damaged.hash = 8;
+    Object.assign(sound, { phase: 'backing-off', differs: true });
+    world.until(() => world.voters().length === 3 && !world.voters().includes(damaged.memberId ?? ''), 200);
+    expect(deeds(world).filter((deed) => deed.startsWith('start'))[0]).toBe('start etcd-2');
+    expect(world.voters()).toContain(sound.memberId);
+  });
+
+  it('of one voter of five makes nobody else lost whose etcd refuses to start for its sake', () => {
+    const world = wholeWorld(5);
+    const [damaged, sound] = [world.member('etcd-1'), world.member('etcd-4')];
+    damaged.hash = 8;
+    Object.assign(sound, { phase: 'backing-off', differs: true });
+    world.until(() => world.voters().length === 5 && !world.voters().includes(damaged.memberId ?? ''), 200);
+    expect(world.voters()).toContain(sound.memberId);
   });
 });
 

@@ -12,6 +12,8 @@ export interface EtcdCommandLine {
   readonly token: string;
   /** Bytes that the database may grow to. */
   readonly quotaBytes: number;
+  /** It compares its data with its peers' before it serves. */
+  readonly checksData: boolean;
 }
 
 /**
@@ -60,9 +62,15 @@ export function parseEtcdCommandLine(args: readonly string[]): EtcdCommandLine {
       }),
     isNew: state === 'new',
     token: value('initial-cluster-token', 'etcd-cluster'),
+    checksData: CHECKS.some(([name, value]) => flags.get(name) === value),
     quotaBytes: Number(value('quota-backend-bytes', String(2 * 1024 ** 3))),
   };
 }
+
+const CHECKS = [
+  ['experimental-initial-corrupt-check', 'true'],
+  ['feature-gates', 'InitialCorruptCheck=true'],
+] as const;
 
 export function portOf(url: string): number {
   return Number(new URL(url).port);

@@ -276,7 +276,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
     const key = directoryKey(host, commandLine.dataDirectory);
     const existing = directories.get(key);
     if (existing !== undefined) {
-      if (differsFromPeers(host, existing)) {
+      if (commandLine.checksData && differsFromPeers(host, existing)) {
         return { refusal: 'checkInitialHashKV failed: found data inconsistency with peers' };
       }
       return { data: existing, mode: 'resume' };

@@ -20,6 +20,11 @@ export const SEEDS_THAT_FAILED: readonly { readonly seed: number; readonly showe
     seed: 3,
     showed: 'a database was called full for good, as a place given up for maintenance was not rewritten',
   },
+  {
+    seed: 1360,
+    showed:
+      'a member whose data differed kept a sound one from starting, and could not be removed without it',
+  },
   { seed: 1013, showed: 'a place that a record put back gives up passed for one given up at that moment' },
   {
     seed: 1578,
