@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { jsonOf } from '../base/body.ts';
 import { etcdId, uint64Text } from '../protocol/identifiers.ts';
@@ -142,15 +143,47 @@ export type FullDocument = z.infer<typeof fullDocumentSchema>;
 /** A document's largest text. */
 export const DOCUMENT_BYTES_MAX = 64 * 1024;
 
-export function encodeDocument(document: unknown): Buffer {
-  return Buffer.from(`${JSON.stringify(document, null, 2)}\n`);
+/** A document as an object of its own. Its last member is the SHA-256 of all that is before that hash. */
+export function encodeDocument(document: object): Buffer {
+  const open = JSON.stringify({ ...document, [HASH_MEMBER]: '' }, null, 2);
+  const head = open.slice(0, open.length - HASH_END.length + 1);
+  return Buffer.from(`${head}${sha256Of(Buffer.from(head))}${HASH_END}`);
 }
 
+/** A document within what has a hash already. */
+export function encodeRecord(record: object): Buffer {
+  return Buffer.from(`${JSON.stringify(record, null, 2)}\n`);
+}
+
+const HASH_MEMBER = 'sha256OfAllBefore';
+const HASH_HEX_CHARACTERS = 64;
+/** What follows the hash. */
+const HASH_END = '"\n}\n';
+
+const sha256Of = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
 /**
- * Throws an {@link ArchiveError}: `unsupported` for a newer version of it, `corrupt` when it is not what it should be.
+ * What {@link encodeDocument} has made. Throws an {@link ArchiveError}: `unsupported` for a newer version of it,
+ * `corrupt` when a byte of it is not what was written, or it is not what it should be.
  * @param name of the object, for people.
  */
 export function decodeDocument<T>(schema: z.ZodType<T>, name: string, bytes: Uint8Array): T {
+  const json = jsonOfKnown(name, bytes);
+  const hashAt = bytes.byteLength - HASH_END.length - HASH_HEX_CHARACTERS;
+  const hash = sha256Of(bytes.subarray(0, Math.max(0, hashAt)));
+  if (!Buffer.from(bytes.subarray(Math.max(0, hashAt))).equals(Buffer.from(`${hash}${HASH_END}`))) {
+    throw new ArchiveError('corrupt', `${name} is not what was written: it does not end with its hash`);
+  }
+  const { [HASH_MEMBER]: _, ...document } = z.looseObject({}).catch({}).parse(json);
+  return parsed(schema, name, document);
+}
+
+/** As {@link decodeDocument}, of what {@link encodeRecord} has made and whose hash was seen to be right. */
+export function decodeRecord<T>(schema: z.ZodType<T>, name: string, bytes: Uint8Array): T {
+  return parsed(schema, name, jsonOfKnown(name, bytes));
+}
+
+function jsonOfKnown(name: string, bytes: Uint8Array): unknown {
   const json = jsonOf(new TextDecoder().decode(bytes));
   const head = z.looseObject({ format: z.string(), version: z.number() }).safeParse(json);
   if (head.success && head.data.version > FORMAT_VERSION) {
@@ -160,9 +193,13 @@ export function decodeDocument<T>(schema: z.ZodType<T>, name: string, bytes: Uin
       { hint: 'Use the release of etcd-mesos that wrote it, or a newer one.' },
     );
   }
-  const parsed = schema.safeParse(json);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
+  return json;
+}
+
+function parsed<T>(schema: z.ZodType<T>, name: string, json: unknown): T {
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
   const where = issue === undefined || issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
   throw new ArchiveError(
     'corrupt',

@@ -118,9 +118,29 @@ export async function listFulls(
   for await (const { key } of archive.store.list(fullsPrefix(number), { signal })) {
     const name = fullOf(key);
     if (name === null) continue;
-    fulls.push({ name, document: await loadDocument(archive, key, fullDocumentSchema, signal) });
+    const document = await loadDocument(archive, key, fullDocumentSchema, signal);
+    assertPlace(key, archive, epoch, name, document);
+    fulls.push({ name, document });
   }
   return fulls;
+}
+
+function assertPlace(
+  key: string,
+  archive: Archive,
+  epoch: Epoch,
+  name: string,
+  document: FullDocument,
+): void {
+  const { archiveId, clusterId, startedAtMs, generation } = document;
+  const isOurs = archiveId === archive.id && clusterId === epoch.document.clusterId;
+  const isHere = document.epoch === epoch.document.epoch && fullName(startedAtMs, generation) === name;
+  if (isOurs && isHere) return;
+  throw new ArchiveError(
+    'corrupt',
+    `${key} is full ${fullName(startedAtMs, generation)} of epoch ${document.epoch} of cluster ${clusterId} in ` +
+      `archive ${archiveId}: it was put in the wrong place`,
+  );
 }
 
 /**

@@ -1,8 +1,8 @@
 import { assert } from '../base/assert.ts';
 import { type Batch, decodeBatch, encodeBatch } from './batch.ts';
 import {
-  decodeDocument,
-  encodeDocument,
+  decodeRecord,
+  encodeRecord,
   type Proof,
   proofSchema,
   type SegmentEnd,
@@ -40,7 +40,7 @@ export function createSegmentEncoder(header: SegmentHeader): SegmentEncoder {
   };
   return {
     header,
-    begin: () => counted(frames.encode('header', encodeDocument(header))),
+    begin: () => counted(frames.encode('header', encodeRecord(header))),
     batch: (batch) => {
       const first = batch.revisions[0]?.revision;
       assert(first === undefined || first === lastRevision + 1n, `${first} does not follow ${lastRevision}`);
@@ -49,10 +49,10 @@ export function createSegmentEncoder(header: SegmentHeader): SegmentEncoder {
       events += batch.revisions.reduce((sum, revision) => sum + revision.events.length, 0);
       return counted(frames.encode('batch', encodeBatch(batch)));
     },
-    proof: (proof) => counted(frames.encode('proof', encodeDocument(proof))),
+    proof: (proof) => counted(frames.encode('proof', encodeRecord(proof))),
     end: (closedAtMs) => {
       const end: SegmentEnd = { lastRevision: String(lastRevision), revisions, events, closedAtMs };
-      return counted(frames.encode('end', encodeDocument(end)));
+      return counted(frames.encode('end', encodeRecord(end)));
     },
     get hash() {
       return frames.hash;
@@ -109,7 +109,7 @@ function createItemReader(name: string): (frame: Frame) => SegmentItem {
     state = frame.kind === 'end' ? 'ended' : 'open';
     switch (frame.kind) {
       case 'header': {
-        const header = decodeDocument(segmentHeaderSchema, name, frame.payload);
+        const header = decodeRecord(segmentHeaderSchema, name, frame.payload);
         lastRevision = BigInt(header.firstRevision) - 1n;
         return { kind: 'header', header, ...at() };
       }
@@ -123,9 +123,9 @@ function createItemReader(name: string): (frame: Frame) => SegmentItem {
         return { kind: 'batch', batch, ...at() };
       }
       case 'proof':
-        return { kind: 'proof', proof: decodeDocument(proofSchema, name, frame.payload), ...at() };
+        return { kind: 'proof', proof: decodeRecord(proofSchema, name, frame.payload), ...at() };
       case 'end': {
-        const end = decodeDocument(segmentEndSchema, name, frame.payload);
+        const end = decodeRecord(segmentEndSchema, name, frame.payload);
         if (BigInt(end.lastRevision) !== lastRevision) {
           throw new ArchiveError(
             'corrupt',

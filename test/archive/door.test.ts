@@ -1,0 +1,4 @@
+import { testDoor } from '../backup/door.ts';
+import { scaled } from './scale.ts';
+
+testDoor('archive', Number(process.env['RUNS'] ?? scaled(5_000)));
