@@ -148,12 +148,24 @@ function assertPlace(
  * what was stored, or `missing` when it is not there.
  */
 export async function verifyFull(archive: Archive, full: Full, signal: AbortSignal): Promise<void> {
+  for await (const _ of readFull(archive, full, signal));
+}
+
+/** The bytes of a full. None may be used before the last was given: only then was all of it compared, as above. */
+export async function* readFull(
+  archive: Archive,
+  full: Full,
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
   const { epoch, sizeBytes, sha256 } = full.document;
   const key = fullDataKey(epoch, full.name);
   const stored = await archive.store.head(key, signal);
   if (stored === null) throw new ArchiveError('missing', `${key} is not in ${archive.store.place} any more`);
   const hashes = createHashCheck(key);
-  for await (const piece of archive.store.read(key, { signal })) hashes.update(piece);
+  for await (const piece of archive.store.read(key, { signal })) {
+    hashes.update(piece);
+    yield piece;
+  }
   if (hashes.sizeBytes !== sizeBytes) {
     throw new ArchiveError('corrupt', `${key} has ${hashes.sizeBytes} bytes, ${sizeBytes} were stored`);
   }

@@ -8,4 +8,6 @@ export class RestoreError extends CodedError<
   | 'unreachable'
   /** What was restored is not what the cluster had: a hash that it told differs. */
   | 'disproved'
+  /** The disk on which it is made is full. */
+  | 'no-room'
 > {}

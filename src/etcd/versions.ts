@@ -23,6 +23,8 @@ interface Defect {
   /** By minor of etcd 3: the versions that have it. A minor that is not named does not have it. */
   readonly affected: Readonly<Record<number, PatchRange>>;
   readonly refuse?: true;
+  /** What a watch tells may not be what happened: an archive of it may lack events. */
+  readonly ofWatch?: true;
 }
 interface PatchRange {
   /** First patch that has it; 0 where absent. */
@@ -53,6 +55,7 @@ const DEFECTS: readonly Defect[] = [
     issue: 15271,
     text: 'a watch may go back in time after a snapshot was applied',
     affected: { 4: { fixedIn: 25 }, 5: { fixedIn: 8 } },
+    ofWatch: true,
   },
   {
     issue: 15220,
@@ -63,6 +66,7 @@ const DEFECTS: readonly Defect[] = [
     issue: 17529,
     text: 'a watch may lose events after a compaction, and an old leader may revoke leases',
     affected: { 4: { fixedIn: 31 }, 5: { fixedIn: 13 } },
+    ofWatch: true,
   },
   {
     issue: 17780,
@@ -73,21 +77,25 @@ const DEFECTS: readonly Defect[] = [
     issue: 18089,
     text: 'a watch may lose a delete event when its revision is compacted',
     affected: { 4: { fixedIn: 34 }, 5: { fixedIn: 16 } },
+    ofWatch: true,
   },
   {
     issue: 19179,
     text: 'a watch may lose a delete event when its revision is compacted, second case',
     affected: { 4: { fixedIn: 36 }, 5: { fixedIn: 18 } },
+    ofWatch: true,
   },
   {
     issue: null,
     text: 'a transaction that fails midway may be applied in part',
     affected: { 5: { fixedIn: 17 } },
+    ofWatch: true,
   },
   {
     issue: 20221,
     text: 'a watch on a future revision may be given old events',
     affected: { 4: { fixedIn: 38 }, 5: { fixedIn: 22 }, 6: { fixedIn: 2 } },
+    ofWatch: true,
   },
   {
     issue: null,
@@ -145,6 +153,14 @@ export function judgeVersion(version: EtcdVersion): VersionVerdict {
   const fatal = defects.find((defect) => defect.refuse === true);
   const describe = (defect: Defect) => `etcd ${version.text}: ${defect.text}${issueOf(defect)}`;
   return { refusal: fatal === undefined ? null : describe(fatal), warnings: defects.map(describe) };
+}
+
+/** Defects of a version by which a watch may leave events out or alter them, as sentences; of an unknown one none. */
+export function watchDefectsOf(version: string): readonly string[] {
+  const [, major, minor, patch] = /^(\d+)\.(\d+)\.(\d+)/.exec(version) ?? [];
+  const parsed = { major: Number(major), minor: Number(minor), patch: Number(patch), text: version };
+  const defects = DEFECTS.filter((defect) => defect.ofWatch === true && has(defect, parsed));
+  return defects.map((defect) => `${defect.text}${issueOf(defect)}`);
 }
 
 /** Finding the etcd program and asking for its version. */

@@ -23,15 +23,7 @@ export async function checkedDatabase(snapshot: ReadableFile): Promise<ReadableF
       },
     );
   }
-  const database: ReadableFile = {
-    sizeBytes,
-    readAt: async (target, offset) => await readWithin(target, offset),
-  };
-  const readWithin = async (target: Uint8Array, offset: number) =>
-    await snapshot.readAt(
-      target.subarray(0, Math.max(0, Math.min(target.length, sizeBytes - offset))),
-      offset,
-    );
+  const database = databaseIn(snapshot);
   const stored = Buffer.alloc(HASH_BYTES);
   await snapshot.readAt(stored, sizeBytes);
   const found = await hashOf(database);
@@ -41,6 +33,18 @@ export async function checkedDatabase(snapshot: ReadableFile): Promise<ReadableF
     `the snapshot’s hash is ${found.toString('hex')}, and it ends with ${stored.toString('hex')}`,
     { hint: 'It was altered or damaged; use another one.' },
   );
+}
+
+/** The database in a snapshot whose hash was compared already: all but the hash. */
+export function databaseIn(snapshot: ReadableFile): ReadableFile {
+  const sizeBytes = Math.max(0, snapshot.sizeBytes - HASH_BYTES);
+  return {
+    sizeBytes,
+    readAt: async (target, offset) => {
+      const length = Math.max(0, Math.min(target.length, sizeBytes - offset));
+      return await snapshot.readAt(target.subarray(0, length), offset);
+    },
+  };
 }
 
 /** Appends the hash that makes a snapshot of a database, and gives it. */

@@ -1,0 +1,85 @@
+import { randomUUID } from 'node:crypto';
+import { link, mkdtemp, rm } from 'node:fs/promises';
+import path from 'node:path';
+import type { Archive } from '../backup/archive.ts';
+import { type DraftFile, type NewestVerified, verifyNewest } from '../backup/restore.ts';
+import { RestoreError } from '../backup/restore-error.ts';
+import { describeError } from '../base/errors.ts';
+import type { Clock } from '../base/ports.ts';
+import { syncDirectory } from '../member/durable-file.ts';
+import { createLocalFile } from './local-file.ts';
+
+/** A file under a name of its own until it is whole. */
+export interface LocalDraft extends DraftFile {
+  /** Makes it durable and gives it its name; never in place of another file. */
+  keepAs(file: string): Promise<void>;
+}
+
+/**
+ * Makes drafts in a directory that is there. They, and whatever is written to them, reject with a
+ * {@link RestoreError} `no-room` where the disk is full.
+ */
+export function createDrafts(directory: string): (what: string) => Promise<LocalDraft> {
+  const withRoom = async <T>(work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work();
+    } catch (cause) {
+      throw isFull(cause) ? noRoom(directory, cause) : cause;
+    }
+  };
+  return async (what) => {
+    const draft = path.join(directory, `.etcd-mesos-${what}-${randomUUID()}`);
+    const file = await withRoom(async () => await createLocalFile(draft));
+    let isOpen = true;
+    const close = async (): Promise<void> => {
+      if (isOpen) await file.close();
+      isOpen = false;
+    };
+    return {
+      get sizeBytes() {
+        return file.sizeBytes;
+      },
+      readAt: async (target, offset) => await file.readAt(target, offset),
+      writeAt: async (bytes, offset) => await withRoom(async () => await file.writeAt(bytes, offset)),
+      keepAs: async (name) => {
+        await withRoom(async () => await file.sync());
+        await close();
+        await link(draft, name);
+        await rm(draft);
+        await syncDirectory(path.dirname(name));
+      },
+      discard: async () => {
+        await close();
+        await rm(draft, { force: true });
+      },
+    };
+  };
+}
+
+/**
+ * {@link verifyNewest} with its files in a directory below `within`, which is gone afterwards. It takes about twice the
+ * room of the newest full.
+ */
+export async function verifyNewestWithin(
+  within: string,
+  archive: Archive,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<NewestVerified> {
+  const directory = await mkdtemp(path.join(within, 'verify-'));
+  try {
+    return await verifyNewest(archive, { newFile: createDrafts(directory), nowMs: clock.wallMs(), signal });
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
+const isFull = (error: unknown): boolean =>
+  error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+
+function noRoom(directory: string, cause: unknown): RestoreError {
+  return new RestoreError('no-room', `the disk of ${directory} is full: ${describeError(cause)}`, {
+    cause,
+    hint: 'It takes about twice the size of the full backup, and as much again for a data directory. Nothing is left behind.',
+  });
+}
