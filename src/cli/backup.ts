@@ -1,12 +1,16 @@
 import { type Command, Option } from 'commander';
 import type { ArchivePlace } from '../runtime/archive-place.ts';
+import { registerWithScheduler } from './backup-now.ts';
 
 interface Flags extends ArchivePlace {
   readonly json?: true;
 }
 
-/** `etcd-mesos backup …`: what an archive has. It is read where it lies: neither Mesos nor a scheduler is needed. */
+/**
+ * `etcd-mesos backup …`. What an archive has is read where it lies: neither Mesos nor a scheduler is needed for that.
+ */
 export function register(command: Command): void {
+  registerWithScheduler(command);
   ofArchive(command.command('list'))
     .description('the clusters’ lives in the archive, their full backups, and how far their logs go')
     .action(async (flags: Flags) => {

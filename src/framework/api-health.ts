@@ -1,7 +1,6 @@
 import { unreachable } from '../base/assert.ts';
-import type { PublishedView } from '../protocol/view.ts';
+import { isArchiveWarning, type PublishedView } from '../protocol/view.ts';
 import { type ApiRoute, json } from './api-access.ts';
-import { isOfArchive } from './archive-warnings.ts';
 
 /** How a service's health is told to DC/OS: a code of its SDK, and why it is not 200. */
 export interface ServiceHealth {
@@ -67,7 +66,7 @@ function reasonsOf(view: PublishedView): readonly string[] {
     ...(view.intent === null ? [] : [`${view.intent.slot}: ${view.intent.step} (${view.intent.reason})`]),
     ...view.blocked.map((entry) => (entry.slot === null ? '' : `${entry.slot}: `) + entry.message),
     // Clients are served all the same.
-    ...view.warnings.filter(isOfArchive).map(({ message }) => message),
+    ...view.warnings.filter(isArchiveWarning).map(({ message }) => message),
   ];
 }
 

@@ -17,6 +17,7 @@ import {
   problem,
 } from './api-access.ts';
 import { artifactRoute, type ServedArtifact } from './api-artifact.ts';
+import { type BackupSource, backupRoutes } from './api-backup.ts';
 import { healthRoutes } from './api-health.ts';
 import { type Liveness, livenessRoute } from './api-liveness.ts';
 import { type PlanSource, planRoutes } from './api-plans.ts';
@@ -37,6 +38,8 @@ export interface ApiOptions {
   readonly tell: PlanSource['tell'];
   /** See {@link SpaceSource}. */
   readonly measure: SpaceSource['measure'];
+  /** See {@link BackupSource}. */
+  readonly fulls: BackupSource['fulls'];
   readonly liveness: () => Liveness;
   /** The tarballs that the scheduler serves. */
   readonly artifacts: readonly ServedArtifact[];
@@ -56,6 +59,7 @@ export function createApi(options: ApiOptions): Hono<ApiEnvironment> {
     ...planRoutes(options),
     ...scaleRoutes(options),
     ...spaceRoutes(options),
+    ...backupRoutes(options),
     livenessRoute(options.liveness),
     ...viewRoutes(options),
     artifactRoute(options.artifacts),

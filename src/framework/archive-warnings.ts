@@ -26,10 +26,6 @@ export function archiveWarningsOf(archive: PublishedArchive | null, nowMs: numbe
   ];
 }
 
-export function isOfArchive({ code }: ViewWarning): boolean {
-  return code === 'no-archive' || code.startsWith('archive-');
-}
-
 function stateWarnings({ state, place, problem, lagMs }: PublishedArchive): readonly ViewWarning[] {
   const why = problem === null ? '' : `: ${problem}`;
   if (state === 'refused') {

@@ -72,6 +72,11 @@ const blockedViewSchema = z.object({
 const viewWarningSchema = z.object({ code: z.string(), message: z.string() });
 export type ViewWarning = z.infer<typeof viewWarningSchema>;
 
+/** The archive's are `no-archive`, and those that begin with `archive-`. */
+export function isArchiveWarning({ code }: ViewWarning): boolean {
+  return code === 'no-archive' || code.startsWith('archive-');
+}
+
 /** Something that happened, and why. */
 export const storyLineSchema = z.object({
   /** Rises by one with every line, so that a reader knows which it has seen. */

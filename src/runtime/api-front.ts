@@ -1,5 +1,6 @@
 import type { Hono } from 'hono';
 import { collectDefaultMetrics } from 'prom-client';
+import { ArchiveError } from '../backup/errors.ts';
 import type { Clock, Leadership, LeadershipTerm, Logger } from '../base/ports.ts';
 import { createApi } from '../framework/api.ts';
 import type { ApiEnvironment } from '../framework/api-access.ts';
@@ -7,6 +8,7 @@ import type { ServedArtifact } from '../framework/api-artifact.ts';
 import type { Liveness } from '../framework/api-liveness.ts';
 import { createStandbyApi, type Relay } from '../framework/api-standby.ts';
 import { type SchedulerConfig, SchedulerError } from '../framework/config.ts';
+import { createFullRequests } from '../framework/full-requests.ts';
 import { createMetrics } from '../framework/metrics.ts';
 import { publishedViewOf } from '../framework/publish.ts';
 import type { ActiveScheduler } from './active-scheduler.ts';
@@ -80,6 +82,14 @@ export function createApiFront(options: ApiFrontOptions): ApiFront {
           slot: null,
           problem: 'the scheduler has only just started',
         },
+      fulls: createFullRequests({
+        clock: options.clock,
+        fullNow: async (reason) => {
+          const scheduler = source?.scheduler();
+          if (scheduler != null) return await scheduler.fullNow(reason);
+          throw new ArchiveError('missing', 'the scheduler has only just started');
+        },
+      }),
       metrics,
       liveness,
       artifacts: source?.artifacts ?? [],

@@ -56,7 +56,7 @@ export function createSchedulerClient(
   const { token = null } = options;
   const ask = async (question: Question): Promise<string> => {
     const { status, body } = await patientlyAsk(base, question, retries);
-    if (status === 200 || status === 208) return body;
+    if (status === 200 || status === 202 || status === 208) return body;
     throw refusalOf(base, status, body);
   };
   const text = (path: string): Promise<string> => ask({ method: 'GET', path, token, body: null });

@@ -8,6 +8,7 @@ import {
   isLoopback,
   mountRoutes,
 } from '../../src/framework/api-access.ts';
+import type { BackupSource } from '../../src/framework/api-backup.ts';
 import type { Tell } from '../../src/framework/api-commands.ts';
 import { status } from '../../src/framework/api-routes.ts';
 import { createMetrics, METRIC_PREFIX, SERIES } from '../../src/framework/metrics.ts';
@@ -32,6 +33,7 @@ const REPORT: PrefixReport = {
   prefixes: [{ prefix: '/registry/', keys: 2, bytes: 30 }],
 };
 
+const NO_FULLS: BackupSource['fulls'] = { ask: () => null, outcome: () => Promise.resolve(null) };
 const TOLD: Tell = () => Promise.resolve({ outcome: 'done', message: 'told' });
 
 function apiOf(
@@ -44,6 +46,7 @@ function apiOf(
     metrics: createMetrics(),
     tell,
     measure: () => Promise.resolve({ slot: 'etcd-1', report: REPORT }),
+    fulls: NO_FULLS,
     liveness: () => LEADS,
     artifacts: [
       {
@@ -562,6 +565,7 @@ describe('the rest', () => {
       metrics: createMetrics(),
       tell: () => Promise.resolve({ outcome: 'done', message: 'told' }),
       measure: () => Promise.resolve({ slot: null, problem: 'none' }),
+      fulls: NO_FULLS,
       liveness: () => LEADS,
       artifacts: [],
       token: null,

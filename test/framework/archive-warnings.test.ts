@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest';
-import { archiveWarningsOf, isOfArchive } from '../../src/framework/archive-warnings.ts';
-import type { PublishedArchive } from '../../src/protocol/view.ts';
+import { archiveWarningsOf } from '../../src/framework/archive-warnings.ts';
+import { isArchiveWarning, type PublishedArchive } from '../../src/protocol/view.ts';
 import { sampleArchive, sampleView } from './sample-view.ts';
 
 const NOW_MS = sampleView().atMs;
 const told = (archive: PublishedArchive | null): readonly string[] => {
   const warnings = archiveWarningsOf(archive, NOW_MS);
-  expect(warnings.every(isOfArchive)).toBe(true);
+  expect(warnings.every(isArchiveWarning)).toBe(true);
   return warnings.map(({ code, message }) => `${code}: ${message}`);
 };
 
