@@ -1,17 +1,19 @@
 import { compareUint64 } from '../protocol/identifiers.ts';
 import type { SpaceRecord } from '../protocol/record.ts';
 import { doVotersDiffer, hashesAt, verdictOf } from './hashes.ts';
-import { type Membership, memberOf } from './membership.ts';
+import { type Membership, memberOf, witnessesOf } from './membership.ts';
 import {
   BUSY_WAKE_MS,
   block,
   type Draft,
   type DraftSeat,
   freshStatus,
+  objectionToOrder,
   order,
   type Pass,
   wakeWithin,
 } from './pass.ts';
+import { quorumOf } from './quorum.ts';
 import { resumptionOf } from './resumption.ts';
 
 /** A revision is compacted, or its members end, while its hashes are gathered: then another is asked for. */
@@ -28,17 +30,15 @@ type Space = Draft<SpaceRecord>;
  */
 export function judgeCorruption(pass: Pass, membership: Membership, space: Space): void {
   const alarms = membership.speaker.probe.alarms.filter(({ alarm }) => alarm === 'CORRUPT');
-  const refusing = pass.record.seats.filter(
-    (seat) => seat.lost === null && freshStatus(pass, seat)?.differs === true,
-  );
-  // One that was started to tell does not refuse any more: what it told is still to be judged.
-  const isOpen = doVotersDiffer(pass, membership.set.voters);
-  if (alarms.length === 0 && refusing.length === 0 && !isOpen) {
+  const refusing = refusingSeats(pass);
+  // What was begun is seen through: one that was started to tell does not refuse any more.
+  const isSettled = haveAllTold(pass, membership, space) && !doVotersDiffer(pass, membership.set.voters);
+  if (alarms.length === 0 && refusing.length === 0 && (space.hashes === null || isSettled)) {
     space.hashes = null;
     return;
   }
   wakeWithin(pass, BUSY_WAKE_MS);
-  const isTold = gather(pass, membership, space);
+  gather(pass, membership, space);
   const { set, members } = membership;
   const revision = space.hashes?.revision ?? null;
   const verdict = verdictOf(pass, set.voters);
@@ -49,7 +49,7 @@ export function judgeCorruption(pass: Pass, membership: Membership, space: Space
       null,
       `${whatIsWrong(alarms, refusing)}; no majority of hashes tells yet who it is`,
     );
-    if (isTold) startUnchecked(pass, membership, refusing);
+    if (haveAllTold(pass, membership, space)) startUnchecked(pass, refusing);
     return;
   }
   for (const seat of pass.record.seats) {
@@ -61,7 +61,7 @@ export function judgeCorruption(pass: Pass, membership: Membership, space: Space
     const count = `${verdict.sound.size} of ${set.voters.size} voters`;
     seat.lost = { cause: 'data', message: `its data differs from that of ${count} at revision ${revision}` };
   }
-  startUnchecked(pass, membership, refusing);
+  startUnchecked(pass, refusing);
   const gone = alarms.find(({ memberId }) => !members.some(({ id }) => id === memberId));
   const isWhole = [...set.voters].every((id) => verdict.sound.has(id));
   if (gone !== undefined && isWhole) {
@@ -74,32 +74,61 @@ export function judgeCorruption(pass: Pass, membership: Membership, space: Space
   }
 }
 
-function startUnchecked(pass: Pass, membership: Membership, refusing: readonly DraftSeat[]): void {
+/**
+ * Without a quorum, as a majority refuses to start beside one that runs: it is more likely to be right, and once its
+ * members run their hashes tell. Where fewer refuse than are a quorum, whoever is missing may yet come and tell.
+ */
+export function startMajorityUnchecked(pass: Pass, space: Space): void {
+  if (witnessesOf(pass).some(({ probe }) => probe.leaderId !== null)) return;
+  const refusing = refusingSeats(pass);
+  const known = pass.record.seats.filter(({ data }) => data?.started === true).length;
+  if (refusing.length < quorumOf(Math.max(known, pass.record.size))) return;
+  startUnchecked(pass, refusing);
+  // Once a quorum answers they are asked at a revision of that moment.
+  space.hashes = { revision: '0', waitedMs: GATHER_MS };
+}
+
+/** Whose etcd says that its data is not its peers'. */
+function refusingSeats(pass: Pass): DraftSeat[] {
+  return pass.record.seats.filter((seat) => seat.lost === null && freshStatus(pass, seat)?.differs === true);
+}
+
+function startUnchecked(pass: Pass, refusing: readonly DraftSeat[]): void {
   for (const seat of refusing) {
-    if (seat.lost !== null || memberOf(membership, seat) === undefined) continue;
+    if (seat.lost !== null) continue;
     const { kind, args } = resumptionOf(pass, seat);
     const reason = 'its peers are not of one mind, and one of them keeps it from starting';
     order(pass, seat, { kind, args: { ...args, unchecked: true } }, reason);
   }
 }
 
-/** Asks every voter for its hash at one revision, which all have applied. `true`: each that runs has told it. */
-function gather(pass: Pass, membership: Membership, space: Space): boolean {
+/** Every voter that runs, and whose supervisor knows how to, has told the hash that was asked for last. */
+function haveAllTold(pass: Pass, { witnesses, set }: Membership, { hashes }: Space): boolean {
+  const known = hashes === null ? null : hashesAt(pass, hashes.revision);
+  return witnesses
+    .filter(
+      ({ seat, probe }) => set.voters.has(probe.memberId) && objectionToOrder(pass, seat, 'hash-kv') === null,
+    )
+    .every(({ probe }) => known?.has(probe.memberId) === true);
+}
+
+/** Asks every voter for its hash at one revision, which all have applied. */
+function gather(pass: Pass, membership: Membership, space: Space): void {
   const voters = membership.witnesses.filter(({ probe }) => membership.set.voters.has(probe.memberId));
   const known = space.hashes === null ? null : hashesAt(pass, space.hashes.revision);
-  const isComplete = known !== null && voters.every(({ probe }) => known.has(probe.memberId));
-  if (space.hashes !== null) space.hashes.waitedMs += isComplete ? 0 : pass.seen.elapsedMs;
+  if (space.hashes !== null && !haveAllTold(pass, membership, space)) {
+    space.hashes.waitedMs += pass.seen.elapsedMs;
+  }
   if (space.hashes === null || space.hashes.waitedMs >= GATHER_MS) {
     const lowest = voters.map(({ probe }) => probe.revision).toSorted(compareUint64)[0];
     space.hashes = lowest === undefined ? null : { revision: lowest, waitedMs: 0 };
-    return false;
+    return;
   }
   const { revision } = space.hashes;
   for (const { seat, probe } of voters) {
     if (known?.has(probe.memberId) === true || compareUint64(probe.revision, revision) < 0) continue;
     order(pass, seat, { kind: 'hash-kv', args: { revision } }, 'members are compared by their hashes');
   }
-  return isComplete;
 }
 
 function whatIsWrong(

@@ -1,7 +1,7 @@
 import { compareUint64 } from '../protocol/identifiers.ts';
 import type { Probe } from '../protocol/member-status.ts';
 import type { SpaceRecord } from '../protocol/record.ts';
-import { judgeCorruption } from './corruption.ts';
+import { judgeCorruption, startMajorityUnchecked } from './corruption.ts';
 import { objectionToDisturb, openDisruption } from './disruption.ts';
 import { type Membership, memberOf, type Witness } from './membership.ts';
 import {
@@ -54,7 +54,7 @@ export function keepSpace(pass: Pass, membership: Membership | null): void {
     judgeCorruption(pass, membership, space);
     disarmAsked(pass, membership, space);
     relieve(pass, membership, space);
-  }
+  } else startMajorityUnchecked(pass, space);
   defragmentNext(pass, membership, space);
   if (Object.values(space).every((part) => part === null)) record.space = null;
 }

@@ -377,6 +377,21 @@ describe('CORRUPT', () => {
     expect(world.voters()).toContain(sound.memberId);
   });
 
+  it('that keeps a majority from starting: that is started unchecked, and the quorum is back', () => {
+    const world = wholeWorld();
+    const damaged = world.member('etcd-0');
+    damaged.hash = 8;
+    for (const slot of ['etcd-1', 'etcd-2']) {
+      Object.assign(world.member(slot), { phase: 'backing-off', differs: true });
+    }
+    world.until(() => world.voters().length === 3 && !world.voters().includes(damaged.memberId ?? ''), 200);
+    const waiting = wholeWorld();
+    waiting.member('etcd-1').up = false;
+    Object.assign(waiting.member('etcd-2'), { phase: 'backing-off', differs: true });
+    for (let step = 0; step < 10; step += 1) waiting.step(1_000);
+    expect(deeds(waiting).filter((deed) => deed.startsWith('start'))).toEqual([]);
+  });
+
   it('of one voter of five makes nobody else lost whose etcd refuses to start for its sake', () => {
     const world = wholeWorld(5);
     const [damaged, sound] = [world.member('etcd-1'), world.member('etcd-4')];
