@@ -69,7 +69,7 @@ function fullStep(record: ClusterRecord, { pass, target, waits }: Of): Step[] {
     return [step(FULL_STEP, 'COMPLETE', `left out, as ${waived.by} said at ${when}`)];
   }
   const { rollout } = record;
-  const atMs = rollout?.scope === 'all' ? fullFor(pass.seen, rollout) : null;
+  const atMs = rollout?.scope === 'all' ? fullFor(pass, rollout) : null;
   if (atMs !== null)
     return [step(FULL_STEP, 'COMPLETE', `the full of ${new Date(atMs).toISOString()} is kept`)];
   if (rollout?.scope === 'all' && waits === null) {

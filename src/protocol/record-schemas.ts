@@ -38,15 +38,17 @@ function from2(old: Fields): Fields {
     plans: { paused: [], forced: [] },
     space: null,
     archive: null,
+    upgradeFull: null,
   };
 }
 
 /** The record in schema 2 if that can hold it: no operation is under way, and there is no archive. */
 export function inOldestSchema(record: ClusterRecord): Fields {
-  const { sizeOption, scaling, disruption, rollout, plans, space, archive, ...rest } = record;
+  const { sizeOption, scaling, disruption, rollout, plans, space, archive, upgradeFull, ...rest } = record;
   const isUntold = plans.paused.length + plans.forced.length === 0;
   const isAtRest =
-    [sizeOption, scaling, disruption, rollout, space, archive].every((one) => one === null) && isUntold;
+    [sizeOption, scaling, disruption, rollout, space, archive, upgradeFull].every((one) => one === null) &&
+    isUntold;
   const seats = [...record.seats, ...record.leaving.map(({ seat }) => seat)];
   if (!isAtRest || seats.some((seat) => seat.paused !== null || isNewLoss(seat))) return record;
   return { ...withSeats(rest, ({ paused: _, ...seat }) => seat), schemaVersion: 2 };

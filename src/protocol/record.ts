@@ -262,6 +262,17 @@ export const archiveRecordSchema = z.strictObject({
 });
 export type ArchiveRecord = z.infer<typeof archiveRecordSchema>;
 
+/** The full backup from before etcd last went up a minor: the way back. `null`: there is none. */
+export const upgradeFullSchema = z.strictObject({
+  /** The roll-out that it was taken for. */
+  rollout: z.string().min(1),
+  /** What etcd gave it. */
+  etcd: z.string().min(1),
+  /** When it was begun. */
+  atMs: wallMs,
+});
+export type UpgradeFull = z.infer<typeof upgradeFullSchema>;
+
 /** The plans that an operator can hold or force. */
 export const PLAN_NAMES = ['deploy', 'recovery', 'update', 'decommission'] as const;
 export type PlanName = (typeof PLAN_NAMES)[number];
@@ -340,6 +351,7 @@ export const recordSchema = z.strictObject({
   /** `null`: nothing is being done about the database. */
   space: spaceSchema.nullable(),
   archive: archiveRecordSchema.nullable(),
+  upgradeFull: upgradeFullSchema.nullable(),
   /** The cluster is being given up; never taken back. `null`: it is not. */
   uninstall: z
     .strictObject({
@@ -379,7 +391,16 @@ export function newRecord(of: {
 /** What a record says of changes while there are none, and of an archive before there is one. */
 export function atRest(): Pick<
   ClusterRecord,
-  'sizeOption' | 'scaling' | 'intent' | 'disruption' | 'rollout' | 'plans' | 'space' | 'archive' | 'uninstall'
+  | 'sizeOption'
+  | 'scaling'
+  | 'intent'
+  | 'disruption'
+  | 'rollout'
+  | 'plans'
+  | 'space'
+  | 'archive'
+  | 'upgradeFull'
+  | 'uninstall'
 > {
   return {
     sizeOption: null,
@@ -390,6 +411,7 @@ export function atRest(): Pick<
     plans: { paused: [], forced: [] },
     space: null,
     archive: null,
+    upgradeFull: null,
     uninstall: null,
   };
 }

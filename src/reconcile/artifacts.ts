@@ -29,6 +29,7 @@ export function launchable(pass: Pass, pinned: Pinned): Launchable | { readonly 
     from: pin.etcd,
     to: readPin(spec.artifact).etcd,
     cluster: clusterVersionOf(pass),
+    full: pass.record.upgradeFull,
   });
   if (objection === null) return { run: present, instead: missing };
   const other = describeArtifact(spec.artifact);

@@ -1,3 +1,5 @@
+import type { UpgradeFull } from '../protocol/record.ts';
+
 /**
  * From which version of etcd to which a member may go. etcd goes up one minor at a time, member by member, and its
  * cluster version follows once every member runs the newer one; from then on no member goes back.
@@ -34,6 +36,8 @@ export interface EtcdStep {
   readonly to: string | null;
   /** etcd's cluster version, as `3.5.0`; `null`: unknown, then it may be that of `from`. */
   readonly cluster: string | null;
+  /** What was kept of before; `null`: nothing. */
+  readonly full: UpgradeFull | null;
 }
 
 /** Why a member must not go from one to the other, and what to do instead; `null`: it may. */
@@ -49,7 +53,7 @@ export function objectionToVersion(step: EtcdStep): string | null {
   if (to.minor < cluster.minor) {
     return (
       `the cluster's version is ${name(cluster.minor)} by now, and etcd ${step.to} does not serve it: ` +
-      'a downgrade takes a backup of before, restored with that version'
+      `a downgrade takes a backup of before, restored with that version${wayBack(step.full)}`
     );
   }
   if (to.minor > from.minor + 1) {
@@ -64,4 +68,9 @@ export function objectionToVersion(step: EtcdStep): string | null {
     return `from ${step.from} to ${step.to} ${floor.why}: first to ${least} or a later ${name(from.minor)}`;
   }
   return null;
+}
+
+function wayBack(full: UpgradeFull | null): string {
+  if (full === null) return '';
+  return `: etcd-mesos restore, from the full of ${new Date(full.atMs).toISOString()} that etcd ${full.etcd} gave`;
 }

@@ -18,7 +18,7 @@ import {
   slotsOf,
   wakeWithin,
 } from './pass.ts';
-import { askForFull, etcdOf, lacksFull } from './upgrade-backup.ts';
+import { askForFull, etcdOf, lacksFull, rememberFull } from './upgrade-backup.ts';
 
 /*
  * Brings members that run to what the options ask for by now: one after the other, the leader last, the next only
@@ -99,6 +99,7 @@ export function objectionToTarget(pass: Pass, target: Target): string | null {
       from: etcdOf(pass, seat),
       to: readPin(target.artifact).etcd,
       cluster: clusterVersionOf(pass),
+      full: pass.record.upgradeFull,
     });
     if (objection !== null) return `${seat.slot}: ${objection}`;
   }
@@ -313,6 +314,7 @@ function beginStep(pass: Pass, membership: Membership | null, rollout: Draft<Rol
     block(pass, 'update-waits', seat.slot, `its update waits: ${obstacle}`);
     return;
   }
+  rememberFull(pass, rollout, seat);
   rollout.step = { slot: seat.slot, seat: seat.id, waitedMs: 0 };
   if (needsMove(seat, rollout)) {
     seat.lost = { cause: 'moved', message: `${seat.hostname} cannot give it what the update asks for` };

@@ -22,12 +22,20 @@ export function fullWaived({ plans }: ClusterRecord): ClusterRecord['plans']['fo
 }
 
 /** The full that was taken for a roll-out: when it was begun; `null`: there is none yet, or no archive. */
-export function fullFor(
-  { archive }: Pass['seen'],
-  { openedAtMs }: Pick<Rollout, 'openedAtMs'>,
-): number | null {
-  const atMs = archive?.verifiedFullAtMs ?? null;
-  return atMs !== null && atMs >= openedAtMs ? atMs : null;
+export function fullFor({ record, seen }: Pass, rollout: Pick<Rollout, 'id' | 'openedAtMs'>): number | null {
+  // Whoever takes over may not know of it: one is enough for all members.
+  if (record.upgradeFull?.rollout === rollout.id) return record.upgradeFull.atMs;
+  const atMs = seen.archive?.verifiedFullAtMs ?? null;
+  return atMs !== null && atMs >= rollout.openedAtMs ? atMs : null;
+}
+
+/** A member is about to go up a minor: the full of before is remembered, as the way back. */
+export function rememberFull(pass: Pass, rollout: Draft<Rollout>, seat: DraftSeat): void {
+  const atMs = fullFor(pass, rollout);
+  const etcd = etcdOf(pass, seat);
+  if (atMs === null || etcd === null || !isUpgrade(pass, seat, rollout.target)) return;
+  if (pass.record.upgradeFull?.rollout === rollout.id) return;
+  pass.record.upgradeFull = { rollout: rollout.id, etcd, atMs };
 }
 
 /** Whether its etcd would go up a minor. Where a version is not known it does not. */
@@ -39,7 +47,7 @@ export function isUpgrade(pass: Pass, seat: DraftSeat, target: Target): boolean 
 export function lacksFull(pass: Pass, rollout: Draft<Rollout>, seat: DraftSeat): boolean {
   if (pass.seen.archive === null || rollout.scope !== 'all') return false;
   if (!isUpgrade(pass, seat, rollout.target)) return false;
-  return fullWaived(pass.record as ClusterRecord) === undefined && fullFor(pass.seen, rollout) === null;
+  return fullWaived(pass.record as ClusterRecord) === undefined && fullFor(pass, rollout) === null;
 }
 
 export function askForFull(pass: Pass, rollout: Draft<Rollout>, seat: DraftSeat): void {

@@ -20,6 +20,7 @@ function asSchema2(): Record<string, unknown> {
     plans: _p,
     space: _x,
     archive: _h,
+    upgradeFull: _u,
     ...whole
   } = record();
   const { paused: _, ...old } = seat();
@@ -106,6 +107,7 @@ describe('a stored record', () => {
         },
       },
       { archive: { id: 'archive-1', place: '/mnt/archive', made: false } },
+      { upgradeFull: { rollout: 'rollout-1', etcd: '3.5.30', atMs: 1 } },
       { plans: { paused: [{ plan: 'recovery' as const, ...paused }], forced: [] } },
     ]) {
       expect(at(changes)).toMatchObject({ schemaVersion: 3 });

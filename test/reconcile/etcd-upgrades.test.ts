@@ -6,6 +6,7 @@ const step = (from: string | null, to: string | null, cluster: string | null = n
   from,
   to,
   cluster,
+  full: null,
 });
 
 test.for([
@@ -39,4 +40,11 @@ test('the patches below which no member goes up are those that warn of it', () =
     const refused = objectionToVersion(step(`3.5.${patch}`, '3.6.16', '3.5.0')) !== null;
     expect([patch, refused]).toEqual([patch, warned(patch)]);
   }
+});
+
+test('the way back names the full backup of before', () => {
+  const full = { rollout: 'rollout-1', etcd: '3.5.30', atMs: Date.UTC(2026, 0, 2) };
+  expect(objectionToVersion({ ...step('3.6.16', '3.5.30', '3.6.0'), full })).toContain(
+    'etcd-mesos restore, from the full of 2026-01-02T00:00:00.000Z that etcd 3.5.30 gave',
+  );
 });

@@ -268,6 +268,30 @@ describe('an upgrade to the next minor, where there is an archive,', () => {
     expect(artifacts(world)).toEqual([NEW, NEW, NEW]);
   });
 
+  it('is taken for the way back, which names its full', () => {
+    const world = upgrading();
+    tell(world, 'start');
+    takeFull(world);
+    const atMs = world.nowMs;
+    run(world, isOver(world));
+    expect(world.record.upgradeFull).toMatchObject({ etcd: '3.5.30', atMs });
+    world.clusterVersion = '3.6.0';
+    // A later one is none of before.
+    takeFull(world);
+    restartWith(world, { artifact: OLD });
+    expect(tell(world, 'start').message).toContain(`from the full of ${new Date(atMs).toISOString()}`);
+  });
+
+  it('is content with one full, also where another scheduler takes over that knows of none', () => {
+    const world = upgrading();
+    tell(world, 'start');
+    takeFull(world);
+    run(world, () => killed(world).length === 1);
+    world.archive = { archivedRevision: '0', verifiedFullAtMs: null };
+    run(world, isOver(world));
+    expect(artifacts(world)).toEqual([NEW, NEW, NEW]);
+  });
+
   it('asks for none while the cluster is not well, nor before its word, nor while it is paused', () => {
     const world = upgrading();
     idle(world);
