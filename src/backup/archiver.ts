@@ -42,6 +42,8 @@ export interface ArchiverOptions {
   readonly epoch: Epoch;
   /** Of the leader whose archiver this is. */
   readonly generation: number;
+  /** A UUID of that leader's run: what ended under it may be gone on from under it. Default: a fresh one. */
+  readonly writer?: string;
   /** Members in the order in which they are tried: followers first. */
   readonly members: (signal: AbortSignal) => Promise<readonly ArchiveSource[]>;
   readonly connect: (url: string) => StreamClient;
@@ -272,9 +274,9 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
 
   const run = async (): Promise<void> => {
     const opened = await persist('opening', async () => {
-      const { generation } = options;
+      const { generation, writer = options.ids.uuid() } = options;
       const { segmentBytesMax, segmentAgeMsMax } = limits;
-      const shared = { archive, epoch, generation, writer: options.ids.uuid(), clock };
+      const shared = { archive, epoch, generation, writer, clock };
       const log = await openLogWriter({ ...shared, segmentBytesMax, segmentAgeMsMax }, closed.signal);
       await fulls.load(log.base, running);
       return log;

@@ -1,4 +1,3 @@
-import { ArchiveError } from '../backup/errors.ts';
 import type { Full } from '../backup/full.ts';
 import { describeError } from '../base/errors.ts';
 import {
@@ -25,6 +24,8 @@ import { decide } from '../reconcile/decide.ts';
 import type { Action, Decision } from '../reconcile/decision.ts';
 import type { Observation } from '../reconcile/observation.ts';
 import { withTraits } from './agent-traits.ts';
+import type { ArchiveAccess } from './archive-access.ts';
+import { createArchiving, fullWith } from './archiving.ts';
 import { ackCall, killCall, launchedBy } from './calls.ts';
 import { createChronicle } from './chronicle.ts';
 import { createCommandDesk } from './command-desk.ts';
@@ -112,6 +113,8 @@ export interface SchedulerPorts {
   readonly store: StateStore;
   readonly members: Members;
   readonly orderKey: OrderKey;
+  /** Where the cluster is archived; `null`: nowhere. */
+  readonly archive: ArchiveAccess | null;
 }
 
 /** A record that could not be stored is tried again after this long; nothing is done meanwhile. */
@@ -159,6 +162,17 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const launchedAtMs = new Map<string, number>();
   const killedAtMs = new Map<string, number>();
   const shunned = createShunnedPlaces();
+  const archiving =
+    ports.archive === null
+      ? null
+      : createArchiving({
+          access: ports.archive,
+          clock,
+          ids,
+          log,
+          onChange: wake.mark,
+          tell: chronicle.tell,
+        });
   /** Calls about offers take effect in the order in which they were decided. */
   let offerCalls: Promise<void> = Promise.resolve();
 
@@ -285,7 +299,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       record: withOfferedPlaces(
         {
           record: withTraits(
-            withReturnedPlaces(withFrameworkId(before, view), offers),
+            withReturnedPlaces(withFrameworkId(archiving?.claimed(before) ?? before, view), offers),
             offers.map(offeredTraits),
           ),
           offers,
@@ -308,7 +322,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       monotonicMs: startMs,
       elapsedMs: observedAtMs === null ? null : startMs - observedAtMs,
       freshId: ids.uuid(),
-      archive: null,
+      archive: archiving?.sight() ?? null,
     });
     const told = commands.take(settled.record, { spec: config.spec, seen });
     const decision = decide(config.spec, told.record, seen);
@@ -338,6 +352,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     sightings = withSightings(sightings, match.judged, config.placement, startMs);
     watch.follow(targetsOf(match.record));
     act(decision, match, acks);
+    archiving?.passed({ record: match.record, seen, fullWanted: decision.fullWanted });
     const wakes = [
       decision.wakeMs,
       settleOffers(seen, match, offers),
@@ -439,6 +454,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
       // Without a record an uninstall is over, and nothing is registered to find out more.
       if (config.uninstall !== null) return 'uninstalled';
       const first = await firstStart({ config, ports, log }, signal);
+      if (first.record.epoch.phase === 'preparing') await archiving?.assertNothingThere(signal);
       await refuseFrozen(null, { config, store: ports.store, log });
       return await begin(first, 'no cluster record is stored');
     }
@@ -526,7 +542,11 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
         wake.mark();
       });
       try {
-        await endTogether(ended, [registered, loop(inner).finally(() => ended.abort())]);
+        await endTogether(ended, [
+          registered,
+          loop(inner).finally(() => ended.abort()),
+          archiving?.run(inner) ?? Promise.resolve(),
+        ]);
         return tornDown ? await finish(signal) : 'stopped';
       } finally {
         ended.abort();
@@ -537,8 +557,8 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     },
     tell: (command) => commands.tell(command),
     measure: () => measurePrefixes(desk, chronicle.snapshot().record, chronicle.snapshot().observation),
-    fullNow: () => Promise.reject(new ArchiveError('missing', 'no archive is configured')),
-    snapshot: () => ({ ...chronicle.snapshot(), archive: null, uninstalled }),
+    fullNow: (reason) => fullWith(archiving, reason),
+    snapshot: () => ({ ...chronicle.snapshot(), archive: archiving?.view() ?? null, uninstalled }),
   };
 }
 

@@ -4,6 +4,7 @@ import { type HttpRequest, HttpTransportError, type StateStore, StateStoreError 
 import { SCHEDULER_PATH } from '../mesos/scheduler-stream.ts';
 import { MembersError } from '../protocol/members-port.ts';
 import type { SchedulerPorts } from './scheduler.ts';
+import { archiveWithin, type Begin } from './term-archive.ts';
 
 /** For how long a scheduler may act. */
 export interface ActingTime {
@@ -11,6 +12,11 @@ export interface ActingTime {
   readonly over: AbortSignal;
   /** Whether it lasts, by the clock at this moment: a process that was paused runs a while before {@link over} aborts. */
   holds(): boolean;
+  /**
+   * Whether nobody else acts, by the clock at this moment: also after we were told to stop, until we have. Then what
+   * is under way for the archive may be brought to its end.
+   */
+  leads(): boolean;
 }
 
 /** A scheduler's ports for as long as it may act. */
@@ -30,19 +36,21 @@ export interface TermPorts {
  */
 export function portsWithin(ports: SchedulerPorts, time: ActingTime): TermPorts {
   const { over } = time;
-  const { transport, members, store } = ports;
+  const { transport, members, store, archive } = ports;
   const underWay = new Set<Promise<unknown>>();
-  /** Begins `work`, unless the term is over, and counts it until it has ended. */
-  const begin = async <T>(error: (message: string) => Error, work: () => Promise<T>): Promise<T> => {
-    if (over.aborted || !time.holds()) throw error('this scheduler does not lead any more');
-    const begun = work();
-    underWay.add(begun);
-    try {
-      return await begun;
-    } finally {
-      underWay.delete(begun);
-    }
-  };
+  const beginIf =
+    (may: () => boolean): Begin =>
+    async (error, work) => {
+      if (!may()) throw error('this scheduler does not lead any more');
+      const begun = work();
+      underWay.add(begun);
+      try {
+        return await begun;
+      } finally {
+        underWay.delete(begun);
+      }
+    };
+  const begin = beginIf(() => !over.aborted && time.holds());
 
   return {
     ports: {
@@ -68,6 +76,13 @@ export function portsWithin(ports: SchedulerPorts, time: ActingTime): TermPorts 
         append: async (kind, entry) => await begin(notStored, async () => await store.append(kind, entry)),
         clear: async () => await begin(notStored, async () => await store.clear()),
       },
+      archive:
+        archive === null
+          ? null
+          : archiveWithin(
+              archive,
+              beginIf(() => time.leads()),
+            ),
     },
     async settled() {
       while (underWay.size > 0) await Promise.allSettled(underWay);

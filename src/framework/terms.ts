@@ -105,6 +105,7 @@ async function oneTerm(options: TermsOptions, term: LeadershipTerm, signal: Abor
     const end = await options.act({
       over: AbortSignal.any([signal, term.over]),
       holds: () => !signal.aborted && term.holds(),
+      leads: () => term.holds(),
     });
     return end === 'uninstalled' ? { kind: end } : { kind: 'over', reason: 'the term is over' };
   } catch (error) {

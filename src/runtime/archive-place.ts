@@ -26,16 +26,28 @@ export interface ArchivePlace {
  */
 export async function openArchiveToRead(place: ArchivePlace, signal: AbortSignal): Promise<Archive> {
   const key = place.keyFile === undefined ? null : await readArchiveKey('--key-file', place.keyFile);
-  const store = await openPlace(place, signal);
+  const store = await openArchiveStore(place, { readOnly: true }, signal);
   const readable = key === null ? store : sealedStore(store, key);
   return await openArchive(readable, { archiveId: null, owner: null }, signal);
 }
 
-async function openPlace(place: ArchivePlace, signal: AbortSignal): Promise<ArchiveStore> {
+export function isInS3(archive: string): boolean {
+  return /^s3:/i.test(archive);
+}
+
+/**
+ * Opens the store alone, whose objects may be encrypted. Rejects with an {@link ArchiveStoreError}.
+ * @param options.readOnly nothing is made or written there.
+ */
+export async function openArchiveStore(
+  place: Omit<ArchivePlace, 'keyFile'>,
+  options: { readonly readOnly: boolean },
+  signal: AbortSignal,
+): Promise<ArchiveStore> {
   const [, bucket, prefix = ''] = /^s3:\/\/([^/]+)\/?(.*)$/.exec(place.archive) ?? [];
   if (bucket === undefined) {
     if (!/^\w+:\/\//.test(place.archive)) {
-      return await openDirectoryArchiveStore(place.archive, { readOnly: true });
+      return await openDirectoryArchiveStore(place.archive, options);
     }
     throw new ArchiveStoreError('unsuitable', `${place.archive} is no place of an archive`, {
       hint: 'Name a directory, or s3://bucket/prefix.',
@@ -57,9 +69,7 @@ async function openPlace(place: ArchivePlace, signal: AbortSignal): Promise<Arch
     caCertificates,
     credentials: null,
   };
-  return await openS3ArchiveStore({ ...s3, pathStyle: place.s3PathStyle === true }, signal, {
-    readOnly: true,
-  });
+  return await openS3ArchiveStore({ ...s3, pathStyle: place.s3PathStyle === true }, signal, options);
 }
 
 async function readCertificates(file: string): Promise<string> {

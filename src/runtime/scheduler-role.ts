@@ -3,6 +3,7 @@ import { userInfo } from 'node:os';
 import { BUILD_ID, VERSION } from '../base/build.ts';
 import { describeError } from '../base/errors.ts';
 import { type Clock, type HttpTransport, type Logger, StateStoreError } from '../base/ports.ts';
+import type { ArchiveAccess } from '../framework/archive-access.ts';
 import type { SchedulerConfig } from '../framework/config.ts';
 import { placementRulesOf } from '../framework/placement-rules.ts';
 import type { SchedulerPorts } from '../framework/scheduler.ts';
@@ -22,6 +23,7 @@ import { type MasterAccess, openMasterAccess } from './master-access.ts';
 import { etcdOf, type MemberArtifact, memberArtifactOf } from './member-artifact.ts';
 import { createMembersHttp } from './members-http.ts';
 import { createSystemRandom } from './random.ts';
+import { archiveAccessOf } from './scheduler-archive.ts';
 import { openSchedulerState, type SchedulerState } from './scheduler-state.ts';
 import { readSecret } from './secret-file.ts';
 import { StartError } from './start-error.ts';
@@ -85,11 +87,13 @@ async function runWith(
   const token =
     options.apiTokenFile === null ? null : await readSecret('--api-token-file', options.apiTokenFile);
   const access = await openMasterAccess(options, sandbox);
+  const clock = createSystemClock();
+  const archive = await archiveAccessOf(options, clock);
   const state = await openSchedulerState(options, log);
   try {
     // Who leads for certain can say at once that the key is unfit, before anything is packed.
     if (state.election === null) await state.orderKey();
-    await serve({ options, log, wrapPorts, token, access, state }, etcd, signal);
+    await serve({ options, log, wrapPorts, token, access, archive, state, clock }, etcd, signal);
   } finally {
     await state.close();
   }
@@ -101,7 +105,9 @@ interface Parts {
   readonly wrapPorts: NonNullable<SchedulerInputs['wrapPorts']>;
   readonly token: string | null;
   readonly access: MasterAccess;
+  readonly archive: ArchiveAccess | null;
   readonly state: SchedulerState;
+  readonly clock: Clock;
 }
 
 /** Listens first, so that a port that is taken is known before anything is packed or registered. */
@@ -110,8 +116,7 @@ async function serve(
   etcd: Parameters<typeof memberArtifactOf>[1],
   signal: AbortSignal,
 ): Promise<void> {
-  const { options, log, state } = parts;
-  const clock = createSystemClock();
+  const { options, log, state, clock } = parts;
   const transport = createHttpTransport();
   // Who signs the masters' certificates has no say in who is a member.
   const toMasters = createHttpTransport({ ca: parts.access.ca });
@@ -140,12 +145,12 @@ async function serve(
       state,
       board: state.board,
       wrapPorts: parts.wrapPorts,
-      ports: worldOf(parts, { transport, toMasters, clock }),
+      ports: worldOf(parts, { transport, toMasters }),
     });
     front.canAct({ config, artifacts: member.served, scheduler: active.current });
     const end =
       leadership === null
-        ? await active.act({ over: signal, holds: () => !signal.aborted })
+        ? await active.act({ over: signal, holds: () => !signal.aborted, leads: () => true })
         : await actInTerms({ ...active, leadership, clock, log, onTerm: front.leads }, signal);
     if (end === 'uninstalled') {
       front.staysAlone();
@@ -166,10 +171,9 @@ async function stayAnswering(log: Logger, signal: AbortSignal): Promise<void> {
 }
 
 function worldOf(
-  { log, access, state }: Parts,
-  world: { readonly transport: HttpTransport; readonly toMasters: HttpTransport; readonly clock: Clock },
+  { log, access, archive, state, clock }: Parts,
+  { transport, toMasters }: { readonly transport: HttpTransport; readonly toMasters: HttpTransport },
 ): ActiveSchedulerOptions['ports'] {
-  const { transport, toMasters, clock } = world;
   const masterHeaders = access.headers({ transport: toMasters, clock });
   return {
     transport: toMasters,
@@ -180,6 +184,7 @@ function worldOf(
     ids: createSystemIds(),
     log,
     members: createMembersHttp(transport),
+    archive,
   };
 }
 

@@ -1,4 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { beginEpoch, createArchive } from '../../src/backup/archive.ts';
+import { type ArchiveStore, ArchiveStoreError } from '../../src/backup/store-port.ts';
+import type { ArchiveAccess } from '../../src/framework/archive-access.ts';
 import type { SchedulerConfig } from '../../src/framework/config.ts';
 import { ownershipOf, reservationLabels } from '../../src/framework/labels.ts';
 import { createScheduler, type Scheduler } from '../../src/framework/scheduler.ts';
@@ -9,6 +12,7 @@ import type { Order } from '../../src/protocol/orders.ts';
 import { type ClusterRecord, parseRecord, serializeRecord } from '../../src/protocol/record.ts';
 import { createOrderKey } from '../../src/protocol/signature.ts';
 import { silentLogger } from '../silent-logger.ts';
+import { createMemoryArchiveStore } from '../sim/memory-archive-store.ts';
 import { createMemoryStore, type MemoryStore } from '../sim/memory-store.ts';
 import { createVirtualClock } from '../sim/virtual-clock.ts';
 import {
@@ -35,7 +39,7 @@ function world(store: MemoryStore = createMemoryStore()) {
   const master = createFakeMaster();
   const members = createFakeMembers(clock.sleep);
   let ids = 0;
-  const start = (changes: Partial<SchedulerConfig> = {}) => {
+  const start = (changes: Partial<SchedulerConfig> = {}, archive: ArchiveAccess | null = null) => {
     const stop = new AbortController();
     running.push(stop);
     const scheduler = createScheduler({
@@ -55,6 +59,7 @@ function world(store: MemoryStore = createMemoryStore()) {
         store,
         members,
         orderKey: key,
+        archive,
       },
     });
     const run: { error: unknown; ended: boolean } = { error: null, ended: false };
@@ -121,6 +126,20 @@ const offerOfSeat = (id: string, cluster = 'cluster-1') => {
     ],
   });
 };
+/** An archive on a store that can be opened as long as `isThere` says so. */
+const archiveOn = (store: ArchiveStore, isThere = () => true): ArchiveAccess => ({
+  place: '/mnt/archive',
+  open: () =>
+    isThere() ? Promise.resolve(store) : Promise.reject(new ArchiveStoreError('unavailable', 'no route')),
+  connect: () => {
+    throw new Error('nobody is followed here');
+  },
+  openSpool: () => Promise.resolve(null),
+  limits: {},
+  fullSchedule: null,
+  retain: null,
+  verification: null,
+});
 const isSubscribed = (scheduler: Scheduler) => () => scheduler.snapshot().mesos.subscribed;
 
 describe('a first start', () => {
@@ -183,6 +202,52 @@ describe('a first start', () => {
       expect(operationsOf(master)).toEqual([]);
     },
   );
+
+  it.each(['auto', 'new'] as const)(
+    'stops where the archive is of a cluster, with --bootstrap=%s too',
+    async (bootstrap) => {
+      const { clock, store, start } = world();
+      const archives = createMemoryArchiveStore();
+      const never = new AbortController().signal;
+      const wanted = { archiveId: 'a1', owner: 'cluster-0', atMs: 1 };
+      const archive = await createArchive(archives, wanted, never);
+      await beginEpoch(archive, { epoch: 2, clusterId: 'abc', parent: null, atMs: 2 }, never);
+      const { run } = start({ bootstrap }, archiveOn(archives));
+      await clock.runUntil(() => run.ended, 5_000);
+      expect(run.error).toMatchObject({
+        code: 'not-a-first-start',
+        message:
+          'no record is stored, but /mnt/archive holds archive a1 of cluster cluster-0: ' +
+          'it goes up to revision 0 of epoch 2',
+        hint: expect.stringContaining('etcd-mesos restore') as string,
+      });
+      expect(store.history).toEqual([]);
+    },
+  );
+
+  it('waits for an archive that cannot be looked at, and says so', async () => {
+    const { clock, master, store, start } = world();
+    let isThere = false;
+    const { scheduler, run } = start(
+      {},
+      archiveOn(createMemoryArchiveStore(), () => isThere),
+    );
+    await clock.advance(600_000);
+    expect(run.ended).toBe(false);
+    expect(store.history).toEqual([]);
+    expect(scheduler.snapshot().archive).toMatchObject({
+      state: 'away',
+      problem: 'whether this is a first start is not known: no route',
+    });
+    isThere = true;
+    await clock.runUntil(isSubscribed(scheduler), 60_000);
+    master.say(offersEvent(offers(3)));
+    await clock.runUntil(() => launchesOf(master).length === 3, 1_000);
+    expect(scheduler.snapshot()).toMatchObject({
+      archive: { state: 'waiting', problem: null },
+      observation: { archive: { archivedRevision: '0', verifiedFullAtMs: null } },
+    });
+  });
 
   it('begins there on the operator’s word', async () => {
     const { clock, master, start } = world();

@@ -6,6 +6,7 @@ import { createFixedMasterSource } from '../../src/mesos/master-source.ts';
 import { serializeRecord } from '../../src/protocol/record.ts';
 import { createOrderKey } from '../../src/protocol/signature.ts';
 import { silentLogger } from '../silent-logger.ts';
+import { createMemoryArchiveStore } from '../sim/memory-archive-store.ts';
 import { createMemoryStore } from '../sim/memory-store.ts';
 import { createVirtualClock } from '../sim/virtual-clock.ts';
 import { record } from './fixtures.ts';
@@ -13,6 +14,7 @@ import { record } from './fixtures.ts';
 function world() {
   const sent: string[] = [];
   const store = createMemoryStore();
+  const archive = createMemoryArchiveStore();
   let release: () => void = () => undefined;
   const ports: SchedulerPorts = {
     transport: {
@@ -40,11 +42,27 @@ function world() {
       },
     },
     orderKey: createOrderKey().key,
+    archive: {
+      place: 'memory',
+      open: () => Promise.resolve(archive),
+      connect: (url) => {
+        throw new Error(url);
+      },
+      openSpool: () => Promise.resolve(null),
+      limits: {},
+      fullSchedule: null,
+      retain: null,
+      verification: null,
+    },
   };
   const over = new AbortController();
-  const clock = { isLate: false };
-  const time = { over: over.signal, holds: () => !clock.isLate };
-  return { sent, store, over, clock, release: () => release(), ...portsWithin(ports, time) };
+  const clock = { isLate: false, isOvertaken: false };
+  const time = {
+    over: over.signal,
+    holds: () => !clock.isLate,
+    leads: () => !clock.isLate && !clock.isOvertaken,
+  };
+  return { sent, store, archive, over, clock, release: () => release(), ...portsWithin(ports, time) };
 }
 
 const call = (headers: Record<string, string> = { 'mesos-stream-id': 'stream' }): HttpRequest => ({
@@ -102,6 +120,38 @@ describe('once the term is over', () => {
     await answer;
     await waiting;
     expect(isSettled).toBe(true);
+  });
+});
+
+describe('an archive', () => {
+  const never = new AbortController().signal;
+  const bytes = Buffer.from('x');
+
+  test('is written to the end of what is under way when we were told to stop', async () => {
+    const { archive, over, ports } = world();
+    const store = await ports.archive?.open(never);
+    const object = await store?.growing?.create('log', bytes, never);
+    over.abort(new Error('SIGTERM'));
+    await object?.append(bytes);
+    await store?.put('proof', bytes, { ifAbsent: true, signal: never });
+    expect([...archive.objects.keys()]).toEqual(['log', 'proof']);
+    expect(archive.objects.get('log')?.toString()).toBe('xx');
+  });
+
+  test('is not written any more once somebody else leads, and is still read', async () => {
+    const { archive, clock, ports } = world();
+    const store = await ports.archive?.open(never);
+    const object = await store?.growing?.create('log', bytes, never);
+    clock.isOvertaken = true;
+    const aborted = { code: 'aborted' };
+    await expect(object?.append(bytes)).rejects.toMatchObject(aborted);
+    await expect(store?.put('a', bytes, { ifAbsent: true, signal: never })).rejects.toMatchObject(aborted);
+    await expect(store?.remove('log', never)).rejects.toMatchObject(aborted);
+    await expect(store?.growing?.create('b', bytes, never)).rejects.toMatchObject(aborted);
+    await expect(ports.archive?.open(never)).rejects.toMatchObject(aborted);
+    await object?.close();
+    expect(await store?.head('log', never)).not.toBeNull();
+    expect([...archive.objects.keys()]).toEqual(['log']);
   });
 });
 

@@ -73,7 +73,7 @@ export function startSimScheduler(options: SimSchedulerOptions): SimScheduler {
   const members = mortal.port(crash.members(options.members));
   const masters = createFixedMasterSource(MASTER_URL);
   const log = loggerOf(story, name);
-  const world = { transport, masters, clock, random, ids, log, members };
+  const world = { transport, masters, clock, random, ids, log, members, archive: null };
   let state: OpenState | null = null;
   let acting: SimScheduler['acting'] = () => null;
 

@@ -1,0 +1,332 @@
+import { type Archiver, type ArchiverStatus, startArchiver } from '../backup/archiver.ts';
+import { ArchiveError } from '../backup/errors.ts';
+import type { ArchiveSource } from '../backup/follower.ts';
+import type { Full } from '../backup/full.ts';
+import { ArchiveStoreError } from '../backup/store-port.ts';
+import { orAborted, withDeadline } from '../base/deadline.ts';
+import { describeError } from '../base/errors.ts';
+import type { Clock, Ids, Logger } from '../base/ports.ts';
+import { clientUrlOf } from '../protocol/launch.ts';
+import type { ClusterRecord } from '../protocol/record.ts';
+import type { PublishedArchive } from '../protocol/view.ts';
+import { type ArchiveSight, FRESH_MS, type Observation } from '../reconcile/observation.ts';
+import type { ArchiveAccess } from './archive-access.ts';
+import { type ArchiveClaim, assertNothingArchived, openOwnArchive } from './archive-opening.ts';
+import type { StoryPart } from './story.ts';
+
+/**
+ * The archiver of the scheduler that leads: begins when the cluster is formed, is begun again whatever it ends with,
+ * and ends with the term. The cluster goes on whether it is archived or not.
+ */
+export interface Archiving {
+  /** Archives until `signal` aborts. Never rejects. */
+  run(signal: AbortSignal): Promise<void>;
+  /** The record as it has to be stored before archiving can go on. */
+  claimed(record: ClusterRecord): ClusterRecord;
+  /** After every pass: what is stored, what was seen, and why a full is wanted. */
+  passed(pass: ArchivePass): void;
+  /** Before there is a cluster: as {@link assertNothingArchived}. */
+  assertNothingThere(signal: AbortSignal): Promise<void>;
+  /** Takes a full and reads it back whole. Rejects when that one try fails, or when nothing can be archived now. */
+  fullNow(reason: string): Promise<Full>;
+  sight(): ArchiveSight;
+  view(): PublishedArchive;
+}
+
+export interface ArchivePass {
+  readonly record: ClusterRecord;
+  readonly seen: Observation;
+  readonly fullWanted: string | null;
+}
+
+export interface ArchivingOptions {
+  readonly access: ArchiveAccess;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly log: Logger;
+  /** Something is to be stored, or decided anew. */
+  readonly onChange: () => void;
+  readonly tell: (part: StoryPart) => void;
+}
+
+/** Between two tries to archive: doubles up to the longest. */
+const PAUSE_MS_MIN = 1_000;
+const PAUSE_MS_MAX = 60_000;
+/** An archiver that ran so long was well: the next is begun soon. */
+const STEADY_MS = 5 * 60_000;
+/** What came has to be written, and all is to be let go of, before a store is not waited for any more. */
+const SETTLE_MS = 10_000;
+/** A full that is wanted and was not taken is tried for again after this long. */
+const FULL_RETRY_MS = 30_000;
+
+type State =
+  /** For the cluster to form, or for the store to be opened; or for the next try of what a fault of ours ended. */
+  | { readonly kind: 'waiting' | 'starting' | 'away' | 'refused'; readonly problem: string | null }
+  | { readonly kind: 'archiving'; readonly archiver: Archiver };
+
+export function createArchiving(options: ArchivingOptions): Archiving {
+  const { access, clock, log } = options;
+  let state: State = { kind: 'waiting', problem: null };
+  /** Of the newest archiver, when it has ended. */
+  let last: ArchiverStatus | null = null;
+  let id: string | null = null;
+  let pass: ArchivePass | null = null;
+  let claim: ArchiveClaim | null = null;
+  let verifiedFullAtMs: number | null = null;
+  let askedAtMs = Number.NEGATIVE_INFINITY;
+  let isAsking = false;
+  let refusal: string | null = null;
+  /** Those who wait for a pass. */
+  let waiting: (() => void)[] = [];
+  /** One for all archivers of this term: each may go on from what the one before it has written. */
+  const writer = options.ids.uuid();
+
+  const statusNow = (): ArchiverStatus | null => {
+    if (state.kind !== 'archiving') return last;
+    const status = state.archiver.status();
+    // Until the log is opened what is in it is what was in it.
+    return status.state === 'starting' && last !== null ? { ...last, state: 'starting' } : status;
+  };
+
+  /** The first pass, from the present one on, that gives an answer. */
+  const passWith = async <T>(look: (pass: ArchivePass) => T | null, signal: AbortSignal): Promise<T> => {
+    for (;;) {
+      signal.throwIfAborted();
+      const answer = pass === null ? null : look(pass);
+      if (answer !== null) return answer;
+      await orAborted(signal, new Promise<void>((resolve) => waiting.push(resolve)));
+    }
+  };
+
+  const stored = async (next: ArchiveClaim, signal: AbortSignal): Promise<ClusterRecord> => {
+    claim = next;
+    options.onChange();
+    try {
+      return await passWith(({ record }) => (withClaim(record, next) === record ? record : null), signal);
+    } finally {
+      claim = null;
+    }
+  };
+
+  /** From opening the store to the end of the archiver. */
+  const archive = async (signal: AbortSignal): Promise<void> => {
+    if (state.kind === 'waiting') state = { kind: 'waiting', problem: null };
+    const formed = await passWith(({ record }) => (isFormed(record) ? record : null), signal);
+    if (state.kind === 'waiting') state = { kind: 'starting', problem: null };
+    const store = await access.open(signal);
+    const { place } = access;
+    const opened = await openOwnArchive(
+      { store, place, record: formed, claim: stored, clock, ids: options.ids },
+      signal,
+    );
+    const { archive: own, epoch, record } = opened;
+    const { retain, verification } = access;
+    id = own.id;
+    const archiver = startArchiver(
+      {
+        archive: own,
+        epoch,
+        generation: record.generation,
+        writer,
+        members: async () => await Promise.resolve(pass === null ? [] : sourcesOf(pass)),
+        connect: access.connect,
+        clock,
+        ids: options.ids,
+        logger: log,
+        spool: await access.openSpool(),
+        fullSchedule: access.fullSchedule,
+        retain: retain === null ? null : async (within) => await retain(own, within),
+        verification:
+          verification === null
+            ? null
+            : {
+                schedule: verification.schedule,
+                run: async (within) => await verification.run(own, within),
+              },
+        limits: access.limits,
+      },
+      signal,
+    );
+    state = { kind: 'archiving', archiver };
+    refusal = null;
+    const text = `generation ${record.generation} archives to ${place}`;
+    options.tell({ slot: null, text, reason: `archive ${own.id} is this cluster's` });
+    await ended(archiver, signal);
+  };
+
+  /** A store that hangs is not waited for when the term is over: what it does then, it does without us. */
+  const ended = async (archiver: Archiver, signal: AbortSignal): Promise<void> => {
+    try {
+      await orAborted(signal, archiver.ended);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      await withDeadline(clock, SETTLE_MS, new AbortController().signal, async () => await archiver.ended);
+    } finally {
+      last = archiver.status();
+    }
+  };
+
+  /** What one try has ended with; `false`: there is no use in another in this term. */
+  const settle = (error: unknown): boolean => {
+    const problem = describeError(error);
+    if (!(error instanceof ArchiveError)) {
+      state = { kind: error instanceof ArchiveStoreError ? 'away' : 'starting', problem };
+      log.error('nothing is archived; it is tried again', { error });
+      return true;
+    }
+    const said = error.hint === undefined ? problem : `${problem}. ${error.hint}`;
+    state = { kind: 'refused', problem: said };
+    log.error('nothing is archived', { error });
+    if (refusal !== problem) options.tell({ slot: null, text: 'nothing is archived', reason: problem });
+    refusal = problem;
+    return error.code !== 'fenced';
+  };
+
+  const take = async (reason: string): Promise<Full> => {
+    if (state.kind === 'archiving') return await state.archiver.fullNow(reason, { verify: true });
+    throw new ArchiveError('missing', `nothing can be archived now: ${state.problem ?? NOT_FORMED}`);
+  };
+  const noteVerified = (full: Full): void => {
+    verifiedFullAtMs = Math.max(verifiedFullAtMs ?? 0, full.document.startedAtMs);
+  };
+
+  /** One that the core waits for: one at a time, and after a failure not at once. */
+  const takeWanted = async (reason: string): Promise<void> => {
+    if (isAsking || clock.monotonicMs() - askedAtMs < FULL_RETRY_MS) return;
+    isAsking = true;
+    askedAtMs = clock.monotonicMs();
+    try {
+      noteVerified(await take(reason));
+      askedAtMs = Number.NEGATIVE_INFINITY;
+    } catch (error) {
+      log.warn('a full that is waited for was not taken', { reason, error: describeError(error) });
+    } finally {
+      isAsking = false;
+      options.onChange();
+    }
+  };
+
+  const archivedRevision = (): string => String(statusNow()?.archivedRevision ?? 0n);
+
+  return {
+    run: async (signal) => {
+      let pauseMs = PAUSE_MS_MIN;
+      while (!signal.aborted) {
+        const startMs = clock.monotonicMs();
+        try {
+          await archive(signal);
+        } catch (error) {
+          if (signal.aborted || !settle(error)) return;
+        }
+        if (clock.monotonicMs() - startMs >= STEADY_MS) pauseMs = PAUSE_MS_MIN;
+        await clock.sleep(pauseMs, signal);
+        pauseMs = Math.min(PAUSE_MS_MAX, pauseMs * 2);
+      }
+    },
+    claimed: (record) => (claim === null ? record : withClaim(record, claim)),
+    passed: (next) => {
+      pass = next;
+      const woken = waiting;
+      waiting = [];
+      for (const wake of woken) wake();
+      if (next.fullWanted !== null) void takeWanted(next.fullWanted);
+    },
+    assertNothingThere: async (signal) => {
+      const onProblem = (problem: string | null): void => {
+        state = { kind: problem === null ? 'waiting' : 'away', problem };
+      };
+      await assertNothingArchived({ access, clock, log, onProblem }, signal);
+    },
+    fullNow: async (reason) => {
+      const full = await take(reason);
+      noteVerified(full);
+      return full;
+    },
+    sight: () => ({ archivedRevision: archivedRevision(), verifiedFullAtMs }),
+    view: () => viewOf({ place: access.place, id, state, status: statusNow() }),
+  };
+}
+
+const NOT_FORMED = 'the cluster has not formed yet';
+
+/** As {@link Archiving.fullNow}, of a scheduler that may have nowhere to archive to. */
+export async function fullWith(archiving: Archiving | null, reason: string): Promise<Full> {
+  if (archiving === null) throw new ArchiveError('missing', 'no archive is configured');
+  return await archiving.fullNow(reason);
+}
+
+function isFormed({ epoch }: ClusterRecord): boolean {
+  return epoch.phase === 'formed' && epoch.clusterId !== null;
+}
+
+/** The same record where it says so already. */
+function withClaim(record: ClusterRecord, { archive, writtenBy }: ArchiveClaim): ClusterRecord {
+  const { archive: known } = record;
+  const isSaid =
+    known !== null && known.id === archive.id && known.place === archive.place && known.made === archive.made;
+  if (isSaid && record.generation > writtenBy) return record;
+  return { ...record, archive, generation: Math.max(record.generation, writtenBy + 1) };
+}
+
+/** Members that can be followed: those that serve by what they said a moment ago, followers first. */
+export function sourcesOf({ record, seen }: Pick<ArchivePass, 'record' | 'seen'>): readonly ArchiveSource[] {
+  const serving = record.seats.flatMap((seat) => {
+    const view = seen.members.get(seat.id);
+    const probe = view !== undefined && view.ageMs <= FRESH_MS ? view.status?.probe : null;
+    if (probe == null || probe.isLearner || probe.clusterId !== record.epoch.clusterId) return [];
+    return [{ url: clientUrlOf(seat), leads: probe.leaderId === probe.memberId }];
+  });
+  return serving
+    .toSorted((left, right) => Number(left.leads) - Number(right.leads))
+    .map(({ url }) => ({ url }));
+}
+
+function viewOf(of: {
+  readonly place: string;
+  readonly id: string | null;
+  readonly state: State;
+  readonly status: ArchiverStatus | null;
+}): PublishedArchive {
+  const { place, id, state, status } = of;
+  const lastFull = status?.lastFull ?? null;
+  const problem = state.kind === 'archiving' ? (status?.problem ?? null) : state.problem;
+  return {
+    place,
+    id,
+    state: stateOf(state, status),
+    problem,
+    archivedRevision: String(status?.archivedRevision ?? 0n),
+    seenRevision: String(status?.seenRevision ?? 0n),
+    lagMs: status?.lagMs ?? 0,
+    waitingBytes: status?.waitingBytes ?? 0,
+    spooledBytes: status?.spooledBytes ?? 0,
+    lastFull:
+      lastFull === null
+        ? null
+        : {
+            name: lastFull.name,
+            revision: lastFull.document.revision ?? lastFull.document.revisionAtLeast,
+            startedAtMs: lastFull.document.startedAtMs,
+            sizeBytes: lastFull.document.sizeBytes,
+            verifiedAtMs: lastFull.verifiedAtMs,
+          },
+    fullWanted: status?.fullWanted ?? null,
+    nextFullAtMs: status?.nextFullAtMs ?? null,
+    lastProof:
+      status?.lastProof == null ? null : { revision: status.lastProof.revision, atMs: status.lastProof.atMs },
+    lastVerification: verificationOf(status),
+    gaps: [...(status?.gaps ?? [])],
+  };
+}
+
+function stateOf(state: State, status: ArchiverStatus | null): PublishedArchive['state'] {
+  if (state.kind !== 'archiving') return state.kind;
+  return status === null || status.state === 'ended' ? 'starting' : status.state;
+}
+
+function verificationOf(status: ArchiverStatus | null): PublishedArchive['lastVerification'] {
+  const newest = status?.lastVerification ?? null;
+  if (newest === null) return null;
+  const { atMs, revision, proofsCompared, problems } = newest;
+  return { atMs, revision, proofsCompared, problems: [...problems] };
+}

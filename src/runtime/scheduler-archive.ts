@@ -1,0 +1,64 @@
+import path from 'node:path';
+import { sealedStore } from '../backup/sealed-store.ts';
+import type { ArchiveStore } from '../backup/store-port.ts';
+import type { Clock } from '../base/ports.ts';
+import { createStreamClient } from '../etcd/stream-client.ts';
+import type { ArchiveAccess } from '../framework/archive-access.ts';
+import type { SchedulerOptions } from '../protocol/options.ts';
+import { scheduleOf } from '../protocol/schedule.ts';
+import { readArchiveKey } from './archive-key-file.ts';
+import { type ArchivePlace, isInS3, openArchiveStore } from './archive-place.ts';
+import { openDirectoryArchiveStore } from './directory-archive-store.ts';
+
+/** In the state directory. */
+const SPOOL_DIRECTORY = 'spool';
+
+/**
+ * Where the options say that the cluster is archived; `null`: nowhere. Nothing is opened yet. Rejects with a
+ * `StartError` where its key cannot be read.
+ */
+export async function archiveAccessOf(
+  options: SchedulerOptions,
+  clock: Clock,
+): Promise<ArchiveAccess | null> {
+  if (options.archive === null) return null;
+  const place = placeOf(options.archive, options);
+  const { archiveKeyFile } = options;
+  const key = archiveKeyFile === null ? null : await readArchiveKey('--archive-key-file', archiveKeyFile);
+  let opened: ArchiveStore | null = null;
+  return {
+    place: place.archive,
+    open: async (signal) => {
+      if (opened === null) {
+        const store = await openArchiveStore(place, { readOnly: false }, signal);
+        opened = key === null ? store : sealedStore(store, key);
+      }
+      return opened;
+    },
+    connect: (url) => createStreamClient({ url }, clock),
+    openSpool: async () => ({
+      store: await openDirectoryArchiveStore(path.join(options.stateDir, SPOOL_DIRECTORY)),
+      bytesMax: options.archiveSpoolBytes,
+    }),
+    limits: {
+      segmentMs: options.archiveSegmentIntervalMs,
+      proofMs: options.archiveProofIntervalMs,
+      logBytesPerFull: options.archiveFullAfterBytes,
+    },
+    fullSchedule: scheduleOf(options.archiveFullSchedule),
+    retain: null,
+    verification: null,
+  };
+}
+
+function placeOf(archive: string, options: SchedulerOptions): ArchivePlace {
+  if (!isInS3(archive)) return { archive: path.resolve(archive) };
+  const { archiveS3Endpoint: endpoint, archiveS3CaFile: caFile } = options;
+  return {
+    archive,
+    s3Region: options.archiveS3Region,
+    ...(endpoint === null ? {} : { s3Endpoint: endpoint }),
+    ...(options.archiveS3PathStyle === 'true' ? { s3PathStyle: true } : {}),
+    ...(caFile === null ? {} : { s3CaFile: caFile }),
+  };
+}
