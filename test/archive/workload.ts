@@ -51,6 +51,7 @@ export async function live(
       observations.push(seen);
       const proof = await proofAt(ours, seen.revision);
       if (proof !== null) proofs.push(proof);
+      if (look % 6 === 3) await theirs.maintenance.defragment();
       if (options.compacts && look % 4 === 1) {
         const at = seen.revision - BigInt(random.integer(0, 20));
         if (at <= compactedAt) continue;
@@ -60,6 +61,8 @@ export async function live(
     }
   })();
   await Promise.all([...writers, keeper]);
+  // Once for sure: more changes in a revision than a transaction may have.
+  await revokeWith(theirs, 3, 100, random, granted);
   for (const [id] of [...granted].filter(([, ttlSeconds]) => ttlSeconds <= SHORT_TTL_SECONDS)) {
     await until(`lease ${id} is over`, 20_000, async () => {
       const { TTL } = await theirs.leaseClient.leaseTimeToLive({ ID: String(id) });
@@ -75,6 +78,17 @@ export async function live(
 export async function observe(etcd: Etcd3): Promise<Observation> {
   const { header, kvs } = await etcd.kv.range(ALL);
   return { revision: BigInt(header.revision), keys: kvs };
+}
+
+/** `null` where it was compacted. */
+export async function observeAt(etcd: Etcd3, revision: bigint): Promise<Observation | null> {
+  try {
+    const { kvs } = await etcd.kv.range({ ...ALL, revision: String(revision) });
+    return { revision, keys: kvs };
+  } catch (error) {
+    if (/compacted/.test(String(error))) return null;
+    throw error;
+  }
 }
 
 /** `null` where a compaction was faster. */
@@ -156,16 +170,7 @@ async function lease(
   const { ID, TTL } = await etcd.leaseClient.leaseGrant({ TTL: ttlSeconds });
   granted.set(BigInt(ID), BigInt(TTL));
   const count = random.pick([1, 3, 100]);
-  const success = Array.from(
-    { length: count },
-    (_, index): IRequestOp => ({
-      request_put: {
-        key: Buffer.from(`l/${writer}/${ttlSeconds}/${index}`),
-        value: anyValue(random),
-        lease: ID,
-      },
-    }),
-  );
+  const success = leasedPuts(random, ID, `l/${writer}/${ttlSeconds}`, count);
   try {
     await etcd.kv.txn({ success });
   } catch (error) {
@@ -174,4 +179,25 @@ async function lease(
     throw error;
   }
   if (ttlSeconds > 1 && random.chance(0.5)) await etcd.leaseClient.leaseRevoke({ ID });
+}
+
+const leasedPuts = (random: RandomStream, lease: string, prefix: string, count: number): IRequestOp[] =>
+  Array.from({ length: count }, (_, index) => ({
+    request_put: { key: Buffer.from(`${prefix}/${index}`), value: anyValue(random), lease },
+  }));
+
+/** Ends a lease with the keys of several transactions. */
+async function revokeWith(
+  etcd: Etcd3,
+  transactions: number,
+  count: number,
+  random: RandomStream,
+  granted: Map<bigint, bigint>,
+): Promise<void> {
+  const { ID, TTL } = await etcd.leaseClient.leaseGrant({ TTL: 7200 });
+  granted.set(BigInt(ID), BigInt(TTL));
+  for (let at = 0; at < transactions; at += 1) {
+    await etcd.kv.txn({ success: leasedPuts(random, ID, `many/${at}`, count) });
+  }
+  await etcd.leaseClient.leaseRevoke({ ID });
 }

@@ -86,7 +86,8 @@ export async function openBackend(file: ReadableFile): Promise<EtcdBackend> {
   const buckets = await bucketsOf(database);
   const keys = buckets.get('key');
   const meta = await pairsOf(buckets.get('meta'), 'meta');
-  if (keys === undefined || meta.size === 0) {
+  // Of a 3.4 to which nobody has written yet, "meta" is empty.
+  if (keys === undefined || !buckets.has('meta')) {
     throw unknownSchema('it has no bucket "key" or no bucket "meta"');
   }
   for (const name of meta.keys()) {

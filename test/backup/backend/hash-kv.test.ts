@@ -5,6 +5,7 @@ import { hashKv } from '../../../src/backup/backend/hash-kv.ts';
 import { revisionKey } from '../../../src/backup/backend/revision-key.ts';
 import { survivorsOf } from '../../../src/backup/backend/survivors.ts';
 import { createChance } from '../../sim/prng.ts';
+import { writeDatabase } from '../bolt/database.ts';
 import { backendFile, compacted, type ModelRecord, newestOf, randomHistory } from './history-model.ts';
 
 /** etcd's own way, over what is left after a compaction. */
@@ -65,6 +66,18 @@ describe('a backend', () => {
       expect(backend).toMatchObject({ revision: 9n, compactRevision: 9n });
     }
     expect((await openBackend(await backendFile({ records: [] }))).revision).toBe(1n);
+  });
+
+  it('of an etcd 3.4 to which nobody has written yet is at revision 1, without any mark', async () => {
+    const empty = await writeDatabase(
+      new Map([
+        ['key', []],
+        ['meta', []],
+      ]),
+    );
+    expect(await openBackend(empty)).toMatchObject({ revision: 1n, compactRevision: 0n, schema: '3.4' });
+    const without = openBackend(await writeDatabase(new Map([['key', []]])));
+    await expect(without).rejects.toMatchObject({ code: 'schema-unknown' });
   });
 
   it.for([
