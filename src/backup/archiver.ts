@@ -4,11 +4,12 @@ import type { StreamClient } from '../etcd/port.ts';
 import type { Schedule } from '../protocol/schedule.ts';
 import type { Archive, Epoch } from './archive.ts';
 import { watchAuth } from './auth-watch.ts';
+import { type Backlog, createBacklog } from './backlog.ts';
 import type { Gap, Proof } from './documents.ts';
 import { type ArchiveSource, createFollower, type Follower } from './follower.ts';
 import { type Full, revisionOf } from './full.ts';
 import { createFullTaker, type KnownFull } from './full-taker.ts';
-import { createInbox, type Inbox, type InboxEntry } from './inbox.ts';
+import { createInbox, type InboxEntry } from './inbox.ts';
 import { type LogWriter, openLogWriter } from './log-writer.ts';
 import { createProver } from './prover.ts';
 import {
@@ -16,7 +17,8 @@ import {
   type VerificationOptions,
   verifyBySchedule,
 } from './scheduled-verification.ts';
-import { type ArchiveStore, ArchiveStoreError } from './store-port.ts';
+import { openSpool, type Spool, type SpoolPlace } from './spool.ts';
+import { ArchiveStoreError } from './store-port.ts';
 
 /**
  * Keeps an archive level with its cluster: follows a member, writes what it does to the log, and takes a full when
@@ -61,14 +63,6 @@ export interface ArchiverOptions {
   readonly limits?: Partial<ArchiverLimits>;
 }
 
-/** Not written to yet. */
-export interface SpoolPlace {
-  /** Of this machine, with objects that grow; nobody else's. */
-  readonly store: ArchiveStore;
-  /** It is given no more than this. */
-  readonly bytesMax: number;
-}
-
 export interface ArchiverLimits {
   /**
    * How long revisions are gathered before they are written; 0: each is written as it comes, which is for a store
@@ -77,7 +71,7 @@ export interface ArchiverLimits {
   readonly segmentMs: number;
   /** Written at once when there is so much. */
   readonly batchBytesMax: number;
-  /** What may wait to be written, in memory; beyond it the member is not read from. */
+  /** What may wait to be written, in memory; beyond it it goes to the spool, or the member is not read from. */
   readonly waitingBytesMax: number;
   /** A growing segment that has so many bytes is followed by the next. */
   readonly segmentBytesMax: number;
@@ -151,7 +145,9 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
   const closed = new AbortController();
   let writer: LogWriter | null = null;
   let follower: Follower | null = null;
+  let backlog: Backlog | null = null;
   let storeProblem: string | null = null;
+  let spoolProblem: string | null = null;
   let retentionProblem: string | null = null;
   let lastVerification: ArchiverStatus['lastVerification'] = null;
   let hasEnded = false;
@@ -252,31 +248,49 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
     fulls.noteWritten(log.writtenBytes - bytesBefore);
     return done !== null;
   };
-  const writeAll = async (log: LogWriter): Promise<void> => {
+  const writeAll = async (log: LogWriter, waiting: Backlog): Promise<void> => {
     for (;;) {
-      await inbox.something(running);
-      await gathered(inbox, limits.segmentMs, clock, running);
-      const entry = inbox.peek();
+      await waiting.something(running);
+      await gathered(waiting, limits.segmentMs, clock, running);
+      const entry = await waiting.peek(closed.signal);
       if (entry === null) {
         if (running.aborted) return;
         continue;
       }
-      if (await writeOne(log, entry)) inbox.drop(entry);
-      else return;
+      if (!(await writeOne(log, entry))) return;
+      await waiting.drop();
     }
   };
   /** When all that had come is written the hash of it is the last word. */
-  const seal = async (log: LogWriter): Promise<void> => {
-    if (inbox.sizeBytes > 0) return;
+  const seal = async (log: LogWriter, waiting: Backlog): Promise<void> => {
+    if (!waiting.isEmpty) return;
     const proof = await prover.take(closed.signal);
     if (proof !== null) await writeOne(log, { kind: 'proof', proof });
   };
 
+  /** `null` where there is none, or its disk does not let us: then what waits is in memory alone. */
+  const spoolAfter = async (archived: bigint, id: string): Promise<Spool | null> => {
+    const { spool: place, generation } = options;
+    if (place === null) return null;
+    try {
+      const shared = { place, archive, epoch, generation, writer: id, clock, logger };
+      const { spool, gaps: found } = await openSpool(shared, archived, running);
+      for (const gap of found) noteGap(gap);
+      return spool;
+    } catch (error) {
+      if (!(error instanceof ArchiveStoreError)) throw error;
+      spoolProblem = `there is no spool: ${describeError(error)}`;
+      logger.warn('there is no spool', { problem: describeError(error) });
+      return null;
+    }
+  };
+
   const run = async (): Promise<void> => {
+    const { writer: id = options.ids.uuid() } = options;
     const opened = await persist('opening', async () => {
-      const { generation, writer = options.ids.uuid() } = options;
+      const { generation } = options;
       const { segmentBytesMax, segmentAgeMsMax } = limits;
-      const shared = { archive, epoch, generation, writer, clock };
+      const shared = { archive, epoch, generation, writer: id, clock };
       const log = await openLogWriter({ ...shared, segmentBytesMax, segmentAgeMsMax }, closed.signal);
       await fulls.load(log.base, running);
       return log;
@@ -289,9 +303,11 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
       revision: String(lastRevision),
       sequence,
     });
-    follower = createFollower({
+    const spool = await spoolAfter(lastRevision, id);
+    const after = spool?.lastRevision ?? lastRevision;
+    const following = createFollower({
       clusterId: epoch.document.clusterId,
-      start: lastRevision === 0n ? 0n : lastRevision + 1n,
+      start: after === 0n ? 0n : after + 1n,
       members: options.members,
       connect: options.connect,
       inbox,
@@ -299,10 +315,24 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
       logger,
       onGap: noteGap,
     });
-    const writing = writeAll(opened);
+    follower = following;
+    const waiting = createBacklog({
+      inbox,
+      spool,
+      after,
+      isAway: () => storeProblem !== null,
+      onLost: () => {
+        following.rewind(opened.position.lastRevision);
+        return opened.position.lastRevision;
+      },
+      clock,
+      logger,
+    });
+    backlog = waiting;
     const parts = [
-      follower.run(running),
-      writing,
+      following.run(running),
+      writeAll(opened, waiting),
+      waiting.run(running),
       prover.run((proof) => inbox.putProof(proof), running),
       fulls.run(running),
       watchAuth(
@@ -322,12 +352,15 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
       const around = { clock, logger, onDone: noteVerification };
       parts.push(verifyBySchedule(options.verification, around, running));
     }
+    let isPeaceful = false;
     try {
       await Promise.all(parts);
-      await seal(opened);
+      await seal(opened, waiting);
+      isPeaceful = true;
     } finally {
       over.abort();
       await Promise.allSettled(parts);
+      await waiting.close(isPeaceful);
       await opened.close().catch(() => undefined);
     }
   };
@@ -348,15 +381,23 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
     fullNow: async (reason, { verify = false } = {}) => await fulls.now({ reason, verify }, running),
     status: () => {
       const following = follower?.status() ?? { url: null, seenRevision: 0n, problem: null };
-      const { oldestAtMs } = inbox;
+      const oldestAtMs = backlog?.oldestAtMs ?? null;
       const { lastFull, wanted, nextAtMs, problem } = fulls.status();
+      const problems = [
+        storeProblem,
+        backlog?.problem,
+        spoolProblem,
+        following.problem,
+        problem,
+        retentionProblem,
+      ].filter((text) => text !== null && text !== undefined);
       return {
         state: stateOf(hasEnded, writer, storeProblem, following.url),
         archivedRevision: writer?.position.lastRevision ?? 0n,
         seenRevision: following.seenRevision,
         lagMs: oldestAtMs === null ? 0 : Math.max(0, clock.wallMs() - oldestAtMs),
         waitingBytes: inbox.sizeBytes,
-        spooledBytes: 0,
+        spooledBytes: backlog?.spooledBytes ?? 0,
         gaps: [...gaps],
         lastFull,
         fullWanted: wanted,
@@ -364,7 +405,7 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
         lastProof: prover.last,
         lastVerification,
         memberUrl: following.url,
-        problem: storeProblem ?? following.problem ?? problem ?? retentionProblem,
+        problem: problems.length === 0 ? null : problems.join('; '),
       };
     },
   };
@@ -387,12 +428,17 @@ function stateOf(
   return memberUrl === null ? 'no-member' : 'following';
 }
 
-/** Waits until what is in the inbox has been gathered for long enough, or is enough. */
-async function gathered(inbox: Inbox, segmentMs: number, clock: Clock, signal: AbortSignal): Promise<void> {
+/** Waits until what is there has been gathered for long enough, or is enough. */
+async function gathered(
+  backlog: Backlog,
+  segmentMs: number,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<void> {
   if (segmentMs === 0) return;
   const enough = new AbortController();
   const until = AbortSignal.any([signal, enough.signal]);
-  await Promise.race([clock.sleep(segmentMs, until), inbox.batchful(until)]);
+  await Promise.race([clock.sleep(segmentMs, until), backlog.batchful(until)]);
   enough.abort();
 }
 

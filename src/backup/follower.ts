@@ -37,6 +37,8 @@ export interface FollowerStatus {
 
 export interface Follower {
   status(): FollowerStatus;
+  /** Begins once more after this revision: what came later was lost before it was written. */
+  rewind(to: bigint): void;
   /** Follows one member after the other until `signal` aborts. Rejects for a bug. */
   run(signal: AbortSignal): Promise<void>;
 }
@@ -56,6 +58,7 @@ export function createFollower(options: FollowerOptions): Follower {
   let next = options.start;
   let url: string | null = null;
   let problem: string | null = null;
+  let round = new AbortController();
   const knownLeases = new Set<bigint>();
 
   /** A call that must not take long. */
@@ -131,6 +134,7 @@ export function createFollower(options: FollowerOptions): Follower {
         [url, problem] = [source.url, null];
         const { revisions, leases, ending } = assembly.take(answer);
         grants.push(...(await grantsOf(client, leases, signal)));
+        if (signal.aborted) throw new EtcdError('aborted', 'the watch was given up');
         if (revisions.length > 0) {
           inbox.putRevisions({ atMs: clock.wallMs(), leases: grants, revisions });
           remember(knownLeases, grants);
@@ -152,15 +156,21 @@ export function createFollower(options: FollowerOptions): Follower {
 
   return {
     status: () => ({ url, seenRevision: next === 0n ? 0n : next - 1n, problem }),
+    rewind: (to) => {
+      next = to + 1n;
+      knownLeases.clear();
+      round.abort();
+    },
     run: async (signal) => {
       let pauseMs = PAUSE_MS_MIN;
       for (let turn = 0; !signal.aborted; turn += 1) {
         const before = next;
+        round = new AbortController();
         try {
           const sources = await options.members(signal);
           const source = sources[turn % Math.max(1, sources.length)];
           if (source === undefined) throw new EtcdError('unavailable', 'no member is known');
-          await follow(source, signal);
+          await follow(source, AbortSignal.any([signal, round.signal]));
         } catch (error) {
           if (signal.aborted) return;
           if (!(error instanceof EtcdError)) throw error;

@@ -26,15 +26,21 @@ export interface Inbox {
   putRevisions(arrival: Arrival): void;
   putGap(gap: Gap): void;
   putProof(proof: Proof): void;
+  /** Resolves when there is no room for more; at once when `signal` aborts. */
+  crowded(signal: AbortSignal): Promise<void>;
   /** Resolves when there is something; at once when `signal` aborts. */
   something(signal: AbortSignal): Promise<void>;
   /** Resolves when there is enough for a whole batch; at once when `signal` aborts. */
   batchful(signal: AbortSignal): Promise<void>;
   /** What comes first: as many revisions as make a batch. `null` when it is empty. It stays until {@link drop}. */
   peek(): InboxEntry | null;
-  /** What was peeked is durable. */
+  /** What was peeked is durable, or elsewhere. */
   drop(entry: InboxEntry): void;
+  /** Forgets everything. */
+  clear(): void;
   readonly sizeBytes: number;
+  readonly isEmpty: boolean;
+  readonly hasRoom: boolean;
   /** When the oldest revision in it came, by the wall clock; `null` when there is none. */
   readonly oldestAtMs: number | null;
 }
@@ -107,6 +113,7 @@ export function createInbox(limits: { readonly bytesMax: number; readonly batchB
       others += 1;
       put([{ kind: 'proof', proof }], 0);
     },
+    crowded: async (signal) => await when(() => sizeBytes >= bytesMax, signal),
     something: async (signal) => await when(() => items.length > 0, signal),
     batchful: async (signal) => {
       await when(() => sizeBytes >= batchBytesMax || others > 0, signal);
@@ -134,8 +141,19 @@ export function createInbox(limits: { readonly bytesMax: number; readonly batchB
       else others -= 1;
       tell();
     },
+    clear: () => {
+      items = [];
+      [sizeBytes, others] = [0, 0];
+      tell();
+    },
     get sizeBytes() {
       return sizeBytes;
+    },
+    get isEmpty() {
+      return items.length === 0;
+    },
+    get hasRoom() {
+      return sizeBytes < bytesMax;
     },
     get oldestAtMs() {
       const oldest = items.find(({ kind }) => kind === 'revision');

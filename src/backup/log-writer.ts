@@ -91,9 +91,9 @@ export async function openLogWriter(options: LogWriterOptions, signal: AbortSign
       hash: previous.hash,
       lastRevision: String(previous.lastRevision),
     },
-    firstRevision: String(later(previous.lastRevision, gap) + 1n),
+    firstRevision: String(laterOf(previous.lastRevision, gap) + 1n),
     gap,
-    base: gap?.to ?? String(base),
+    base: String(laterOf(base, gap)),
     createdAtMs: clock.wallMs(),
   });
   const keyOf = (sequence: number): string => segmentKey(epoch.document.epoch, sequence);
@@ -246,7 +246,7 @@ export async function openLogWriter(options: LogWriterOptions, signal: AbortSign
 }
 
 /** Where a log goes on after a gap, which may also be one of revisions that it has, and not as they were. */
-function later(lastRevision: bigint, gap: Gap | null): bigint {
+export function laterOf(lastRevision: bigint, gap: Gap | null): bigint {
   return gap !== null && BigInt(gap.to) > lastRevision ? BigInt(gap.to) : lastRevision;
 }
 

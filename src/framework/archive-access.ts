@@ -1,6 +1,7 @@
 import type { Archive } from '../backup/archive.ts';
-import type { ArchiverLimits, ArchiverOptions, SpoolPlace } from '../backup/archiver.ts';
+import type { ArchiverLimits, ArchiverOptions } from '../backup/archiver.ts';
 import type { ArchiveVerification } from '../backup/scheduled-verification.ts';
+import type { SpoolPlace } from '../backup/spool.ts';
 import type { ArchiveStore } from '../backup/store-port.ts';
 import type { Schedule } from '../protocol/schedule.ts';
 

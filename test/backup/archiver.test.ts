@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
 import { listFulls, verifyFull } from '../../src/backup/full.ts';
-import { type ArchiveStore, ArchiveStoreError } from '../../src/backup/store-port.ts';
+import { ArchiveStoreError } from '../../src/backup/store-port.ts';
 import { createMemoryArchiveStore } from '../sim/memory-archive-store.ts';
 import { createChance } from '../sim/prng.ts';
 import { clock, until } from '../wait.ts';
 import { type Place, type Run, start } from './archiver-run.ts';
+import { failingStore } from './failing-store.ts';
 import { createFakeMember, type FakeMember } from './fake-member.ts';
 import { contentOf, never, sampleArchive, sampleRevisions, shown } from './sample-log.ts';
 
@@ -247,36 +248,3 @@ test('a member that is behind the archive is not followed', async () => {
   await until('it has caught up', 10_000, () => second.archiver.status().archivedRevision === 24n);
   await second.stop();
 });
-
-/** Does not do what it is asked for, or does not say that it has. */
-function failingStore(store: ArchiveStore, fails: () => boolean): ArchiveStore {
-  const maybe = (): void => {
-    if (fails()) throw new ArchiveStoreError('unavailable', 'as the test wants it');
-  };
-  const { growing } = store;
-  return {
-    ...store,
-    put: async (key, content, options) => {
-      maybe();
-      const stored = await store.put(key, content, options);
-      maybe();
-      return stored;
-    },
-    growing:
-      growing === null
-        ? null
-        : {
-            create: async (key, first, signal) => {
-              maybe();
-              const object = await growing.create(key, first, signal);
-              return {
-                close: object.close,
-                append: async (bytes) => {
-                  maybe();
-                  await object.append(bytes);
-                },
-              };
-            },
-          },
-  };
-}
