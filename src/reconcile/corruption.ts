@@ -14,7 +14,7 @@ import {
   wakeWithin,
 } from './pass.ts';
 import { quorumOf } from './quorum.ts';
-import { resumptionOf } from './resumption.ts';
+import { mayResume, resumptionOf } from './resumption.ts';
 
 /** A revision is compacted, or its members end, while its hashes are gathered: then another is asked for. */
 const GATHER_MS = 30_000;
@@ -49,7 +49,7 @@ export function judgeCorruption(pass: Pass, membership: Membership, space: Space
       null,
       `${whatIsWrong(alarms, refusing)}; no majority of hashes tells yet who it is`,
     );
-    if (haveAllTold(pass, membership, space)) startUnchecked(pass, refusing);
+    if (haveAllTold(pass, membership, space)) startUnchecked(pass, membership, refusing);
     return;
   }
   for (const seat of pass.record.seats) {
@@ -61,7 +61,7 @@ export function judgeCorruption(pass: Pass, membership: Membership, space: Space
     const count = `${verdict.sound.size} of ${set.voters.size} voters`;
     seat.lost = { cause: 'data', message: `its data differs from that of ${count} at revision ${revision}` };
   }
-  startUnchecked(pass, refusing);
+  startUnchecked(pass, membership, refusing);
   const gone = alarms.find(({ memberId }) => !members.some(({ id }) => id === memberId));
   const isWhole = [...set.voters].every((id) => verdict.sound.has(id));
   if (gone !== undefined && isWhole) {
@@ -83,7 +83,7 @@ export function startMajorityUnchecked(pass: Pass, space: Space): void {
   const refusing = refusingSeats(pass);
   const known = pass.record.seats.filter(({ data }) => data?.started === true).length;
   if (refusing.length < quorumOf(Math.max(known, pass.record.size))) return;
-  startUnchecked(pass, refusing);
+  startUnchecked(pass, null, refusing);
   // Once a quorum answers they are asked at a revision of that moment.
   space.hashes = { revision: '0', waitedMs: GATHER_MS };
 }
@@ -93,9 +93,9 @@ function refusingSeats(pass: Pass): DraftSeat[] {
   return pass.record.seats.filter((seat) => seat.lost === null && freshStatus(pass, seat)?.differs === true);
 }
 
-function startUnchecked(pass: Pass, refusing: readonly DraftSeat[]): void {
+function startUnchecked(pass: Pass, membership: Membership | null, refusing: readonly DraftSeat[]): void {
   for (const seat of refusing) {
-    if (seat.lost !== null) continue;
+    if (seat.lost !== null || !mayResume(pass, membership, seat)) continue;
     const { kind, args } = resumptionOf(pass, seat);
     const reason = 'its peers are not of one mind, and one of them keeps it from starting';
     order(pass, seat, { kind, args: { ...args, unchecked: true } }, reason);
