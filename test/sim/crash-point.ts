@@ -5,13 +5,14 @@ import { orderSchema } from '../../src/protocol/orders.ts';
 /**
  * Where a scheduler's process may be killed: at every call that changes something outside of it. The call is
  * not made (`before`), is on its way when the process dies (`sent`), or is done and its answer is lost (`after`).
+ * Or it is stopped with all that it needs for the call in hand, and makes it when it goes on (`held`).
  */
 export interface CrashPlan {
-  /** A kind as {@link CrashPoint.kinds} has them; `any` counts every kind. */
+  /** A kind as {@link CrashPoint.kinds} has them; `any` counts every kind, `any order` every order. */
   readonly kind: string;
   /** The how-manieth call of that kind, from one, counted since the plan was made. */
   readonly nth: number;
-  readonly when: 'before' | 'sent' | 'after';
+  readonly when: 'before' | 'sent' | 'after' | 'held';
 }
 
 export interface CrashPoint {
@@ -25,8 +26,14 @@ export interface CrashPoint {
   readonly kinds: ReadonlySet<string>;
 }
 
-/** @param kill ends the process that makes the calls. */
-export function createCrashPoint(kill: (why: string) => void): CrashPoint {
+/**
+ * @param kill ends the process that makes the calls.
+ * @param hold stops it, and makes the call when it goes on, before anything else of it does.
+ */
+export function createCrashPoint(
+  kill: (why: string) => void,
+  hold: (why: string, call: () => void) => void,
+): CrashPoint {
   const kinds = new Set<string>();
   const never = new Promise<never>(() => {});
   let planned: CrashPlan | null = null;
@@ -34,10 +41,15 @@ export function createCrashPoint(kill: (why: string) => void): CrashPoint {
 
   const at = async <T>(kind: string, call: () => Promise<T>): Promise<T> => {
     kinds.add(kind);
-    const due = planned !== null && (planned.kind === 'any' || planned.kind === kind) && --left <= 0;
+    const due = planned !== null && isOf(planned.kind, kind) && --left <= 0;
     if (!due || planned === null) return await call();
     const { when } = planned;
     planned = null;
+    if (when === 'held') {
+      const { promise, resolve } = Promise.withResolvers<T>();
+      hold(`with ${kind} in hand`, () => resolve(call()));
+      return await promise;
+    }
     if (when === 'before') {
       kill(`before ${kind}`);
       return await never;
@@ -81,6 +93,10 @@ export function createCrashPoint(kill: (why: string) => void): CrashPoint {
       },
     }),
   };
+}
+
+function isOf(planned: string, kind: string): boolean {
+  return planned === 'any' || planned === kind || (planned === 'any order' && kind.startsWith('order '));
 }
 
 /** The type of a call to the master; `null` for what changes nothing there. */

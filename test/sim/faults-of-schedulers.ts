@@ -89,6 +89,26 @@ export const ZOOKEEPER_FAULTS: readonly Fault[] = [
       await lasting(random.between(100, 40_000), () => world.network.heal(schedulerHost));
     },
   },
+  {
+    name: 'paused with an order in hand',
+    possible: hasZooKeeper,
+    inject: async ({ world, random, storage, host, say }) => {
+      // Longer than its session: another leads and speaks to everybody before it goes on.
+      const downMs = random.between(13_000, 40_000);
+      const seconds = (downMs / 1000).toFixed(1);
+      say(`the scheduler will stand still for ${seconds} s with its next order signed and not sent`);
+      world.planCrash({ kind: 'any order', nth: 1, when: 'held', downMs });
+      // Something that takes an order.
+      if (storage === 'sandbox' || random.chance(0.5)) {
+        say('an operator has all members defragmented');
+        world.tell({ kind: 'defragment', slot: null, by: 'operator', force: false });
+      } else {
+        say(`the supervisor on ${host} is killed`);
+        world.killSupervisor(host, { orphan: false });
+      }
+      await world.run(random.between(downMs, downMs + 10_000));
+    },
+  },
 ];
 
 export const RECORD_PUT_BACK = 'record put back';

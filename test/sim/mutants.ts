@@ -500,4 +500,16 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'generation-ignored',
+    about: 'a supervisor carries out the orders of a scheduler after it has heard of a later one',
+    shownBy: [66],
+    edits: [
+      {
+        file: 'src/member/admission.ts',
+        find: '  if (comparison < 0) {',
+        replace: '  if (comparison < 0 && order.counter < 0) {',
+      },
+    ],
+  },
 ];

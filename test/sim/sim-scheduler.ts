@@ -56,6 +56,8 @@ export interface SimSchedulerOptions {
   readonly plan: CrashPlan | null;
   /** A planned crash is due. */
   readonly onCrash: (why: string) => void;
+  /** It is due to stand still: {@link SimScheduler.pause}. */
+  readonly onHold: (why: string) => void;
   /** It has ended by itself. */
   readonly onEnd: (end: SchedulerEnd) => void;
   readonly onFailure: (error: unknown) => void;
@@ -65,7 +67,11 @@ export function startSimScheduler(options: SimSchedulerOptions): SimScheduler {
   const { name, host, config, story, ids, random, orderKey } = options;
   const mortal = createMortal();
   const stop = new AbortController();
-  const crash = createCrashPoint(options.onCrash);
+  const held: (() => void)[] = [];
+  const crash = createCrashPoint(options.onCrash, (why, call) => {
+    held.push(call);
+    options.onHold(why);
+  });
   crash.plan(options.plan);
   mortal.death.addEventListener('abort', options.link.end);
   const clock = mortal.port(options.clock, ['wallMs', 'monotonicMs']);
@@ -143,6 +149,7 @@ export function startSimScheduler(options: SimSchedulerOptions): SimScheduler {
       state?.freeze();
     },
     resume: () => {
+      for (const call of held.splice(0)) if (mortal.alive) call();
       mortal.resume();
       if (mortal.alive) state?.thaw();
     },

@@ -35,6 +35,7 @@ export interface SimSchedulers {
   /** Ends all. */
   end(): void;
 }
+/** `downMs`: for how long it is down, or held. */
 export type DownPlan = CrashPlan & { readonly downMs: number };
 
 export interface SimSchedulersOptions
@@ -84,6 +85,12 @@ export function createSimSchedulers(options: SimSchedulersOptions): SimScheduler
         planCrash(null);
         killOne(one, why, downMs);
       },
+      onHold: (why) => {
+        const heldMs = plan?.downMs ?? 1_000;
+        planCrash(null);
+        story.tell('world', `${name} stands still`, why);
+        void clock.sleep(heldMs).then(pauseOne(one));
+      },
       onEnd: (end) => {
         if (end === 'uninstalled') uninstalled = true;
         else options.onFailure(`${name} ended by itself`);
@@ -122,6 +129,16 @@ export function createSimSchedulers(options: SimSchedulersOptions): SimScheduler
     });
   };
 
+  const pauseOne = (one: SimScheduler): (() => void) => {
+    one.pause();
+    options.onGone();
+    return () => {
+      if (!one.paused) return;
+      if (one.alive) story.tell('world', `${one.name} goes on`);
+      one.resume();
+    };
+  };
+
   const acting = (): SimScheduler | null => {
     const generation = (one: SimScheduler) => snapshotOf(one)?.record?.generation ?? 0;
     const candidates = [...running.values()].filter((one) => !one.paused && snapshotOf(one) !== null);
@@ -153,14 +170,7 @@ export function createSimSchedulers(options: SimSchedulersOptions): SimScheduler
     planCrash,
     pause: () => {
       const one = actingOrAny();
-      if (one === null) return () => {};
-      one.pause();
-      options.onGone();
-      return () => {
-        if (!one.paused) return;
-        if (one.alive) story.tell('world', `${one.name} goes on`);
-        one.resume();
-      };
+      return one === null ? () => {} : pauseOne(one);
     },
     expire: () => actingOrAny()?.expire(),
     get calls() {
