@@ -1,5 +1,5 @@
 import { formatAge } from '../base/duration.ts';
-import type { PublishedArchive } from '../protocol/view.ts';
+import { gapsWithin, type PublishedArchive } from '../protocol/view.ts';
 import { formatBytes } from './amounts.ts';
 import type { Colour, Paint } from './style.ts';
 
@@ -22,15 +22,16 @@ export function archiveLine(archive: PublishedArchive | null, paint: Paint): str
   const lag = lagMs === 0 ? '' : `, ${formatAge(lagMs)} behind`;
   const reach =
     archivedRevision === '0' ? '' : `; it has everything up to revision ${archivedRevision}${lag}`;
-  const why = problem === null ? '' : `: ${paint(problem, colour)}`;
+  const isWell = state === 'following';
+  const why =
+    problem === null ? '' : `${isWell ? '; but ' : ': '}${paint(problem, isWell ? 'yellow' : colour)}`;
   return `${place} ${paint(says, colour)}${reach}${why}`;
 }
 
 /** The rest of what is known of it; none before it was opened. */
 export function archiveLines(archive: PublishedArchive, atMs: number, paint: Paint): readonly string[] {
   if (archive.id === null) return [];
-  const { seenRevision, archivedRevision, waitingBytes, spooledBytes, fullWanted, nextFullAtMs, gaps } =
-    archive;
+  const { seenRevision, archivedRevision, waitingBytes, spooledBytes, fullWanted, nextFullAtMs } = archive;
   const waiting = [
     ...(waitingBytes === 0 ? [] : [`${formatBytes(waitingBytes)} in memory`]),
     ...(spooledBytes === 0 ? [] : [`${formatBytes(spooledBytes)} on the scheduler's disk`]),
@@ -43,7 +44,7 @@ export function archiveLines(archive: PublishedArchive, atMs: number, paint: Pai
     ['next full', nextFullAtMs === null ? '' : timeOf(nextFullAtMs)],
     ['last proof', lastProofOf(archive, atMs)],
     ['verified', lastVerificationOf(archive, atMs, paint)],
-    ...gaps.map(
+    ...gapsWithin(archive).map(
       ({ reason, from, to }) => ['gap', `revisions ${from} to ${to} are not in the log: ${reason}`] as const,
     ),
   ];

@@ -1,5 +1,5 @@
 import { formatAge } from '../base/duration.ts';
-import type { PublishedArchive, ViewWarning } from '../protocol/view.ts';
+import { gapsWithin, type PublishedArchive, type ViewWarning } from '../protocol/view.ts';
 
 /** A full that its schedule has asked for this long ago is late. */
 const LATE_MS = 3_600_000;
@@ -13,9 +13,7 @@ export function archiveWarningsOf(archive: PublishedArchive | null, nowMs: numbe
   }
   return [
     ...stateWarnings(archive),
-    ...archive.gaps
-      // What was before the archive was begun is in its first full.
-      .filter(({ reason }) => reason !== 'begin')
+    ...gapsWithin(archive)
       .slice(-1)
       .map(({ reason, from, to }) => ({
         code: 'archive-gap',

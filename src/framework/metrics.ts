@@ -2,6 +2,7 @@ import { Counter, Gauge, Registry } from 'prom-client';
 import {
   ARCHIVE_STATES,
   CLUSTER_HEALTH_STATES,
+  gapsWithin,
   type PublishedArchive,
   type PublishedMember,
   type PublishedView,
@@ -238,7 +239,7 @@ export const SERIES: readonly Series[] = [
   archive(
     'gaps',
     'Gaps of the log that the archiver that runs has found; the newest are counted.',
-    (one) => one.gaps.length,
+    (one) => gapsWithin(one).length,
   ),
 ];
 

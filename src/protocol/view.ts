@@ -287,6 +287,11 @@ export const archiveViewSchema = z.object({
 });
 export type PublishedArchive = z.infer<typeof archiveViewSchema>;
 
+/** What is missing since the archive was begun: what was before that is in its first full. */
+export function gapsWithin({ gaps }: PublishedArchive): PublishedArchive['gaps'] {
+  return gaps.filter(({ reason }) => reason !== 'begin');
+}
+
 export const publishedViewSchema = z.object({
   /** When the view was made. */
   atMs: wallMs,

@@ -1,8 +1,10 @@
-import { chmodSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, type TestContext, test } from 'vitest';
 import type { ClusterRecord } from '../../src/protocol/record.ts';
 import type { PublishedPlan } from '../../src/protocol/view.ts';
+import type { ArchiveSurvey } from '../../src/runtime/archive-place.ts';
+import { runCli } from '../cli/run-cli.ts';
 import type { SchedulerProcess } from '../e2e/scheduler-process.ts';
 import { skipWithout } from '../needs.ts';
 import { type EtcdBinary, etcdBinaries } from '../real-etcd/binaries.ts';
@@ -162,6 +164,46 @@ test.for([
     await of.expectNothingLost();
   },
 );
+
+test('where there is an archive etcd goes up a minor only after a full backup, which is the way back', async (context) => {
+  const [old, next] = [ofMinor(context, 4), ofMinor(context, 5)];
+  const of = await begin('upgrade-archived', '--etcd-binary', old.path);
+  const archive = join(of.directory, 'archive');
+  mkdirSync(archive);
+  await restartWith(of, '--etcd-binary', next.path, '--archive', archive);
+  await until('the plan to begin with a full backup', PHASE_MS_MAX, async () => {
+    const [first] = (await planOf('update')).phases[0]?.steps ?? [];
+    return first?.name === 'full-backup' && first.message.endsWith('; waits for etcd-mesos update start');
+  });
+
+  await of.observe(
+    `${old.version.text} to ${next.version.text}, with an archive`,
+    async () => expect(await of.command('update', 'start')).toContain('a full backup is taken first'),
+    isRolledOut,
+  );
+  expect(await versions()).toEqual(SLOTS.map(() => next.version.text));
+  const { stdout } = await runCli(['backup', 'list', '--archive', archive, '--json']);
+  const { epochs } = JSON.parse(stdout) as Pick<ArchiveSurvey, 'epochs'>;
+  const taken = epochs.flatMap(({ fulls }) => fulls.map(({ document }) => document));
+  const before = taken.filter(({ reason }) => reason === `before the upgrade to etcd ${next.version.text}`);
+  const [full, ...others] = before;
+  if (full === undefined) throw new Error(`no full was taken for it: ${JSON.stringify(taken)}`);
+  expect(others).toEqual([]);
+  expect(full.etcdVersion).toBe(old.version.text);
+  expect(full.finishedAtMs).toBeLessThan(
+    Math.min(...of.record().seats.map(({ launchedAtMs }) => launchedAtMs)),
+  );
+
+  await until('the way back to be closed, and the full to be named', PHASE_MS_MAX, async () => {
+    await restartWith(of, '--etcd-binary', old.path, '--archive', archive);
+    const { stderr } = await of.cli('update', 'start');
+    return stderr.includes(
+      `from the full of ${new Date(full.startedAtMs).toISOString()} that etcd ${old.version.text}`,
+    );
+  });
+  await restartWith(of, '--etcd-binary', next.path, '--archive', archive);
+  await of.expectNothingLost();
+});
 
 test('a member that does not serve with what is new stops the update; the former options heal it', async (context) => {
   const binary = ofMinor(context, 4);
