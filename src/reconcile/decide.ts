@@ -53,7 +53,7 @@ export function decide(spec: Spec, record: ClusterRecord, seen: Observation): De
   if (!overtaken) upkeep(pass, membership);
   keepNames(pass, membership);
   clearStrangers(pass, membership);
-  if (pass.record.uninstall !== null) waitForLeave(pass);
+  if (pass.record.uninstall !== null) waitForLeave(pass, membership);
   return decisionOf(pass, { actions: permitted(pass), membership, givenUp: false });
 }
 

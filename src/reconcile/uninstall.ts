@@ -1,3 +1,4 @@
+import type { Membership } from './membership.ts';
 import { block, type DraftSeat, leave, type Pass, wakeWithin } from './pass.ts';
 import { unknownTasks } from './strangers.ts';
 import { letGo } from './upkeep.ts';
@@ -5,11 +6,23 @@ import { letGo } from './upkeep.ts';
 const REASON = 'the service is uninstalled';
 
 /** Asked for, and nobody has said yet that the data may go: all goes on as before. */
-export function waitForLeave(pass: Pass): void {
+export function waitForLeave(pass: Pass, membership: Membership | null): void {
   const message =
-    'uninstalling destroys the data, and there is no archive of it: waits for `continue` on the plan deploy, ' +
-    'or for --destroy-data';
+    `uninstalling destroys the data, and ${whatIsArchived(pass, membership)}: waits for \`continue\` on the plan ` +
+    'deploy, or for --destroy-data';
   block(pass, 'uninstall-waits', null, message);
+}
+
+/** An archive stays where it is. It may still lack what was written last, or have been given up. */
+function whatIsArchived({ seen, record }: Pass, membership: Membership | null): string {
+  if (seen.archive === null) {
+    if (record.archive === null) return 'there is no archive of it';
+    return `nothing is archived any more; what was is in ${record.archive.place}`;
+  }
+  const { archivedRevision } = seen.archive;
+  if (archivedRevision === '0') return 'what its archive has of it is not known';
+  const newest = membership === null ? 'not known' : membership.speaker.probe.revision;
+  return `its archive has all up to revision ${archivedRevision}, the newest is ${newest}`;
 }
 
 /**

@@ -1,4 +1,7 @@
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
+import type { Archive } from '../backup/archive.ts';
+import type { ArchiveVerification } from '../backup/scheduled-verification.ts';
 import { sealedStore } from '../backup/sealed-store.ts';
 import type { ArchiveStore } from '../backup/store-port.ts';
 import type { Clock } from '../base/ports.ts';
@@ -9,9 +12,11 @@ import { scheduleOf } from '../protocol/schedule.ts';
 import { readArchiveKey } from './archive-key-file.ts';
 import { type ArchivePlace, isInS3, openArchiveStore } from './archive-place.ts';
 import { openDirectoryArchiveStore } from './directory-archive-store.ts';
+import { verifyNewestWithin } from './draft-files.ts';
 
 /** In the state directory. */
 const SPOOL_DIRECTORY = 'spool';
+const VERIFICATION_DIRECTORY = 'verification';
 
 /**
  * Where the options say that the cluster is archived; `null`: nowhere. Nothing is opened yet. Rejects with a
@@ -47,8 +52,25 @@ export async function archiveAccessOf(
     },
     fullSchedule: scheduleOf(options.archiveFullSchedule),
     retain: null,
-    verification: null,
+    verification: {
+      schedule: scheduleOf(options.archiveVerifySchedule),
+      run: async (archive, signal) =>
+        await verifyIn(path.join(options.stateDir, VERIFICATION_DIRECTORY), archive, clock, signal),
+    },
   };
+}
+
+/** The directory is emptied before: a scheduler that was killed while it verified has left its files there. */
+async function verifyIn(
+  directory: string,
+  archive: Archive,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<ArchiveVerification> {
+  await rm(directory, { recursive: true, force: true });
+  await mkdir(directory, { recursive: true });
+  const { revision, proofsCompared, problems } = await verifyNewestWithin(directory, archive, clock, signal);
+  return { revision: String(revision ?? 0n), proofsCompared, problems, lost: null };
 }
 
 function placeOf(archive: string, options: SchedulerOptions): ArchivePlace {
