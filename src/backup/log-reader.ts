@@ -157,10 +157,11 @@ export async function* readLog(
   });
   let position: LogPosition | null = first === 1 ? startOf(epoch) : null;
   let current: OpenSegment | null = null;
+  let next: OpenSegment | null = null;
   try {
     current = (await segments.next()).value ?? null;
     while (current !== null) {
-      const next: OpenSegment | null = (await segments.next()).value ?? null;
+      next = (await segments.next()).value ?? null;
       const goesOnAt = next === null ? end?.hash : next.header?.previous.hash;
       const isLast = next === null && end === undefined;
       position = yield* readOpen(current, position, goesOnAt ?? null, isLast);
@@ -170,6 +171,7 @@ export async function* readLog(
     if (dropped !== null) yield* restOf(archive, dropped, signal);
   } finally {
     await current?.close();
+    await next?.close();
     await segments.return();
   }
 }
@@ -331,6 +333,8 @@ async function* readOpen(
     segment.damage = error.message;
   } finally {
     await items.return();
+    // What was not begun does not close what it would have read.
+    await segment.close();
   }
   if (goesOnAt !== null && position.hash !== goesOnAt) {
     throw new ArchiveError(

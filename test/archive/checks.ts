@@ -1,9 +1,14 @@
 import type { IKeyValue } from 'etcd3';
 import { expect } from 'vitest';
+import type { Archive } from '../../src/backup/archive.ts';
 import { type EtcdBackend, openBackend } from '../../src/backup/backend/backend.ts';
 import { listKeys, lookUp } from '../../src/backup/backend/history.ts';
 import { checkedDatabase } from '../../src/backup/backend/snapshot-file.ts';
+import { type RestoreReport, restoreArchive } from '../../src/backup/restore.ts';
+import { planRestore } from '../../src/backup/restore-plan.ts';
+import { createDrafts, type LocalDraft } from '../../src/runtime/draft-files.ts';
 import { createMemoryFile } from '../backup/memory-file.ts';
+import { never } from '../backup/sample-log.ts';
 import { type EtcdBinary, etcdBinaries, restoreProgram } from '../real-etcd/binaries.ts';
 import { type LoneEtcd, restoreSnapshot, startLoneEtcd } from './lone-etcd.ts';
 import { type Observation, observe } from './workload.ts';
@@ -31,6 +36,27 @@ export async function withRestored(
   } finally {
     await etcd.stop();
   }
+}
+
+/** What `etcd-mesos restore` makes of an archive. @param revision `null`: the newest. */
+export async function restoreTo(
+  archive: Archive,
+  revision: bigint | null,
+  directory: string,
+  acceptsMismatch = false,
+): Promise<{ backend: EtcdBackend; report: RestoreReport; draft: LocalDraft }> {
+  const target = revision === null ? { kind: 'head' as const } : { kind: 'revision' as const, revision };
+  const plan = await planRestore(archive, target, { nowMs: Date.now(), signal: never });
+  const drafts: LocalDraft[] = [];
+  const createDraft = createDrafts(directory);
+  const newFile = async (what: string) => {
+    const draft = await createDraft(what);
+    drafts.push(draft);
+    return draft;
+  };
+  const { report } = await restoreArchive({ archive, plan, newFile, acceptsMismatch, signal: never });
+  const draft = drafts.at(-1) ?? expect.fail('no file was made');
+  return { report, draft, backend: await openBackend(await checkedDatabase(draft)) };
 }
 
 /** Key by key, every field, and every value through the look-up of some. */

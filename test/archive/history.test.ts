@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type EtcdBackend, openBackend } from '../../src/backup/backend/backend.ts';
+import { openBackend } from '../../src/backup/backend/backend.ts';
 import { hashKv } from '../../src/backup/backend/hash-kv.ts';
 import { checkedDatabase } from '../../src/backup/backend/snapshot-file.ts';
 import { splice } from '../../src/backup/backend/splice.ts';
@@ -10,12 +10,9 @@ import type { Batch } from '../../src/backup/batch.ts';
 import { listFulls, revisionOf } from '../../src/backup/full.ts';
 import { readLog } from '../../src/backup/log-reader.ts';
 import { fullDataKey, fullKey } from '../../src/backup/names.ts';
-import { type RestoreReport, restoreArchive } from '../../src/backup/restore.ts';
 import { RestoreError } from '../../src/backup/restore-error.ts';
-import { planRestore } from '../../src/backup/restore-plan.ts';
 import { verifyArchive } from '../../src/backup/survey.ts';
 import { watchDefectsOf } from '../../src/etcd/versions.ts';
-import { createDrafts, type LocalDraft } from '../../src/runtime/draft-files.ts';
 import { createLocalFile } from '../../src/runtime/local-file.ts';
 import { createMemoryFile } from '../backup/memory-file.ts';
 import { contentOf, never, shown } from '../backup/sample-log.ts';
@@ -27,6 +24,7 @@ import {
   leasesOf,
   plain,
   restorableBinaries,
+  restoreTo,
   withRestored,
 } from './checks.ts';
 import { type ArchivedLife, type ArchivedPlace, copyOfMemory, liveArchived } from './life.ts';
@@ -95,24 +93,8 @@ describe.for(cases)('an archived history: $name', ({ binary, isContinuous, compa
     }
   };
 
-  async function restored(
-    { archive }: ArchivedPlace,
-    revision: bigint | null,
-    acceptsMismatch = false,
-  ): Promise<{ backend: EtcdBackend; report: RestoreReport; draft: LocalDraft }> {
-    const target = revision === null ? { kind: 'head' as const } : { kind: 'revision' as const, revision };
-    const plan = await planRestore(archive, target, { nowMs: Date.now(), signal: never });
-    const drafts: LocalDraft[] = [];
-    const createDraft = createDrafts(directory);
-    const newFile = async (what: string) => {
-      const draft = await createDraft(what);
-      drafts.push(draft);
-      return draft;
-    };
-    const { report } = await restoreArchive({ archive, plan, newFile, acceptsMismatch, signal: never });
-    const draft = drafts.at(-1) ?? expect.fail('no file was made');
-    return { report, draft, backend: await openBackend(await checkedDatabase(draft)) };
-  }
+  const restored = async ({ archive }: ArchivedPlace, revision: bigint | null, acceptsMismatch = false) =>
+    await restoreTo(archive, revision, directory, acceptsMismatch);
 
   /** The first revision that an archive can give: what was before is in no full. */
   const firstRestorable = async ({ archive, epoch }: ArchivedPlace): Promise<bigint> => {

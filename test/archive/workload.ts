@@ -55,8 +55,8 @@ export async function live(
       if (options.compacts && look % 4 === 1) {
         const at = seen.revision - BigInt(random.integer(0, 20));
         if (at <= compactedAt) continue;
-        await ours.compact(String(at), random.chance(0.5), AbortSignal.timeout(10_000));
         compactedAt = at;
+        await compact(ours, at, random.chance(0.5));
       }
     }
   })();
@@ -73,6 +73,15 @@ export async function live(
   const proof = await proofAt(ours, observations.at(-1)?.revision ?? 0n);
   if (proof !== null) proofs.push(proof);
   return { observations, proofs, granted };
+}
+
+/** What somebody has compacted already stays so. */
+async function compact(etcd: EtcdClient, revision: bigint, isPhysical: boolean): Promise<void> {
+  try {
+    await etcd.compact(String(revision), isPhysical, AbortSignal.timeout(10_000));
+  } catch (error) {
+    if (!(error instanceof EtcdError && error.code === 'compacted')) throw error;
+  }
 }
 
 export async function observe(etcd: Etcd3): Promise<Observation> {

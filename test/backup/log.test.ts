@@ -3,7 +3,7 @@ import { beginEpoch, createArchive, listEpochs, openArchive } from '../../src/ba
 import type { Proof } from '../../src/backup/documents.ts';
 import { ArchiveError } from '../../src/backup/errors.ts';
 import { readEvent } from '../../src/backup/events.ts';
-import { findLogEnd } from '../../src/backup/log-reader.ts';
+import { findLogEnd, readLog } from '../../src/backup/log-reader.ts';
 import type { LogWriter } from '../../src/backup/log-writer.ts';
 import { segmentKey } from '../../src/backup/names.ts';
 import { type ArchiveStore, ArchiveStoreError } from '../../src/backup/store-port.ts';
@@ -68,6 +68,42 @@ describe.for([
       expect(shown(some.revisions.filter(({ revision }) => revision >= from))).toEqual(shown(wanted));
       expect(some.revisions.length - wanted.length).toBeLessThan(60);
     }
+  });
+
+  test('whoever reads it lets go of all that he has opened, wherever he stops', async () => {
+    const store = createMemoryArchiveStore({ grows });
+    const place = await sampleArchive(store);
+    for (let generation = 1; generation <= 4; generation += 1) {
+      const log = await sampleWriter(place, generation, { segmentBytesMax: 1_000 });
+      const from = log.position.lastRevision + 1n;
+      if (generation !== 2) await write(log, from, from + 9n);
+      if (generation !== 3) await log.close();
+    }
+    let open = 0;
+    const counting: ArchiveStore = {
+      ...store,
+      read: async function* (key, options) {
+        open += 1;
+        try {
+          yield* store.read(key, options);
+        } finally {
+          open -= 1;
+        }
+      },
+    };
+    const archive = { ...place.archive, store: counting };
+    const { kinds } = await contentOf({ ...place, archive });
+    expect(open).toBe(0);
+    for (let stop = 1; stop <= kinds.length; stop += 1) {
+      let items = 0;
+      for await (const _ of readLog(archive, place.epoch, { signal: never })) {
+        items += 1;
+        if (items === stop) break;
+      }
+      expect(open).toBe(0);
+    }
+    await findLogEnd(archive, place.epoch, never);
+    expect(open).toBe(0);
   });
 
   test('an older generation is refused, at once and in the middle', async () => {

@@ -1,5 +1,5 @@
 import { loadEpoch, openArchive } from '../../src/backup/archive.ts';
-import { startArchiver } from '../../src/backup/archiver.ts';
+import { type ArchiverLimits, startArchiver } from '../../src/backup/archiver.ts';
 import { createStreamClient } from '../../src/etcd/stream-client.ts';
 import { createSystemClock } from '../../src/runtime/clock.ts';
 import { openDirectoryArchiveStore } from '../../src/runtime/directory-archive-store.ts';
@@ -9,9 +9,9 @@ import { silentLogger } from '../silent-logger.ts';
 /*
  * Archives an etcd to a directory until it is killed or fenced; says what is durable whenever that changes:
  *
- *     node archive-writer.ts <directory> <url of etcd> <generation>
+ *     node archive-writer.ts <directory> <url of etcd> <generation> [<limits as JSON>]
  */
-const [, , directory = '', url = '', generation = ''] = process.argv;
+const [, , directory = '', url = '', generation = '', limits = '{}'] = process.argv;
 const signal = new AbortController().signal;
 const clock = createSystemClock();
 const archive = await openArchive(
@@ -35,7 +35,7 @@ const archiver = startArchiver(
     fullSchedule: null,
     retain: null,
     verification: null,
-    limits: { segmentMs: 0, segmentBytesMax: 40_000 },
+    limits: { segmentMs: 0, segmentBytesMax: 40_000, ...(JSON.parse(limits) as Partial<ArchiverLimits>) },
   },
   signal,
 );

@@ -1,9 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { beginEpoch, createArchive } from '../../src/backup/archive.ts';
 import type { RevisionEvents } from '../../src/backup/events.ts';
@@ -20,6 +18,7 @@ import { silentLogger } from '../silent-logger.ts';
 import { createMemoryArchiveStore } from '../sim/memory-archive-store.ts';
 import { createChance } from '../sim/prng.ts';
 import { clock, until } from '../wait.ts';
+import { type Archiving, startArchiving } from './archiving-process.ts';
 import { etcdBinaries } from './binaries.ts';
 import { startCuttingProxy } from './cutting-proxy.ts';
 import { formed, type PlainCluster, startPlainCluster } from './plain-cluster.ts';
@@ -237,27 +236,4 @@ async function writeUntil(kv: KvClient, signal: AbortSignal): Promise<void> {
     await kv.put(`written/${at % 37}`, 'v'.repeat(at % 200), never);
     if (at % 10 === 0) await clock.sleep(1);
   }
-}
-
-interface Archiving {
-  readonly child: ChildProcess;
-  readonly lines: string[];
-  readonly closed: Promise<unknown>;
-  /** What it has said to be durable. */
-  durable(): bigint;
-}
-
-function startArchiving(directory: string, url: string, generation: number): Archiving {
-  const program = join(import.meta.dirname, 'archive-writer.ts');
-  const child = spawn(process.execPath, [program, directory, url, `${generation}`], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const lines: string[] = [];
-  createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));
-  return {
-    child,
-    lines,
-    closed: new Promise((resolve) => child.once('close', resolve)),
-    durable: () => BigInt(lines.findLast((line) => /^\d+$/.test(line)) ?? 0),
-  };
 }
