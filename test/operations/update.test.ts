@@ -194,6 +194,9 @@ test('where there is an archive etcd goes up a minor only after a full backup, w
     Math.min(...of.record().seats.map(({ launchedAtMs }) => launchedAtMs)),
   );
 
+  expect(await of.command('backup', 'now', '--reason', 'a trial')).toContain('it was read back whole');
+  expect(await of.command('backup', 'status')).toContain(`${archive} is written`);
+
   await until('the way back to be closed, and the full to be named', PHASE_MS_MAX, async () => {
     await restartWith(of, '--etcd-binary', old.path, '--archive', archive);
     const { stderr } = await of.cli('update', 'start');
