@@ -33,7 +33,7 @@ export function fullFor({ record, seen }: Pass, rollout: Pick<Rollout, 'id' | 'o
 export function rememberFull(pass: Pass, rollout: Draft<Rollout>, seat: DraftSeat): void {
   const atMs = fullFor(pass, rollout);
   const etcd = etcdOf(pass, seat);
-  if (atMs === null || etcd === null || !isUpgrade(pass, seat, rollout.target)) return;
+  if (atMs === null || etcd === null || !goesUp(pass, rollout, seat)) return;
   if (pass.record.upgradeFull?.rollout === rollout.id) return;
   pass.record.upgradeFull = { rollout: rollout.id, etcd, atMs };
 }
@@ -43,10 +43,14 @@ export function isUpgrade(pass: Pass, seat: DraftSeat, target: Target): boolean 
   return goesUpMinor(etcdOf(pass, seat), readPin(target.artifact).etcd);
 }
 
+/** Whether this roll-out brings it a newer minor: one of options alone leaves its etcd as it is. */
+function goesUp(pass: Pass, { scope, target }: Draft<Rollout>, seat: DraftSeat): boolean {
+  return scope === 'all' && isUpgrade(pass, seat, target);
+}
+
 /** Whether this member would go up a minor before the full of it is there. */
 export function lacksFull(pass: Pass, rollout: Draft<Rollout>, seat: DraftSeat): boolean {
-  if (pass.seen.archive === null || rollout.scope !== 'all') return false;
-  if (!isUpgrade(pass, seat, rollout.target)) return false;
+  if (pass.seen.archive === null || !goesUp(pass, rollout, seat)) return false;
   return fullWaived(pass.record as ClusterRecord) === undefined && fullFor(pass, rollout) === null;
 }
 

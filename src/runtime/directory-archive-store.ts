@@ -138,7 +138,8 @@ export async function openDirectoryArchiveStore(
         abortedBy(signal);
         await publish(key, first, { ifAbsent: true, signal });
         try {
-          return growingFile(await open(pathOf(key), constants.O_WRONLY | constants.O_APPEND), key, failed);
+          const file = await open(pathOf(key), constants.O_WRONLY | constants.O_APPEND);
+          return growingFile(file, { file: pathOf(key), key, failed });
         } catch (error) {
           throw failed(`${key} cannot be added to`, error);
         }
@@ -201,7 +202,11 @@ async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   }
 }
 
-function growingFile(file: FileHandle, key: string, failed: Failed): GrowingObject {
+function growingFile(
+  file: FileHandle,
+  of: { readonly file: string; readonly key: string; readonly failed: Failed },
+): GrowingObject {
+  const { key, failed } = of;
   let state: 'open' | 'broken' | 'closed' = 'open';
   return {
     append: async (bytes) => {
@@ -209,6 +214,7 @@ function growingFile(file: FileHandle, key: string, failed: Failed): GrowingObje
       try {
         await writeAll(file, bytes);
         await file.datasync();
+        await assertThere(file, of.file);
       } catch (error) {
         state = 'broken';
         throw failed(`${key} was not added to`, error);
@@ -222,6 +228,12 @@ function growingFile(file: FileHandle, key: string, failed: Failed): GrowingObje
       });
     },
   };
+}
+
+/** What is written to a file that was removed, or whose directory is another by now, is in no archive. */
+async function assertThere(file: FileHandle, name: string): Promise<void> {
+  const [open, there] = await Promise.all([file.stat(), stat(name)]);
+  if (open.ino !== there.ino || open.dev !== there.dev) throw new Error(`${name} is another file by now`);
 }
 
 async function* readFile(

@@ -333,6 +333,7 @@ describe('an upgrade to the next minor, where there is an archive,', () => {
     restartWith(world, { etcd: { ...world.spec.etcd, snapshotCount: 5_000 } });
     world.step();
     run(world, () => killed(world).length === 1);
+    expect(world.record.upgradeFull).toBeNull();
     tell(world, 'start');
     run(world, () => world.record.rollout?.step === null);
     idle(world);

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -77,6 +77,27 @@ test('a writer that is killed at any moment leaves whole objects, and all that i
   await openDirectoryArchiveStore(root);
   expect(await readdir(drafts)).toEqual([]);
 });
+
+test.for(['removed', 'moved', 'made anew'] as const)(
+  'nothing is said to be durable that is added to an object whose directory was %s',
+  async (what) => {
+    const directory = await freshDirectory();
+    const root = join(directory, 'archive');
+    const store = await openDirectoryArchiveStore(root);
+    const object = Buffer.from('head ');
+    const grown = await store.growing?.create('log/1', object, never);
+    await grown?.append(Buffer.from('one '));
+    if (what === 'removed') await rm(root, { recursive: true });
+    else await rename(root, join(directory, 'elsewhere'));
+    if (what === 'made anew') {
+      const other = await openDirectoryArchiveStore(root);
+      await other.put('log/1', object, { ifAbsent: true, signal: never });
+    }
+    await expect(grown?.append(Buffer.from('two '))).rejects.toThrow('log/1 was not added to');
+    await expect(grown?.append(Buffer.from('three '))).rejects.toThrow('it is broken');
+    await grown?.close();
+  },
+);
 
 test('a full disk is said to be full, what was there stays, and with room it goes on', async (context) => {
   const root = await freshDirectory();
