@@ -37,8 +37,9 @@ export interface FullOptions {
   readonly onProgress?: (sizeBytes: number) => void;
 }
 
+/** So much is waited for at once: a timer for each message would cost more than the message. */
 const PIECE_BYTES = 1024 * 1024;
-/** A member that takes longer to send one hangs. */
+/** A member that takes longer to send that hangs. */
 const PIECE_MS_MAX = 60_000;
 
 /**
@@ -195,7 +196,7 @@ export function objectFile(
   };
 }
 
-/** What a member sends, in pieces that are worth a hash and a write. */
+/** What a member sends, as it comes: a copy of everything would cost more than all else here. */
 async function* piecesOf(
   client: StreamClient,
   clock: Clock,
@@ -203,7 +204,7 @@ async function* piecesOf(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const giveUp = new AbortController();
   const sent = client.snapshot(AbortSignal.any([signal, giveUp.signal]))[Symbol.asyncIterator]();
-  const gather = async (): Promise<Buffer> => {
+  const gather = async (): Promise<readonly Uint8Array[]> => {
     const parts: Uint8Array[] = [];
     for (let sizeBytes = 0; sizeBytes < PIECE_BYTES; ) {
       const { done, value } = await sent.next();
@@ -211,13 +212,13 @@ async function* piecesOf(
       parts.push(value);
       sizeBytes += value.byteLength;
     }
-    return Buffer.concat(parts);
+    return parts;
   };
   try {
     for (;;) {
-      const piece = await withDeadline(clock, PIECE_MS_MAX, signal, gather);
-      if (piece.byteLength === 0) return;
-      yield piece;
+      const parts = await withDeadline(clock, PIECE_MS_MAX, signal, gather);
+      if (parts.length === 0) return;
+      yield* parts;
     }
   } finally {
     giveUp.abort();

@@ -25,6 +25,8 @@ const DRAFT_AGE_MS_MAX = 24 * 60 * 60 * 1000;
 const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 const READ_BYTES = 256 * 1024;
+/** Parts of an object are written together. */
+const WRITE_BYTES = 1024 * 1024;
 
 /**
  * An archive in a directory, which is made where it is missing: a disk, or a mount that every scheduler shares. An
@@ -163,15 +165,31 @@ async function writeDraft(
 ): Promise<number> {
   const file = await open(draft, 'wx', FILE_MODE);
   let sizeBytes = 0;
+  let parts: Uint8Array[] = [];
+  let partsBytes = 0;
+  /** While one write is under way the next parts are taken. */
+  let writing: Promise<void> = Promise.resolve();
+  const begin = async (): Promise<void> => {
+    await writing;
+    writing = writeParts(file, parts);
+    // It is looked at when the next one begins.
+    writing.catch(() => undefined);
+    [parts, partsBytes] = [[], 0];
+  };
   try {
     for await (const part of fromCaller(content)) {
       abortedBy(signal);
-      await writeAll(file, part);
+      parts.push(part);
+      partsBytes += part.byteLength;
       sizeBytes += part.byteLength;
+      if (partsBytes >= WRITE_BYTES) await begin();
     }
     abortedBy(signal);
+    await begin();
+    await writing;
     await file.sync();
   } finally {
+    await writing.catch(() => undefined);
     // Nothing has been promised yet: a failing close is as good as a failing write.
     await file.close().catch((error: unknown) => {
       throw failed('a draft was not closed', error);
@@ -192,6 +210,16 @@ async function* fromCaller(content: ObjectContent): AsyncGenerator<Uint8Array> {
     }
   } finally {
     await parts.return();
+  }
+}
+
+async function writeParts(file: FileHandle, parts: readonly Uint8Array[]): Promise<void> {
+  if (parts.length === 0) return;
+  let { bytesWritten: left } = await file.writev(parts);
+  for (const part of parts) {
+    const written = Math.min(left, part.byteLength);
+    left -= written;
+    if (written < part.byteLength) await writeAll(file, part.subarray(written));
   }
 }
 

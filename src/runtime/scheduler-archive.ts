@@ -41,10 +41,13 @@ export async function archiveAccessOf(
       return opened;
     },
     connect: (url) => createStreamClient({ url }, clock),
-    openSpool: async () => ({
-      store: await openDirectoryArchiveStore(path.join(options.stateDir, SPOOL_DIRECTORY)),
-      bytesMax: options.archiveSpoolBytes,
-    }),
+    openSpool: async () => {
+      const store = await openDirectoryArchiveStore(path.join(options.stateDir, SPOOL_DIRECTORY));
+      return {
+        store: key === null ? store : sealedStore(store, key),
+        bytesMax: options.archiveSpoolBytes,
+      };
+    },
     limits: {
       segmentMs: options.archiveSegmentIntervalMs,
       proofMs: options.archiveProofIntervalMs,

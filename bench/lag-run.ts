@@ -1,0 +1,52 @@
+import { beginEpoch, createArchive } from '../src/backup/archive.ts';
+import { startArchiver } from '../src/backup/archiver.ts';
+import { createStreamClient } from '../src/etcd/stream-client.ts';
+import { createSystemClock } from '../src/runtime/clock.ts';
+import { openDirectoryArchiveStore } from '../src/runtime/directory-archive-store.ts';
+import { createSystemIds } from '../src/runtime/ids.ts';
+import { silentLogger } from '../test/silent-logger.ts';
+
+/*
+ * node lag-run.ts URL DIRECTORY: archives the member into a new archive in the directory, each revision as it comes,
+ * and says `<revision> <milliseconds since 1970>` whenever more is durable. On SIGTERM it ends with its peak memory.
+ */
+const [url = '', directory = ''] = process.argv.slice(2);
+const over = new AbortController();
+const clock = createSystemClock();
+const client = createStreamClient({ url }, clock);
+const { clusterId } = await client.status(over.signal);
+client.close();
+const store = await openDirectoryArchiveStore(directory);
+const archive = await createArchive(store, { archiveId: 'bench', owner: 'bench', atMs: 0 }, over.signal);
+const birth = { epoch: 1, clusterId, parent: null, atMs: 0 };
+const archiver = startArchiver(
+  {
+    archive,
+    epoch: await beginEpoch(archive, birth, over.signal),
+    generation: 1,
+    members: () => Promise.resolve([{ url }]),
+    connect: (member) => createStreamClient({ url: member }, clock),
+    clock,
+    ids: createSystemIds(),
+    logger: silentLogger,
+    spool: null,
+    fullSchedule: null,
+    retain: null,
+    verification: null,
+    limits: { segmentMs: 0 },
+  },
+  over.signal,
+);
+let said = 0n;
+const saying = setInterval(() => {
+  const { archivedRevision } = archiver.status();
+  if (archivedRevision === said) return;
+  said = archivedRevision;
+  process.stdout.write(`${said} ${performance.timeOrigin + performance.now()}\n`);
+}, 1);
+process.once('SIGTERM', () => {
+  clearInterval(saying);
+  over.abort();
+});
+await archiver.ended;
+process.stdout.write(`peak ${(process.resourceUsage().maxRSS * 1024) / 1e6}\n`);
