@@ -148,6 +148,15 @@ describe('the checkers', () => {
     expect(violated()).toEqual(['S2']);
   });
 
+  test('S2: a change that a record ordered which is gone', async () => {
+    await formed([1, 2, 3]);
+    record = recordOf(record.epoch, { remove: null, add: { seat: 's', peerUrl: peerOf(4) } });
+    invariants.recordGone();
+    record = recordOf(record.epoch);
+    await clock.during(clientAt(1).memberAddLearner(peerOf(4), never));
+    expect(violated()).toEqual([]);
+  });
+
   test('S3 and target: promoted by etcd’s consent alone, as a fourth voter', async () => {
     await formed([1, 2, 3]);
     for (let write = 0; write < 50; write += 1) await clock.during(clientAt(1).put(`k${write}`, 'v', never));

@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/base/ports.ts';
 import type { MemberStatus } from '../../src/protocol/member-status.ts';
-import type { ClusterRecord } from '../../src/protocol/record.ts';
+import type { ClusterRecord, Intent } from '../../src/protocol/record.ts';
 import type { Acknowledgement } from './ledger.ts';
 import type { EtcdObserver, EtcdProcess, ModelEtcd } from './model-etcd.ts';
 import {
@@ -27,6 +27,8 @@ export interface Invariants {
   removingVolume(host: string, path: string): void;
   /** The record is stored: it says what is about to be done, and what is believed. */
   recordStored(record: ClusterRecord): void;
+  /** The record is about to be lost, or replaced by an older one: what its intent had ordered may still be committed. */
+  recordGone(): void;
   /** An older record was put back: what it says was decided before. */
   recordPutBack(record: ClusterRecord): void;
   /** Somebody who acts for the system is about to end this etcd. */
@@ -191,6 +193,11 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     givenUp = new Set(absent);
   };
 
+  const recordGone = () => {
+    const intent = options.record()?.intent ?? null;
+    if (intent !== null) forgotten.push(intent);
+  };
+
   const recordPutBack = (record: ClusterRecord) => {
     givenUp = new Set(absentIn(record));
   };
@@ -349,16 +356,18 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     return null;
   };
 
+  /** Of records that are gone: a log may hold what they had ordered, until somebody leads again. */
+  const forgotten: Intent[] = [];
   const checkIntent = (change: ConfigurationChange, peerUrl: string | null) => {
     const intent = options.record()?.intent ?? null;
-    const explained =
-      intent !== null &&
-      (change.kind === 'add'
-        ? intent.add?.peerUrl === change.peerUrl
-        : intent.remove?.memberId === change.memberId ||
-          intent.add?.memberId === change.memberId ||
-          (peerUrl !== null && intent.add?.peerUrl === peerUrl));
-    require(explained, 'S2', () =>
+    const explains = ({ add, remove }: Intent): boolean =>
+      change.kind === 'add'
+        ? add?.peerUrl === change.peerUrl
+        : remove?.memberId === change.memberId ||
+          add?.memberId === change.memberId ||
+          (peerUrl !== null && add?.peerUrl === peerUrl);
+    const open = intent === null ? forgotten : [intent, ...forgotten];
+    require(open.some(explains), 'S2', () =>
       `${change.kind} ${change.memberId} is explained by no stored intent (${JSON.stringify(intent)})`);
   };
 
@@ -552,6 +561,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     },
     step,
     recordStored,
+    recordGone,
     recordPutBack,
     removingVolume,
     stopping,

@@ -26,6 +26,10 @@ export const SEEDS_THAT_FAILED: readonly { readonly seed: number; readonly showe
       'a member whose data differed kept a sound one from starting, and could not be removed without it',
   },
   { seed: 2691, showed: 'one voter whose data differed kept the others from starting and being a quorum' },
+  {
+    seed: 3478,
+    showed: 'a log held an add that was committed after the record whose intent had ordered it was lost',
+  },
   { seed: 1013, showed: 'a place that a record put back gives up passed for one given up at that moment' },
   {
     seed: 1578,

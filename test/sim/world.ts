@@ -748,11 +748,13 @@ export function createWorld(options: WorldOptions): World {
       schedulers.kill('with its state', 1_000, 'all');
       // Whoever has it adopted says how many members it had.
       sizeOption = state.record()?.size ?? sizeOption;
+      invariants.recordGone();
       state.wipe();
       if (isSizeAsked || wanted !== sizeOption) unsettled = wanted;
     },
     rollBackRecord: (saves) => {
       schedulers.kill('to put an older copy of the record back', 1_000, 'all');
+      invariants.recordGone();
       state.rollBack(saves);
       recordSeen = state.record();
       if (recordSeen !== null) invariants.recordPutBack(recordSeen);
