@@ -5,7 +5,7 @@ import { carryDisruption } from './disruption.ts';
 import { foldEvidence } from './evidence.ts';
 import { form } from './formation.ts';
 import { moveFromMaintenance } from './maintenance.ts';
-import { healthOf, type Membership, readMembership } from './membership.ts';
+import { healthOf, type Membership, membershipOf } from './membership.ts';
 import { keepNames } from './names.ts';
 import type { Observation, Spec } from './observation.ts';
 import { seeThroughOlderCopy } from './older-copy.ts';
@@ -118,11 +118,6 @@ function mend(pass: Pass, membership: Membership | null): void {
   }
   const message = 'no member completes a linearizable read: the membership is left as it is';
   block(pass, 'no-quorum', null, message);
-}
-
-function membershipOf(pass: Pass): Membership | null {
-  const { clusterId } = pass.record.epoch;
-  return clusterId === null ? null : readMembership(pass, clusterId);
 }
 
 /**

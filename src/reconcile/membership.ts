@@ -57,6 +57,12 @@ export function readMembership(pass: Pass, clusterId: string): Membership | null
   };
 }
 
+/** Of the cluster that the record names; `null` also before it has formed. */
+export function membershipOf(pass: Pass): Membership | null {
+  const { clusterId } = pass.record.epoch;
+  return clusterId === null ? null : readMembership(pass, clusterId);
+}
+
 /** Every seat whose etcd answered its supervisor lately. */
 export function witnessesOf(pass: Pass): Witness[] {
   const found: Witness[] = [];

@@ -2,7 +2,7 @@ import { assert } from '../base/assert.ts';
 import type { ClusterRecord, PlanName } from '../protocol/record.ts';
 import type { AppliedCommand, CommandAnswer, CommandContext } from './commands.ts';
 import { objectionToDisturb, obstacleToDisturb } from './disruption.ts';
-import { readMembership } from './membership.ts';
+import { membershipOf } from './membership.ts';
 import { type Pass, seatById, slotsOf, startPass } from './pass.ts';
 import {
   forcedStep,
@@ -132,8 +132,7 @@ function start(pass: Pass, { by, force }: PlanCommand, before: ClusterRecord): A
 /** Where the members without one are no quorum, no member could ever be updated without leave. */
 function riskOf(pass: Pass, force: boolean): { readonly message: string; readonly hint: string } | null {
   if (force) return null;
-  const { clusterId } = pass.record.epoch;
-  const membership = clusterId === null ? null : readMembership(pass, clusterId);
+  const membership = membershipOf(pass);
   const [seat] = pass.record.seats.filter(({ lost }) => lost === null);
   if (seat === undefined || membership === null || membership.set.voters.size > 2) return null;
   if (obstacleToDisturb(pass, seat) !== null) return null;

@@ -3,7 +3,7 @@ import type { AppliedCommand, CommandAnswer, CommandContext } from './commands.t
 import { describeDisruption, obstacleToDisturb, openDisruption, riskOfDisturbing } from './disruption.ts';
 import { candidatesOf } from './handover.ts';
 import { objectionToMove } from './maintenance.ts';
-import { type Membership, memberOf, readMembership } from './membership.ts';
+import { type Membership, memberOf, membershipOf } from './membership.ts';
 import { type DraftSeat, type Pass, seatsOf, startPass } from './pass.ts';
 import { objectionToDisruption } from './quorum.ts';
 import { isPaused, isSurplus } from './scaling.ts';
@@ -36,8 +36,7 @@ export function applyPodCommand(
   { spec, seen }: CommandContext,
 ): AppliedCommand {
   const pass = startPass(spec, record, seen);
-  const { clusterId } = record.epoch;
-  const membership = clusterId === null ? null : readMembership(pass, clusterId);
+  const membership = membershipOf(pass);
   const answer =
     command.kind === 'move-leader'
       ? moveLeader(pass, membership, command)

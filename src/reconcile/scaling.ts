@@ -2,7 +2,7 @@ import { CLUSTER_SIZES } from '../protocol/identifiers.ts';
 import type { EtcdMember } from '../protocol/member-status.ts';
 import type { ClusterRecord, Intent, PlanName } from '../protocol/record.ts';
 import type { AppliedCommand, CommandContext } from './commands.ts';
-import { type Membership, memberOf, readMembership } from './membership.ts';
+import { type Membership, memberOf, membershipOf } from './membership.ts';
 import { isNameOver } from './names.ts';
 import type { Spec } from './observation.ts';
 import {
@@ -47,8 +47,7 @@ export function askToScale(
     return { record: { ...record, sizeOption: option }, answer: { outcome: 'done', message } };
   }
   const pass = startPass(spec, record, seen);
-  const { clusterId } = record.epoch;
-  const membership = clusterId === null ? null : readMembership(pass, clusterId);
+  const membership = membershipOf(pass);
   const objection = objectionToSize(pass, membership, size);
   if (objection !== null) {
     const message = `the cluster keeps ${record.size} members: ${objection}`;

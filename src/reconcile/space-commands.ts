@@ -1,7 +1,7 @@
 import type { ClusterRecord } from '../protocol/record.ts';
 import type { AppliedCommand, CommandAnswer, CommandContext } from './commands.ts';
 import { riskOfDisturbing } from './disruption.ts';
-import { type Membership, memberOf, readMembership } from './membership.ts';
+import { type Membership, memberOf, membershipOf } from './membership.ts';
 import { type DraftSeat, objectionToOrder, type Pass, startPass } from './pass.ts';
 import { NO_SPACE_WORK, newRound } from './space.ts';
 
@@ -30,8 +30,7 @@ export function applySpaceCommand(
   { spec, seen }: CommandContext,
 ): AppliedCommand {
   const pass = startPass(spec, record, seen);
-  const { clusterId } = record.epoch;
-  const membership = clusterId === null ? null : readMembership(pass, clusterId);
+  const membership = membershipOf(pass);
   const answer =
     command.kind === 'defragment' ? defragment(pass, membership, command) : disarm(pass, membership, command);
   return { record: answer.outcome === 'done' ? pass.record : record, answer };
