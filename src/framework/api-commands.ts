@@ -1,5 +1,6 @@
 import { OPERATOR_HEADER } from '../protocol/operator-header.ts';
-import type { CommandAnswer, OperatorCommand } from '../reconcile/commands.ts';
+import type { CommandAnswer } from '../reconcile/command-answers.ts';
+import type { OperatorCommand } from '../reconcile/commands.ts';
 import { type ApiContext, problem } from './api-access.ts';
 import { SchedulerError } from './config.ts';
 

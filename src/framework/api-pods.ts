@@ -1,5 +1,5 @@
 import type { PublishedMember, PublishedView } from '../protocol/view.ts';
-import type { CommandAnswer } from '../reconcile/commands.ts';
+import type { CommandAnswer } from '../reconcile/command-answers.ts';
 import { POD_VERBS, type PodVerb } from '../reconcile/pods.ts';
 import { type ApiContext, type ApiRoute, json, problem } from './api-access.ts';
 import { operatorOf, type Tell, told } from './api-commands.ts';

@@ -1,5 +1,5 @@
 import type { PublishedView } from '../protocol/view.ts';
-import type { CommandAnswer } from '../reconcile/commands.ts';
+import type { CommandAnswer } from '../reconcile/command-answers.ts';
 import { type ApiRoute, json, problem } from './api-access.ts';
 import { operatorOf, type Tell, told } from './api-commands.ts';
 import { change, status, withView } from './api-routes.ts';

@@ -1,11 +1,7 @@
 import type { Clock } from '../base/ports.ts';
 import type { ClusterRecord } from '../protocol/record.ts';
-import {
-  applyCommand,
-  type CommandAnswer,
-  type CommandContext,
-  type OperatorCommand,
-} from '../reconcile/commands.ts';
+import type { CommandAnswer, CommandContext } from '../reconcile/command-answers.ts';
+import { applyCommand, type OperatorCommand } from '../reconcile/commands.ts';
 import { SchedulerError } from './config.ts';
 
 /** Takes operators' commands to the next pass, and answers them once what they mean is stored. */

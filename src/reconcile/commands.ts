@@ -1,5 +1,5 @@
 import type { ClusterRecord } from '../protocol/record.ts';
-import type { Observation, Spec } from './observation.ts';
+import { type AppliedCommand, already, type CommandContext, done } from './command-answers.ts';
 import { type PlanCommand, tellPlan } from './plan-commands.ts';
 import { applyPodCommand, type MoveLeaderCommand, type PodCommand } from './pods.ts';
 import { askToScale, type ScaleCommand } from './scaling.ts';
@@ -21,28 +21,6 @@ export type OperatorCommand =
   | DisarmCommand
   | ScaleCommand
   | PlanCommand;
-
-export interface CommandAnswer {
-  /** `already`: it was said before, or nothing waits for it. `refused`: nothing was changed; the message says why. */
-  readonly outcome: 'done' | 'already' | 'refused';
-  /** For people. */
-  readonly message: string;
-  /** `refused`: what the same command with `force` would cost, or what to do instead. */
-  readonly hint?: string;
-  /** The disruption that was opened, or that does it already: it is over when the record has it no more. */
-  readonly disruption?: string;
-}
-
-/** What a command is judged by. */
-export interface CommandContext {
-  readonly spec: Spec;
-  readonly seen: Observation;
-}
-
-export interface AppliedCommand {
-  readonly record: ClusterRecord;
-  readonly answer: CommandAnswer;
-}
 
 /** What a command makes of the record. Pure; the answer counts once the record is stored. */
 export function applyCommand(
@@ -80,10 +58,10 @@ export function askToUninstall(
       ? 'uninstalling: every member is ended and its data destroyed'
       : 'uninstalling waits for leave to destroy the data';
     const asked = { askedAtMs: wallMs, by, confirmed: destroyData, skipped: [] };
-    return { record: { ...record, uninstall: asked }, answer: { outcome: 'done', message } };
+    return { record: { ...record, uninstall: asked }, answer: done(message) };
   }
   if (uninstall.confirmed || !destroyData) {
-    return { record, answer: { outcome: 'already', message: 'uninstalling was asked for before' } };
+    return { record, answer: already('uninstalling was asked for before') };
   }
   return continued(record);
 }
@@ -91,13 +69,10 @@ export function askToUninstall(
 function continued(record: ClusterRecord): AppliedCommand {
   const { uninstall } = record;
   if (uninstall === null || uninstall.confirmed) {
-    return { record, answer: { outcome: 'already', message: 'nothing waits to be continued' } };
+    return { record, answer: already('nothing waits to be continued') };
   }
   return {
     record: { ...record, uninstall: { ...uninstall, confirmed: true } },
-    answer: {
-      outcome: 'done',
-      message: 'uninstalling goes on: every member is ended and its data destroyed',
-    },
+    answer: done('uninstalling goes on: every member is ended and its data destroyed'),
   };
 }

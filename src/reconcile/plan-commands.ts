@@ -1,9 +1,17 @@
 import { assert } from '../base/assert.ts';
 import type { ClusterRecord, PlanName } from '../protocol/record.ts';
-import type { AppliedCommand, CommandAnswer, CommandContext } from './commands.ts';
+import {
+  type AppliedCommand,
+  already,
+  type CommandAnswer,
+  type CommandContext,
+  done,
+  judged,
+  refused,
+} from './command-answers.ts';
 import { objectionToDisturb, obstacleToDisturb } from './disruption.ts';
 import { membershipOf } from './membership.ts';
-import { type Pass, seatById, slotsOf, startPass } from './pass.ts';
+import { type Pass, seatById, slotsOf } from './pass.ts';
 import {
   forcedStep,
   isUpdateHeld,
@@ -39,47 +47,49 @@ export function tellPlan(
   command: PlanCommand,
   context: CommandContext,
 ): AppliedCommand {
+  return judged(record, context, (pass) => told(pass, command));
+}
+
+function told(pass: Pass, command: PlanCommand): CommandAnswer {
   const { plan, verb } = command;
-  const pass = startPass(context.spec, record, context.seen);
-  if (record.uninstall !== null) return refused(record, 'the service is being uninstalled');
-  if (verb === 'interrupt') return hold(pass, command, record);
-  if (verb === 'continue' && isHeld(record, plan)) return release(pass, command, record);
-  if (plan === 'update') return tellUpdate(pass, command, record);
-  if (verb === 'continue') return answered(record, 'already', `nothing of the plan ${plan} waits for a word`);
+  const { record } = pass;
+  if (record.uninstall !== null) return refused('the service is being uninstalled');
+  if (verb === 'interrupt') return hold(pass, command);
+  if (verb === 'continue' && isHeld(record, plan)) return release(pass, command);
+  if (plan === 'update') return tellUpdate(pass, command);
+  if (verb === 'continue') return already(`nothing of the plan ${plan} waits for a word`);
   if (verb === 'start') {
     return refused(
-      record,
       `the plan ${plan} is never started by hand`,
       'It begins by itself when there is something to do.',
     );
   }
   return refused(
-    record,
     `a step of the plan ${plan} is neither forced nor begun anew: it follows from what is seen`,
     'Pause the plan to have nothing more of it begun; pod replace gives a member another place.',
   );
 }
 
-function tellUpdate(pass: Pass, command: PlanCommand, before: ClusterRecord): AppliedCommand {
+function tellUpdate(pass: Pass, command: PlanCommand): CommandAnswer {
   switch (command.verb) {
     case 'forceComplete':
-      return forceComplete(pass, command, before);
+      return forceComplete(pass, command);
     case 'restart':
-      return restart(pass, command, before);
+      return restart(pass, command);
     case 'start':
-      return start(pass, command, before);
+      return start(pass, command);
     case 'continue':
-      return pass.record.rollout === null ? start(pass, command, before) : goOn(pass, command, before);
+      return pass.record.rollout === null ? start(pass, command) : goOn(pass, command);
     case 'interrupt':
-      return hold(pass, command, before);
+      return hold(pass, command);
   }
 }
 
-function hold(pass: Pass, { plan, by }: PlanCommand, before: ClusterRecord): AppliedCommand {
-  if (isHeld(before, plan)) return answered(before, 'already', `the plan ${plan} is paused already`);
-  if (plan === 'deploy' && before.epoch.phase !== 'formed') {
+function hold(pass: Pass, { plan, by }: PlanCommand): CommandAnswer {
+  if (isHeld(pass.record, plan)) return already(`the plan ${plan} is paused already`);
+  if (plan === 'deploy' && pass.record.epoch.phase !== 'formed') {
     const hint = 'Scale the cluster, or uninstall it, if it is not what was meant.';
-    return refused(before, 'the plan deploy is not paused: a cluster that is half made serves nobody', hint);
+    return refused('the plan deploy is not paused: a cluster that is half made serves nobody', hint);
   }
   const { record } = pass;
   record.plans.paused.push({ plan, by, atMs: pass.seen.wallMs });
@@ -91,30 +101,30 @@ function hold(pass: Pass, { plan, by }: PlanCommand, before: ClusterRecord): App
     if (!isTouched && seat?.lost == null) rollout.step = null;
   }
   const message = `"${plan}" plan has been paused: what was begun is finished, nothing more is begun`;
-  return answered(record as ClusterRecord, 'done', message);
+  return done(message);
 }
 
-function release(pass: Pass, { plan }: PlanCommand, _before: ClusterRecord): AppliedCommand {
+function release(pass: Pass, { plan }: PlanCommand): CommandAnswer {
   const { plans } = pass.record;
   plans.paused = plans.paused.filter((one) => one.plan !== plan);
-  return answered(pass.record as ClusterRecord, 'done', `"${plan}" plan has been resumed`);
+  return done(`"${plan}" plan has been resumed`);
 }
 
 /** The word that another artifact, and with `canary` everything, waits for. */
-function start(pass: Pass, { by, force }: PlanCommand, before: ClusterRecord): AppliedCommand {
+function start(pass: Pass, { by, force }: PlanCommand): CommandAnswer {
   const { record, spec } = pass;
   const target = targetOf(spec);
-  const left = seatsToUpdate(before, target, 'all');
-  if (left.length === 0) return answered(before, 'already', 'every member has what the options ask for');
-  if (record.epoch.phase !== 'formed') return refused(before, 'the cluster has not formed yet');
+  const left = seatsToUpdate(record, target, 'all');
+  if (left.length === 0) return already('every member has what the options ask for');
+  if (record.epoch.phase !== 'formed') return refused('the cluster has not formed yet');
   const objection = objectionToTarget(pass, target);
-  if (objection !== null) return refused(before, `no member is updated: ${objection}`);
+  if (objection !== null) return refused(`no member is updated: ${objection}`);
   const { rollout } = record;
   if (rollout?.scope === 'all' && (rollout.forced || !force)) {
-    return answered(before, 'already', 'the update was started before');
+    return already('the update was started before');
   }
   const risk = riskOf(pass, force);
-  if (risk !== null) return refused(before, risk.message, risk.hint);
+  if (risk !== null) return refused(risk.message, risk.hint);
   const canary = spec.updateStrategy === 'canary' ? ('first' as const) : ('none' as const);
   record.rollout =
     rollout === null
@@ -125,8 +135,8 @@ function start(pass: Pass, { by, force }: PlanCommand, before: ClusterRecord): A
   const { rollout: begun } = record;
   const isFullDue = begun !== null && record.seats.some((seat) => lacksFull(pass, begun, seat));
   const full = isFullDue ? '; a full backup is taken first' : '';
-  const held = isUpdateHeld(before) ? '; the plan is paused: continue it' : '';
-  return answered(record as ClusterRecord, 'done', message + full + held);
+  const held = isUpdateHeld(record) ? '; the plan is paused: continue it' : '';
+  return done(message + full + held);
 }
 
 /** Where the members without one are no quorum, no member could ever be updated without leave. */
@@ -143,20 +153,20 @@ function riskOf(pass: Pass, force: boolean): { readonly message: string; readonl
 }
 
 /** After a pause, after the canary, after a failure. */
-function goOn(pass: Pass, command: PlanCommand, before: ClusterRecord): AppliedCommand {
+function goOn(pass: Pass, command: PlanCommand): CommandAnswer {
   const { rollout } = pass.record;
-  if (rollout === null) return answered(before, 'already', 'nothing of the plan update waits for a word');
+  if (rollout === null) return already('nothing of the plan update waits for a word');
   if (rollout.failed !== null) return tryAgain(pass);
   if (rollout.canary === 'held') {
     rollout.canary = 'none';
     rollout.by = command.by;
-    return answered(pass.record as ClusterRecord, 'done', 'the update goes on with the other members');
+    return done('the update goes on with the other members');
   }
   // What of it waits for a word is another artifact.
-  return start(pass, command, before);
+  return start(pass, command);
 }
 
-function tryAgain(pass: Pass): AppliedCommand {
+function tryAgain(pass: Pass): CommandAnswer {
   const { rollout } = pass.record;
   const failed = rollout?.failed ?? null;
   assert(rollout !== null && failed !== null, 'nothing failed');
@@ -166,13 +176,13 @@ function tryAgain(pass: Pass): AppliedCommand {
     const seat = seatById(pass, rollout.step.seat);
     if (seat !== undefined) seat.quickEnds = 0;
   }
-  return answered(pass.record as ClusterRecord, 'done', `the update of ${failed.slot} is tried again`);
+  return done(`the update of ${failed.slot} is tried again`);
 }
 
-function restart(pass: Pass, { step }: PlanCommand, before: ClusterRecord): AppliedCommand {
+function restart(pass: Pass, { step }: PlanCommand): CommandAnswer {
   const { record } = pass;
   const { rollout } = record;
-  if (rollout === null) return answered(before, 'already', 'no member is being updated');
+  if (rollout === null) return already('no member is being updated');
   const forced = record.plans.forced.filter(
     (one) => one.plan === 'update' && (step === null || one.step === step),
   );
@@ -181,31 +191,27 @@ function restart(pass: Pass, { step }: PlanCommand, before: ClusterRecord): Appl
   if (isFailed) return tryAgain(pass);
   if (forced.length > 0) {
     const names = forced.map((one) => one.step).join(', ');
-    return answered(record as ClusterRecord, 'done', `${names}: done after all`);
+    return done(`${names}: done after all`);
   }
-  return answered(
-    before,
-    'already',
-    'nothing of it failed or was forced: members that have what is asked for are not restarted',
-  );
+  return already('nothing of it failed or was forced: members that have what is asked for are not restarted');
 }
 
 /** That member is left as it is. */
-function forceComplete(pass: Pass, command: PlanCommand, before: ClusterRecord): AppliedCommand {
+function forceComplete(pass: Pass, command: PlanCommand): CommandAnswer {
   const { step, by } = command;
   const { record } = pass;
   const { rollout } = record;
-  if (step === FULL_STEP && rollout !== null) return goWithoutFull(pass, command, before);
+  if (step === FULL_STEP && rollout !== null) return goWithoutFull(pass, command);
   const slot = slotsOf(record.size).find((one) => stepName(one) === step);
   if (rollout === null) {
-    return refused(before, 'no update is under way', 'etcd-mesos plan show update tells what there is.');
+    return refused('no update is under way', 'etcd-mesos plan show update tells what there is.');
   }
   if (slot === undefined)
-    return refused(before, 'a step is forced, not the whole plan', 'Name the phase and the step.');
-  const isBehind = seatsToUpdate(before, rollout.target, rollout.scope).some((seat) => seat.slot === slot);
+    return refused('a step is forced, not the whole plan', 'Name the phase and the step.');
+  const isBehind = seatsToUpdate(record, rollout.target, rollout.scope).some((seat) => seat.slot === slot);
   const isTheirs = rollout.step?.slot === slot || rollout.failed?.slot === slot;
-  if (forcedStep(before, slot) !== undefined || (!isBehind && !isTheirs)) {
-    return answered(before, 'already', `${slot} is complete already`);
+  if (forcedStep(record, slot) !== undefined || (!isBehind && !isTheirs)) {
+    return already(`${slot} is complete already`);
   }
   const { disruption } = record;
   if (isBehind) {
@@ -216,16 +222,15 @@ function forceComplete(pass: Pass, command: PlanCommand, before: ClusterRecord):
   if (rollout.failed?.slot === slot) rollout.failed = null;
   if (rollout.step?.slot === slot && !isTouched) rollout.step = null;
   const then = isTouched ? '; the others wait until it serves' : '';
-  return answered(record as ClusterRecord, 'done', `${slot} is left as it is, as ${by} says${then}`);
+  return done(`${slot} is left as it is, as ${by} says${then}`);
 }
 
 /** Etcd goes up a minor without a full backup of before. */
-function goWithoutFull(pass: Pass, { by }: PlanCommand, before: ClusterRecord): AppliedCommand {
-  if (fullWaived(before) !== undefined)
-    return answered(before, 'already', `${FULL_STEP} is left out already`);
+function goWithoutFull(pass: Pass, { by }: PlanCommand): CommandAnswer {
+  if (fullWaived(pass.record) !== undefined) return already(`${FULL_STEP} is left out already`);
   rememberForced(pass, FULL_STEP, by);
   const message = `the upgrade goes on without a full backup of before, as ${by} says`;
-  return answered(pass.record as ClusterRecord, 'done', message);
+  return done(message);
 }
 
 function rememberForced({ record, seen }: Pass, step: string, by: string): void {
@@ -235,13 +240,4 @@ function rememberForced({ record, seen }: Pass, step: string, by: string): void 
 
 function isHeld({ plans }: ClusterRecord, plan: PlanName): boolean {
   return plans.paused.some((one) => one.plan === plan);
-}
-
-function answered(record: ClusterRecord, outcome: 'done' | 'already', message: string): AppliedCommand {
-  return { record, answer: { outcome, message } };
-}
-
-function refused(record: ClusterRecord, message: string, hint?: string): AppliedCommand {
-  const answer: CommandAnswer = { outcome: 'refused', message, ...(hint === undefined ? {} : { hint }) };
-  return { record, answer };
 }

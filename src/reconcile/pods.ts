@@ -1,10 +1,19 @@
 import type { ClusterRecord } from '../protocol/record.ts';
-import type { AppliedCommand, CommandAnswer, CommandContext } from './commands.ts';
+import {
+  type AppliedCommand,
+  already,
+  type CommandAnswer,
+  type CommandContext,
+  done,
+  judged,
+  refused,
+  WAIT_HINT,
+} from './command-answers.ts';
 import { describeDisruption, obstacleToDisturb, openDisruption, riskOfDisturbing } from './disruption.ts';
 import { candidatesOf } from './handover.ts';
 import { objectionToMove } from './maintenance.ts';
-import { type Membership, memberOf, membershipOf } from './membership.ts';
-import { type DraftSeat, type Pass, seatsOf, startPass } from './pass.ts';
+import { type Membership, memberOf } from './membership.ts';
+import { type DraftSeat, type Pass, seatsOf } from './pass.ts';
 import { objectionToDisruption } from './quorum.ts';
 import { isPaused, isSurplus } from './scaling.ts';
 
@@ -33,15 +42,13 @@ export interface MoveLeaderCommand {
 export function applyPodCommand(
   record: ClusterRecord,
   command: PodCommand | MoveLeaderCommand,
-  { spec, seen }: CommandContext,
+  context: CommandContext,
 ): AppliedCommand {
-  const pass = startPass(spec, record, seen);
-  const membership = membershipOf(pass);
-  const answer =
+  return judged(record, context, (pass, membership) =>
     command.kind === 'move-leader'
       ? moveLeader(pass, membership, command)
-      : commandPod(pass, membership, command);
-  return { record: answer.outcome === 'done' ? pass.record : record, answer };
+      : commandPod(pass, membership, command),
+  );
 }
 
 function commandPod(pass: Pass, membership: Membership | null, command: PodCommand): CommandAnswer {
@@ -162,7 +169,7 @@ function disturbed(
     forced: isForced,
   });
   const forced = isForced ? ', forced' : '';
-  return { ...done(`${message}${forced}`), disruption: pass.record.disruption?.id ?? '' };
+  return done(`${message}${forced}`, pass.record.disruption?.id);
 }
 
 /**
@@ -242,19 +249,9 @@ function moveLeader(pass: Pass, membership: Membership | null, { to, by }: MoveL
     heir: wanted,
   });
   const message = `${leader.slot} hands leadership to ${target.slot}`;
-  return { ...done(message), disruption: pass.record.disruption?.id ?? '' };
+  return done(message, pass.record.disruption?.id);
 }
 
 function isAt(pass: Pass, membership: Membership, memberId: string, slot: string): boolean {
   return seatsOf(pass, slot).some((seat) => memberOf(membership, seat)?.id === memberId);
 }
-
-const WAIT_HINT = 'GET /v1/view shows what is under way; ask again when it is over.';
-
-const done = (message: string): CommandAnswer => ({ outcome: 'done', message });
-const already = (message: string, disruption?: string): CommandAnswer => ({
-  outcome: 'already',
-  message,
-  ...(disruption === undefined ? {} : { disruption }),
-});
-const refused = (message: string, hint: string): CommandAnswer => ({ outcome: 'refused', message, hint });

@@ -1,8 +1,16 @@
 import { CLUSTER_SIZES } from '../protocol/identifiers.ts';
 import type { EtcdMember } from '../protocol/member-status.ts';
 import type { ClusterRecord, Intent, PlanName } from '../protocol/record.ts';
-import type { AppliedCommand, CommandContext } from './commands.ts';
-import { type Membership, memberOf, membershipOf } from './membership.ts';
+import {
+  type AppliedCommand,
+  already,
+  type CommandAnswer,
+  type CommandContext,
+  done,
+  judged,
+  refused,
+} from './command-answers.ts';
+import { type Membership, memberOf } from './membership.ts';
 import { isNameOver } from './names.ts';
 import type { Spec } from './observation.ts';
 import {
@@ -15,7 +23,6 @@ import {
   seatsOf,
   slotIndexOf,
   slotsOf,
-  startPass,
 } from './pass.ts';
 import { isEveryVoterHealthy, type Objection, objectionToRemoval, quorumOf } from './quorum.ts';
 
@@ -36,32 +43,29 @@ export interface ScaleCommand {
 /** As a command: it counts until another one, or until the option says something new. */
 export function askToScale(
   record: ClusterRecord,
-  { size, by }: ScaleCommand,
-  { spec, seen }: CommandContext,
+  command: ScaleCommand,
+  context: CommandContext,
 ): AppliedCommand {
+  return judged(record, context, (pass, membership) => askFor(pass, membership, command));
+}
+
+function askFor(pass: Pass, membership: Membership | null, { size, by }: ScaleCommand): CommandAnswer {
+  const { record, spec, seen } = pass;
   const option = optionOf(record, spec);
   if (size === record.size) {
     const message = `the cluster has ${size} members, or soon will`;
-    if (option === (record.sizeOption ?? size)) return { record, answer: { outcome: 'already', message } };
+    if (option === (record.sizeOption ?? size)) return already(message);
     // The option says something new that could not be done yet: this is the newer word.
-    return { record: { ...record, sizeOption: option }, answer: { outcome: 'done', message } };
+    record.sizeOption = option;
+    return done(message);
   }
-  const pass = startPass(spec, record, seen);
-  const membership = membershipOf(pass);
   const objection = objectionToSize(pass, membership, size);
-  if (objection !== null) {
-    const message = `the cluster keeps ${record.size} members: ${objection}`;
-    return { record, answer: { outcome: 'refused', message, hint: HINT } };
-  }
-  return {
-    record: {
-      ...record,
-      size,
-      sizeOption: option === size ? null : option,
-      scaling: scalingFrom(record, by, seen.wallMs),
-    },
-    answer: { outcome: 'done', message: `the cluster goes from ${record.size} to ${size} members` },
-  };
+  if (objection !== null) return refused(`the cluster keeps ${record.size} members: ${objection}`, HINT);
+  const message = `the cluster goes from ${record.size} to ${size} members`;
+  record.scaling = scalingFrom(record, by, seen.wallMs);
+  record.size = size;
+  record.sizeOption = option === size ? null : option;
+  return done(message);
 }
 
 const HINT = 'Nothing was changed. `etcd-mesos status` shows what is under way and what is missing.';

@@ -1,8 +1,17 @@
 import type { ClusterRecord } from '../protocol/record.ts';
-import type { AppliedCommand, CommandAnswer, CommandContext } from './commands.ts';
+import {
+  type AppliedCommand,
+  already,
+  type CommandAnswer,
+  type CommandContext,
+  done,
+  judged,
+  refused,
+  WAIT_HINT,
+} from './command-answers.ts';
 import { riskOfDisturbing } from './disruption.ts';
-import { type Membership, memberOf, membershipOf } from './membership.ts';
-import { type DraftSeat, objectionToOrder, type Pass, startPass } from './pass.ts';
+import { type Membership, memberOf } from './membership.ts';
+import { type DraftSeat, objectionToOrder, type Pass } from './pass.ts';
 import { NO_SPACE_WORK, newRound } from './space.ts';
 
 /** Members' databases are rewritten without what is free in them, one member at a time, the leader last. */
@@ -27,13 +36,11 @@ export interface DisarmCommand {
 export function applySpaceCommand(
   record: ClusterRecord,
   command: DefragmentCommand | DisarmCommand,
-  { spec, seen }: CommandContext,
+  context: CommandContext,
 ): AppliedCommand {
-  const pass = startPass(spec, record, seen);
-  const membership = membershipOf(pass);
-  const answer =
-    command.kind === 'defragment' ? defragment(pass, membership, command) : disarm(pass, membership, command);
-  return { record: answer.outcome === 'done' ? pass.record : record, answer };
+  return judged(record, context, (pass, membership) =>
+    command.kind === 'defragment' ? defragment(pass, membership, command) : disarm(pass, membership, command),
+  );
 }
 
 function defragment(
@@ -54,10 +61,9 @@ function defragment(
     const isCovered = places.every((seat) => round.slots.includes(seat.slot));
     if (isCovered && force && !round.forced) {
       pass.record.space = { ...(space ?? NO_SPACE_WORK), round: { ...round, by, forced: true } };
-      return { outcome: 'done', message: `${rest}: defragmented although the others are no quorum` };
+      return done(`${rest}: defragmented although the others are no quorum`);
     }
-    if (isCovered)
-      return { outcome: 'already', message: `${rest} are to be defragmented, as ${round.by} asked` };
+    if (isCovered) return already(`${rest} are to be defragmented, as ${round.by} asked`);
     return no(`${rest} are still to be, as ${round.by} asked`);
   }
   for (const seat of places) {
@@ -73,7 +79,7 @@ function defragment(
     ...(space ?? NO_SPACE_WORK),
     round: newRound(pass, { by, reason: 'defragment', forced: force, slots }),
   };
-  return { outcome: 'done', message: `${slots.join(', ')}: defragmented one at a time, the leader last` };
+  return done(`${slots.join(', ')}: defragmented one at a time, the leader last`);
 }
 
 function isAsked(membership: Membership | null, seat: DraftSeat, slot: string | null): boolean {
@@ -87,22 +93,17 @@ function disarm(pass: Pass, membership: Membership | null, { alarm, by }: Disarm
   const { space } = pass.record;
   if (membership === null) return no('no member completes a linearizable read');
   if (!membership.speaker.probe.alarms.some((one) => one.alarm === alarm)) {
-    return { outcome: 'already', message: `no alarm ${alarm} stands` };
+    return already(`no alarm ${alarm} stands`);
   }
   if (space?.disarm?.alarm === alarm) {
-    return { outcome: 'already', message: `${alarm} is being disarmed, as ${space.disarm.by} asked` };
+    return already(`${alarm} is being disarmed, as ${space.disarm.by} asked`);
   }
   const objection = objectionToOrder(pass, membership.speaker.seat, 'disarm');
   if (objection !== null) return no(objection);
   pass.record.space = { ...(space ?? NO_SPACE_WORK), disarm: { alarm, by, waitedMs: 0 } };
-  return { outcome: 'done', message: `${alarm} is disarmed` };
+  return done(`${alarm} is disarmed`);
 }
 
-const WAIT_HINT = 'GET /v1/view shows what is under way; ask again when it is over.';
 const FORCE_HINT =
   'With force it is done all the same: the cluster takes no writes while a member that it needs rewrites its ' +
   'database, and nothing that was acknowledged is lost.';
-
-function refused(message: string, hint: string): CommandAnswer {
-  return { outcome: 'refused', message, hint };
-}

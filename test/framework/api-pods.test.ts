@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { type ApiEnvironment, mountRoutes } from '../../src/framework/api-access.ts';
 import { podRoutes } from '../../src/framework/api-pods.ts';
 import type { PublishedView } from '../../src/protocol/view.ts';
-import type { CommandAnswer, OperatorCommand } from '../../src/reconcile/commands.ts';
+import type { CommandAnswer } from '../../src/reconcile/command-answers.ts';
+import type { OperatorCommand } from '../../src/reconcile/commands.ts';
 import { sampleMember, sampleView } from './sample-view.ts';
 
 const NEAR = { remoteAddress: '127.0.0.1' };

@@ -2,7 +2,8 @@ import { Hono } from 'hono';
 import { describe, expect, test } from 'vitest';
 import { type ApiEnvironment, mountRoutes } from '../../src/framework/api-access.ts';
 import { scaleRoutes } from '../../src/framework/api-scale.ts';
-import type { CommandAnswer, OperatorCommand } from '../../src/reconcile/commands.ts';
+import type { CommandAnswer } from '../../src/reconcile/command-answers.ts';
+import type { OperatorCommand } from '../../src/reconcile/commands.ts';
 import { sampleView } from './sample-view.ts';
 
 const DONE: CommandAnswer = { outcome: 'done', message: 'the cluster goes from 3 to 5 members' };

@@ -15,7 +15,7 @@ import { createMetrics, METRIC_PREFIX, SERIES } from '../../src/framework/metric
 import type { PrefixReport } from '../../src/protocol/orders.ts';
 import { spaceAnswerSchema } from '../../src/protocol/space-answer.ts';
 import { debugOffersSchema, type OfferReport, type PublishedView } from '../../src/protocol/view.ts';
-import type { CommandAnswer } from '../../src/reconcile/commands.ts';
+import type { CommandAnswer } from '../../src/reconcile/command-answers.ts';
 import { silentLogger } from '../silent-logger.ts';
 import { emptySlot, sampleArchive, sampleMember, sampleView } from './sample-view.ts';
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Seat } from '../../src/protocol/record.ts';
-import { applyCommand, type CommandAnswer } from '../../src/reconcile/commands.ts';
+import type { CommandAnswer } from '../../src/reconcile/command-answers.ts';
+import { applyCommand } from '../../src/reconcile/commands.ts';
 import type { PodVerb } from '../../src/reconcile/pods.ts';
 import { SmallWorld } from './small-world.ts';
 

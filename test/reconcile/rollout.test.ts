@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { tarballId, writePin } from '../../src/protocol/artifact-pin.ts';
-import { applyCommand, type CommandAnswer } from '../../src/reconcile/commands.ts';
+import type { CommandAnswer } from '../../src/reconcile/command-answers.ts';
+import { applyCommand } from '../../src/reconcile/commands.ts';
 import type { Spec } from '../../src/reconcile/observation.ts';
 import type { PlanVerb } from '../../src/reconcile/plan-commands.ts';
 import { SmallWorld } from './small-world.ts';

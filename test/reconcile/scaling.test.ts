@@ -1,5 +1,6 @@
 import { describe, expect, it, test } from 'vitest';
-import { applyCommand, type CommandAnswer } from '../../src/reconcile/commands.ts';
+import type { CommandAnswer } from '../../src/reconcile/command-answers.ts';
+import { applyCommand } from '../../src/reconcile/commands.ts';
 import { sizeProblem } from '../../src/reconcile/scaling.ts';
 import { SmallWorld } from './small-world.ts';
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { applyCommand, type CommandAnswer, type OperatorCommand } from '../../src/reconcile/commands.ts';
+import type { CommandAnswer } from '../../src/reconcile/command-answers.ts';
+import { applyCommand, type OperatorCommand } from '../../src/reconcile/commands.ts';
 import { judgeHashes } from '../../src/reconcile/hashes.ts';
 import { SmallWorld } from './small-world.ts';
 
