@@ -2,6 +2,7 @@ import type { ClusterRecord, Seat } from '../protocol/record.ts';
 import type { PlanStatus } from '../protocol/view.ts';
 import type { Observation } from '../reconcile/observation.ts';
 import { slotIndexOf, slotsOf } from '../reconcile/pass.ts';
+import { isPaused } from '../reconcile/paused.ts';
 import { type Phase, phaseOf, type Step, step } from './plan-parts.ts';
 
 /**
@@ -41,8 +42,7 @@ function replacement(
   of: { readonly slot: string; readonly reason: string; readonly successor: Seat | undefined },
 ): Step[] {
   const { slot, reason, successor } = of;
-  const isHeld = record.plans.paused.some(({ plan }) => plan === 'recovery');
-  const notBegun: PlanStatus = isHeld ? 'WAITING' : 'PENDING';
+  const notBegun: PlanStatus = isPaused(record, 'recovery') ? 'WAITING' : 'PENDING';
   const isOpen = successor !== undefined && record.intent?.add?.seat === successor.id;
   const joined = successor !== undefined && serves(seen, successor);
   const joining = isOpen ? 'STARTED' : notBegun;

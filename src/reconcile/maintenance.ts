@@ -1,8 +1,9 @@
 import { describeDisruption } from './disruption.ts';
 import { type Membership, memberOf } from './membership.ts';
 import type { DraftSeat, Pass } from './pass.ts';
+import { isPaused } from './paused.ts';
 import type { Objection } from './quorum.ts';
-import { isPaused, isSurplus } from './scaling.ts';
+import { isSurplus } from './scaling.ts';
 
 /**
  * A member leaves an agent whose maintenance is announced before the agent goes: its place counts as lost, and as
@@ -14,7 +15,7 @@ export function moveFromMaintenance(pass: Pass, membership: Membership | null): 
     if (seat.lost?.cause === 'maintenance' && mayStay(pass, membership, seat)) seat.lost = null;
   }
   // To move a member that serves is to begin its recovery early.
-  if (isPaused(pass, 'recovery')) return;
+  if (isPaused(pass.record, 'recovery')) return;
   if (membership === null || objectionToMove(pass, membership) !== null) return;
   const next = candidates(pass, membership)[0];
   if (next === undefined) return;

@@ -12,9 +12,9 @@ import {
 import { objectionToDisturb, obstacleToDisturb } from './disruption.ts';
 import { membershipOf } from './membership.ts';
 import { type Pass, seatById, slotsOf } from './pass.ts';
+import { isPaused } from './paused.ts';
 import {
   forcedStep,
-  isUpdateHeld,
   newRollout,
   objectionToTarget,
   seatsToUpdate,
@@ -55,7 +55,7 @@ function told(pass: Pass, command: PlanCommand): CommandAnswer {
   const { record } = pass;
   if (record.uninstall !== null) return refused('the service is being uninstalled');
   if (verb === 'interrupt') return hold(pass, command);
-  if (verb === 'continue' && isHeld(record, plan)) return release(pass, command);
+  if (verb === 'continue' && isPaused(record, plan)) return release(pass, command);
   if (plan === 'update') return tellUpdate(pass, command);
   if (verb === 'continue') return already(`nothing of the plan ${plan} waits for a word`);
   if (verb === 'start') {
@@ -86,7 +86,7 @@ function tellUpdate(pass: Pass, command: PlanCommand): CommandAnswer {
 }
 
 function hold(pass: Pass, { plan, by }: PlanCommand): CommandAnswer {
-  if (isHeld(pass.record, plan)) return already(`the plan ${plan} is paused already`);
+  if (isPaused(pass.record, plan)) return already(`the plan ${plan} is paused already`);
   if (plan === 'deploy' && pass.record.epoch.phase !== 'formed') {
     const hint = 'Scale the cluster, or uninstall it, if it is not what was meant.';
     return refused('the plan deploy is not paused: a cluster that is half made serves nobody', hint);
@@ -135,7 +135,7 @@ function start(pass: Pass, { by, force }: PlanCommand): CommandAnswer {
   const { rollout: begun } = record;
   const isFullDue = begun !== null && record.seats.some((seat) => lacksFull(pass, begun, seat));
   const full = isFullDue ? '; a full backup is taken first' : '';
-  const held = isUpdateHeld(record) ? '; the plan is paused: continue it' : '';
+  const held = isPaused(record, 'update') ? '; the plan is paused: continue it' : '';
   return done(message + full + held);
 }
 
@@ -236,8 +236,4 @@ function goWithoutFull(pass: Pass, { by }: PlanCommand): CommandAnswer {
 function rememberForced({ record, seen }: Pass, step: string, by: string): void {
   const entry = { plan: 'update' as const, step, by, atMs: seen.wallMs };
   record.plans.forced = [...record.plans.forced, entry].slice(-FORCED_MAX);
-}
-
-function isHeld({ plans }: ClusterRecord, plan: PlanName): boolean {
-  return plans.paused.some((one) => one.plan === plan);
 }

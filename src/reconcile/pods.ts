@@ -14,8 +14,9 @@ import { candidatesOf } from './handover.ts';
 import { objectionToMove } from './maintenance.ts';
 import { type Membership, memberOf } from './membership.ts';
 import { type DraftSeat, type Pass, seatsOf } from './pass.ts';
+import { isPaused } from './paused.ts';
 import { objectionToDisruption } from './quorum.ts';
-import { isPaused, isSurplus } from './scaling.ts';
+import { isSurplus } from './scaling.ts';
 
 /** What an operator may do to one member. */
 export const POD_VERBS = ['restart', 'replace', 'pause', 'resume'] as const;
@@ -196,7 +197,7 @@ function replace(
       WAIT_HINT,
     );
   }
-  if (isPaused(pass, 'recovery')) {
+  if (isPaused(record, 'recovery')) {
     return refused(
       `${slot} is not replaced: the plan recovery is paused`,
       'Continue the plan recovery first.',

@@ -1,6 +1,6 @@
 import type { Pass } from './pass.ts';
+import { isPaused } from './paused.ts';
 import { runOfMove } from './rollout.ts';
-import { isPaused } from './scaling.ts';
 
 /**
  * An operator holds the plan `recovery`: no lost member of this slot gets a successor. A change of the member list
@@ -8,5 +8,5 @@ import { isPaused } from './scaling.ts';
  * a move that belongs to a roll-out belongs to the plan `update`.
  */
 export function isRecoveryHeld(pass: Pass, slot: string): boolean {
-  return isPaused(pass, 'recovery') && runOfMove(pass, slot) === null;
+  return isPaused(pass.record, 'recovery') && runOfMove(pass, slot) === null;
 }

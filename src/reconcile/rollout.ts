@@ -18,6 +18,8 @@ import {
   slotsOf,
   wakeWithin,
 } from './pass.ts';
+import { isPaused } from './paused.ts';
+import { isEveryVoterHealthy } from './quorum.ts';
 import { askForFull, etcdOf, lacksFull, rememberFull } from './upgrade-backup.ts';
 
 /*
@@ -85,10 +87,6 @@ export function forcedStep(
   slot: string,
 ): ClusterRecord['plans']['forced'][number] | undefined {
   return plans.forced.find(({ plan, step }) => plan === 'update' && step === stepName(slot));
-}
-
-export function isUpdateHeld({ plans }: ClusterRecord): boolean {
-  return plans.paused.some(({ plan }) => plan === 'update');
 }
 
 /** Why members may not be brought to this artifact; `null`: they may, or run it. */
@@ -267,7 +265,7 @@ function retryStep(pass: Pass, rollout: Draft<Rollout>): void {
   // A roll-out that has taken over from another knows of no step yet.
   if (disruption?.kind !== 'update' || !disruption.begun || rollout.step !== null) return;
   const seat = seatById(pass, disruption.seat);
-  if (seat === undefined || isUpdateHeld(pass.record as ClusterRecord)) return;
+  if (seat === undefined || isPaused(pass.record, 'update')) return;
   rollout.step = { slot: seat.slot, seat: seat.id, waitedMs: 0 };
   if (seat.task === disruption.task || !isBehind(seat, rollout.target, rollout.scope)) return;
   if (seat.taskEnd === null && isServing(pass, seat)) return;
@@ -292,7 +290,7 @@ function beginStep(pass: Pass, membership: Membership | null, rollout: Draft<Rol
     return;
   }
   if (rollout.failed !== null) return;
-  if (rollout.canary === 'held' || isUpdateHeld(pass.record)) return;
+  if (rollout.canary === 'held' || isPaused(pass.record, 'update')) return;
   wakeWithin(pass, 1000);
   if (rollout.steadyMs < STEADY_MS) {
     block(
@@ -357,12 +355,12 @@ function nextSeat(
 function isWell(pass: Pass, membership: Membership | null): boolean {
   const { intent, disruption, seats, size } = pass.record;
   if (membership === null || intent !== null || disruption !== null) return false;
-  const { voters, healthy } = membership.set;
+  const { voters } = membership.set;
   return (
     seats.every((seat) => seat.lost === null && seat.taskEnd === null && seat.paused === null) &&
     voters.size >= size &&
     membership.members.length === voters.size &&
-    [...voters].every((id) => healthy.has(id))
+    isEveryVoterHealthy(membership.set)
   );
 }
 

@@ -1,6 +1,6 @@
 import { CLUSTER_SIZES } from '../protocol/identifiers.ts';
 import type { EtcdMember } from '../protocol/member-status.ts';
-import type { ClusterRecord, Intent, PlanName } from '../protocol/record.ts';
+import type { ClusterRecord, Intent } from '../protocol/record.ts';
 import {
   type AppliedCommand,
   already,
@@ -24,6 +24,7 @@ import {
   slotIndexOf,
   slotsOf,
 } from './pass.ts';
+import { isPaused } from './paused.ts';
 import { isEveryVoterHealthy, type Objection, objectionToRemoval, quorumOf } from './quorum.ts';
 
 /*
@@ -159,10 +160,6 @@ export function isSurplus({ record }: Pass, slot: string): boolean {
   return slotIndexOf(slot) >= record.size;
 }
 
-export function isPaused({ record }: Pass, plan: PlanName): boolean {
-  return record.plans.paused.some((one) => one.plan === plan);
-}
-
 interface SurplusVoter {
   readonly member: EtcdMember;
   readonly slot: string;
@@ -226,7 +223,7 @@ function objectionToDecommission(pass: Pass, membership: Membership, of: Surplus
   const { record } = pass;
   const { set } = membership;
   const { member } = of;
-  if (isPaused(pass, 'decommission')) return 'the plan decommission is paused';
+  if (isPaused(record, 'decommission')) return 'the plan decommission is paused';
   const objection = objectionToRemoval(set, member.id);
   if (objection !== null || !set.healthy.has(member.id)) return objection;
   if (record.disruption !== null)

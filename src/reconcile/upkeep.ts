@@ -17,10 +17,11 @@ import {
   slotsOf,
   wakeWithin,
 } from './pass.ts';
+import { isPaused } from './paused.ts';
 import { isRecoveryHeld } from './recovery.ts';
 import { mayComeBack, mayResume, resumptionOf } from './resumption.ts';
 import { runOf, runOfMove } from './rollout.ts';
-import { isPaused, mayDestroy } from './scaling.ts';
+import { mayDestroy } from './scaling.ts';
 import { isKept } from './seats.ts';
 
 /** Gives every slot a place, every place a task, every task its etcd; and lets go of what is leaving. */
@@ -39,7 +40,7 @@ export function upkeep(pass: Pass, membership: Membership | null): void {
 function wantPlace(pass: Pass, slot: string): void {
   const seats = seatsOf(pass, slot);
   if (seats.some((seat) => seat.lost === null)) return;
-  if (seats.length === 0 && isPaused(pass, 'deploy') && pass.record.epoch.phase === 'formed') {
+  if (seats.length === 0 && isPaused(pass.record, 'deploy') && pass.record.epoch.phase === 'formed') {
     block(pass, 'deploy-paused', slot, 'the slot gets no place while the plan deploy is paused');
     return;
   }
