@@ -1,7 +1,7 @@
 import type { SchedulerConfig } from '../../src/framework/config.ts';
 import { placementRulesOf } from '../../src/framework/placement-rules.ts';
 import type { Offer, Range, ReservationInfo, Resource } from '../../src/mesos/wire.ts';
-import { type ClusterRecord, newRecord, type Seat } from '../../src/protocol/record.ts';
+import { type ClusterRecord, type Disruption, newRecord, type Seat } from '../../src/protocol/record.ts';
 
 /** Values that the framework's tests are made of. */
 
@@ -42,6 +42,25 @@ export const CONFIG: SchedulerConfig = {
 
 /** What members of these tests run. */
 export const RUN: Seat['pinned'] = { artifact: CONFIG.spec.artifact, etcd: CONFIG.spec.etcd };
+
+/** A restart of the member on {@link seat}, as an operator asked, that was begun. */
+export function disruption(changes: Partial<Disruption> = {}): Disruption {
+  return {
+    id: 'd-1',
+    kind: 'restart',
+    slot: 'etcd-0',
+    seat: 'etcd-0-seat',
+    task: 'etcd-0__one',
+    by: 'alice',
+    reason: 'pod restart',
+    openedAtMs: 1,
+    forced: false,
+    handoverMs: 0,
+    heir: null,
+    begun: true,
+    ...changes,
+  };
+}
 
 export function seat(changes: Partial<Seat> = {}): Seat {
   return {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { plansOf } from '../../src/framework/plans.ts';
 import type { ClusterRecord } from '../../src/protocol/record.ts';
-import { CONFIG, record, seat } from './fixtures.ts';
+import { CONFIG, disruption, record, seat } from './fixtures.ts';
 
 const plan = (ours: ClusterRecord | null, uninstalled = false) => {
   const [deploy] = plansOf({ record: ours, observation: null, uninstalled }, CONFIG.spec);
@@ -113,20 +113,7 @@ describe('the plan recovery', () => {
       status: 'PENDING',
       steps: ['etcd-1 etcd-1:[server] PENDING'],
     });
-    const disruption: ClusterRecord['disruption'] = {
-      id: 'd',
-      kind: 'restart',
-      slot: 'etcd-1',
-      seat: 's1',
-      task: 'etcd-1__1',
-      by: 'alice',
-      reason: 'pod restart',
-      openedAtMs: 1,
-      forced: false,
-      handoverMs: 0,
-      heir: null,
-      begun: true,
-    };
-    expect(recovery(record({ ...whole, seats, disruption }))).toMatchObject({ status: 'COMPLETE' });
+    const restart = disruption({ slot: 'etcd-1', seat: 's1', task: 'etcd-1__1' });
+    expect(recovery(record({ ...whole, seats, disruption: restart }))).toMatchObject({ status: 'COMPLETE' });
   });
 });

@@ -1,23 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { storyOfRecord } from '../../src/framework/story.ts';
 import type { ClusterRecord, Disruption } from '../../src/protocol/record.ts';
-import { record, seat } from './fixtures.ts';
+import { disruption, record, seat } from './fixtures.ts';
 
-const disruption = (changes: Partial<Disruption> = {}): Disruption => ({
-  id: 'd-1',
-  kind: 'restart',
-  slot: 'etcd-0',
-  seat: 'etcd-0-seat',
-  task: 'etcd-0__one',
-  by: 'alice',
-  reason: 'pod restart',
-  openedAtMs: 1,
-  forced: false,
-  handoverMs: 0,
-  heir: null,
-  begun: true,
-  ...changes,
-});
 const rests = record({ seats: [seat()] });
 const during = (changes: Partial<Disruption> = {}): ClusterRecord => ({
   ...rests,

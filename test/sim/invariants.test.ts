@@ -96,6 +96,15 @@ async function formed(members: readonly number[]): Promise<RunningProcess[]> {
   return processes;
 }
 
+/** A second cluster begins beside one that has acknowledged a write. */
+async function foundSecond(): Promise<void> {
+  await formed([1, 2, 3]);
+  acknowledged.set('key-1', { clusterId: processAt(1).data.clusterId, atMs: 0 });
+  record = recordOf({ token: 'two', phase: 'go' });
+  await start(4, [4], 'new', 'two');
+  await pass(200);
+}
+
 function processAt(position: number): EtcdProcess {
   const found = [...etcd.running].find((process) => process.host === hostOf(position));
   if (found === undefined) throw new Error(`nothing runs on ${hostOf(position)}`);
@@ -233,11 +242,7 @@ describe('the checkers', () => {
   });
 
   test('one name: a second cluster serves beside the recorded one', async () => {
-    await formed([1, 2, 3]);
-    acknowledged.set('key-1', { clusterId: processAt(1).data.clusterId, atMs: 0 });
-    record = recordOf({ token: 'two', phase: 'go' });
-    await start(4, [4], 'new', 'two');
-    await pass(200);
+    await foundSecond();
     record = recordOf({ token: 'two', phase: 'formed', clusterId: processAt(4).data.clusterId });
     await pass(5_000);
     expect(violated()).toContain('one name');
@@ -264,11 +269,7 @@ describe('the checkers', () => {
   });
 
   test('S5: a second cluster is founded beside one that has acknowledged writes', async () => {
-    await formed([1, 2, 3]);
-    acknowledged.set('key-1', { clusterId: processAt(1).data.clusterId, atMs: 0 });
-    record = recordOf({ token: 'two', phase: 'go' });
-    await start(4, [4], 'new', 'two');
-    await pass(200);
+    await foundSecond();
     expect(violated()).toEqual(['S5']);
   });
 
