@@ -10,4 +10,8 @@ export class RestoreError extends CodedError<
   | 'disproved'
   /** The disk on which it is made is full. */
   | 'no-room'
+  /** Where the result is to go there is something already, or no directory. */
+  | 'bad-output'
+  /** Somebody ended it. */
+  | 'interrupted'
 > {}

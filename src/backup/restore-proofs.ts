@@ -96,6 +96,7 @@ export async function compareProofs(
       newestAgreeing = proof.revision;
     } else disagreeing.push({ proof, hash, knownDefects: watchDefectsOf(proof.etcdVersion) });
   }
+  if (proofs.length > 0) options.onProgress?.(proofs.length, proofs.length);
   return { agreeing, newestAgreeing, disagreeing, notComparable };
 }
 

@@ -27,11 +27,11 @@ export interface DraftFile extends ReadableFile, WritableFile {
   discard(): Promise<void>;
 }
 
-export interface RestoreOptions {
+export interface RestoreOptions<File extends DraftFile = DraftFile> {
   readonly archive: Archive;
   readonly plan: RestorePlan;
   /** Makes an empty file: `full` for the copy of the full while it is read, `result` for what comes of it. */
-  readonly newFile: (what: 'full' | 'result') => Promise<DraftFile>;
+  readonly newFile: (what: 'full' | 'result') => Promise<File>;
   /** How much further than the result the store goes on, compacted up to there. Default: not at all. */
   readonly raiseBy?: bigint | undefined;
   /** Gives a result also where a proof disagrees. Default: that is an error. */
@@ -42,8 +42,9 @@ export interface RestoreOptions {
 export interface RestoreProgress {
   readonly step: 'reading the full' | 'writing the result' | 'comparing proofs';
   readonly done: number;
-  /** What `done` will come to, of the result about; bytes but for proofs. */
+  /** What `done` will come to, of the result about. */
   readonly total: number;
+  readonly unit: 'bytes' | 'things';
 }
 
 /** What was restored, as JSON. Revisions and ids are text. */
@@ -74,8 +75,8 @@ export interface PassedOver {
 }
 
 /** A snapshot, as etcd's own restore takes it. */
-export interface Restored {
-  readonly file: DraftFile;
+export interface Restored<File extends DraftFile> {
+  readonly file: File;
   readonly report: RestoreReport;
 }
 
@@ -87,7 +88,9 @@ export interface Restored {
  * Rejects with a {@link RestoreError}: `unreachable` where no full, or not all of the log, can be used; `disproved`
  * where the result is not what the cluster had. Files that it made are gone then.
  */
-export async function restoreArchive(options: RestoreOptions): Promise<Restored> {
+export async function restoreArchive<File extends DraftFile>(
+  options: RestoreOptions<File>,
+): Promise<Restored<File>> {
   const { plan, acceptsMismatch = false } = options;
   const passedOver: PassedOver[] = [];
   let disproved: Disproved | null = null;
@@ -122,11 +125,13 @@ export async function restoreArchive(options: RestoreOptions): Promise<Restored>
 
 /** What a restore to the newest revision came to, for a check that the archive can be relied on. */
 export interface NewestVerified {
-  /** `null` where none could be restored. */
-  readonly revision: bigint | null;
+  /** Up to where it was restored, decimal; 0 where it could not be. */
+  readonly revision: string;
   readonly proofsCompared: number;
-  /** Empty: all is well. */
+  /** What is not as it should be, for people; empty: everything is. */
   readonly problems: readonly string[];
+  /** Revisions, decimal, in which the log lacks something, as a hash shows; `null`: none does. */
+  readonly lost: { readonly from: string; readonly to: string } | null;
 }
 
 /** Restores the newest revision of the newest epoch, proves it, and throws it away. Rejects where the store fails. */
@@ -140,7 +145,8 @@ export async function verifyNewest(
     await file.discard();
     const { proofs, passedOver, revision } = report;
     return {
-      revision: BigInt(revision),
+      revision,
+      lost: lostAfter(report),
       proofsCompared: proofs.agreeing + proofs.disagreeing.length,
       problems: [
         ...passedOver.map(({ full, why }) => `full ${full} cannot be used: ${why}`),
@@ -150,7 +156,7 @@ export async function verifyNewest(
   } catch (error) {
     const isVerdict = error instanceof RestoreError || error instanceof ArchiveError || isOfFull(error);
     if (!isVerdict || (error instanceof RestoreError && error.code === 'no-room')) throw error;
-    return { revision: null, proofsCompared: 0, problems: [describeError(error)] };
+    return { revision: '0', proofsCompared: 0, problems: [describeError(error)], lost: null };
   }
 }
 
@@ -159,15 +165,26 @@ interface Disproved {
   readonly proofs: ProofReport;
 }
 
+/** What came after all that was proven and not after the first hash that disagrees. */
+function lostAfter({ full, proofs }: RestoreReport): NewestVerified['lost'] {
+  const to = proofs.disagreeing[0]?.proof.revision;
+  // A hash of what the full has had itself says nothing of the log.
+  if (to === undefined || BigInt(to) <= BigInt(full.revision)) return null;
+  const { newestAgreeing } = proofs;
+  const proven = newestAgreeing === null || BigInt(newestAgreeing) > BigInt(to) ? '0' : newestAgreeing;
+  const from = BigInt(proven) > BigInt(full.revision) ? BigInt(proven) : BigInt(full.revision);
+  return { from: String(from + 1n), to };
+}
+
 /** Restores with one full, whatever the proofs say. */
-async function attempt(
-  options: RestoreOptions,
+async function attempt<File extends DraftFile>(
+  options: RestoreOptions<File>,
   full: Full,
   passedOver: readonly PassedOver[],
-): Promise<Restored> {
+): Promise<Restored<File>> {
   const { plan, newFile, raiseBy, signal } = options;
   const source = await newFile('full');
-  let file: DraftFile | null = null;
+  let file: File | null = null;
   try {
     await copyFull(options, full, source);
     const backend = await openBackend(databaseIn(source));
@@ -181,6 +198,7 @@ async function attempt(
       signal,
       ...(raiseBy === undefined ? {} : { raiseTo: plan.revision + raiseBy }),
     });
+    options.onProgress?.(written(file.sizeBytes, file.sizeBytes));
     const proved = await prove(options, file, backend, proofs);
     const report = reportOf(options, full, backend, result, { ...tally, passedOver, proofs: proved });
     return { file, report };
@@ -200,11 +218,11 @@ async function copyFull(
 ): Promise<void> {
   const total = full.document.sizeBytes;
   let done = 0;
-  onProgress?.({ step: 'reading the full', done, total });
+  onProgress?.({ step: 'reading the full', done, total, unit: 'bytes' });
   for await (const piece of readFull(archive, full, signal)) {
     await to.writeAt(piece, done);
     done += piece.byteLength;
-    onProgress?.({ step: 'reading the full', done, total });
+    onProgress?.({ step: 'reading the full', done, total, unit: 'bytes' });
   }
 }
 
@@ -221,11 +239,17 @@ function reporting(
     readAt: async (target, offset) => await file.readAt(target, offset),
     writeAt: async (bytes, offset) => {
       await file.writeAt(bytes, offset);
-      const total = Math.max(document.sizeBytes, file.sizeBytes);
-      onProgress?.({ step: 'writing the result', done: file.sizeBytes, total });
+      onProgress?.(written(file.sizeBytes, Math.max(document.sizeBytes, file.sizeBytes)));
     },
   };
 }
+
+const written = (done: number, total: number): RestoreProgress => ({
+  step: 'writing the result',
+  done,
+  total,
+  unit: 'bytes',
+});
 
 /** What the log has after a revision, up to the one that is wanted; what it proves is collected on the way. */
 async function* batchesAfter(
@@ -274,7 +298,7 @@ async function prove(
   // The marks of a raised revision are left out of account: what was told was told before.
   const result = { ...(await openBackend(databaseIn(file))), revision: to, compactRevision };
   return await compareProofs(result, proofs.within(compactRevision + 1n, to), {
-    onProgress: (done, total) => onProgress?.({ step: 'comparing proofs', done, total }),
+    onProgress: (done, total) => onProgress?.({ step: 'comparing proofs', done, total, unit: 'things' }),
     signal,
   });
 }

@@ -1,10 +1,6 @@
-import { type Command, Option } from 'commander';
-import type { ArchivePlace } from '../runtime/archive-place.ts';
+import type { Command } from 'commander';
+import { type ArchiveFlags, ofArchive } from './archive-flags.ts';
 import { registerWithScheduler } from './backup-now.ts';
-
-interface Flags extends ArchivePlace {
-  readonly json?: true;
-}
 
 /**
  * `etcd-mesos backup …`. What an archive has is read where it lies: neither Mesos nor a scheduler is needed for that.
@@ -13,7 +9,7 @@ export function register(command: Command): void {
   registerWithScheduler(command);
   ofArchive(command.command('list'))
     .description('the clusters’ lives in the archive, their full backups, and how far their logs go')
-    .action(async (flags: Flags) => {
+    .action(async (flags: ArchiveFlags) => {
       const [archive, { surveyArchive, renderSurvey }, paint] = await opened(flags);
       const survey = await surveyArchive(archive, never);
       print(flags, survey, () => renderSurvey(survey, paint));
@@ -21,7 +17,7 @@ export function register(command: Command): void {
   ofArchive(command.command('show'))
     .description('everything that is known of one full backup')
     .argument('<full>', 'its name, as `backup list` prints it')
-    .action(async (name: string, flags: Flags) => {
+    .action(async (name: string, flags: ArchiveFlags) => {
       const [archive, { findFull, renderFull }, paint] = await opened(flags);
       const full = await findFull(archive, name, never);
       print(flags, full, () => renderFull(full, paint));
@@ -29,7 +25,7 @@ export function register(command: Command): void {
   ofArchive(command.command('verify'))
     .description('read all of the archive and hold every byte against its hashes')
     .addHelpText('after', '\nEnds with 0 if all is as it was written, with 1 if not.')
-    .action(async (flags: Flags) => {
+    .action(async (flags: ArchiveFlags) => {
       const [archive, { verifyArchive, renderVerification }, paint] = await opened(flags);
       const onProgress = process.stderr.isTTY ? showProgress : () => undefined;
       const verification = await verifyArchive(archive, { onProgress, signal: never });
@@ -41,22 +37,7 @@ export function register(command: Command): void {
 
 const never = new AbortController().signal;
 
-function ofArchive(command: Command): Command {
-  return command
-    .addOption(
-      new Option('--archive <place>', 'a directory, or s3://bucket/prefix')
-        .env('ETCD_MESOS_ARCHIVE')
-        .makeOptionMandatory(),
-    )
-    .option('--s3-endpoint <url>', 'an S3 that is not Amazon’s, as https://s3.example.com:9000')
-    .option('--s3-region <region>', 'the region of the bucket', 'us-east-1')
-    .option('--s3-path-style', 'the bucket stands in the path, not in the host’s name')
-    .option('--s3-ca-file <file>', 'certificates of who signed the server’s, PEM')
-    .option('--key-file <file>', 'the key of an encrypted archive, 64 hex digits')
-    .option('--json', 'print everything that is known, as JSON');
-}
-
-async function opened(flags: Flags) {
+async function opened(flags: ArchiveFlags) {
   const [{ openArchiveToRead, ...reading }, tables, { paintFor }] = await Promise.all([
     import('../runtime/archive-place.ts'),
     import('./backup-table.ts'),
@@ -66,7 +47,7 @@ async function opened(flags: Flags) {
   return [archive, { ...reading, ...tables }, paintFor(process.stdout, process.env)] as const;
 }
 
-function print(flags: Flags, value: unknown, render: () => string): void {
+function print(flags: ArchiveFlags, value: unknown, render: () => string): void {
   process.stdout.write(flags.json === true ? `${JSON.stringify(value, null, 2)}\n` : render());
 }
 

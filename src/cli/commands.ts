@@ -81,6 +81,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: () => import('./backup.ts'),
   },
   {
+    name: 'restore',
+    summary: 'make a snapshot or a data directory of any archived revision or time; needs no scheduler',
+    load: () => import('./restore.ts'),
+  },
+  {
     name: 'uninstall',
     summary: 'give the service up: end its members, destroy their data, leave nothing in Mesos',
     load: () => import('./uninstall.ts'),

@@ -11,6 +11,9 @@ import { createLocalFile } from './local-file.ts';
 
 /** A file under a name of its own until it is whole. */
 export interface LocalDraft extends DraftFile {
+  readonly path: string;
+  /** What was written is on the disk when it resolves. */
+  sync(): Promise<void>;
   /** Makes it durable and gives it its name; never in place of another file. */
   keepAs(file: string): Promise<void>;
 }
@@ -35,14 +38,17 @@ export function createDrafts(directory: string): (what: string) => Promise<Local
       if (isOpen) await file.close();
       isOpen = false;
     };
+    const sync = async (): Promise<void> => await withRoom(async () => await file.sync());
     return {
+      path: draft,
+      sync,
       get sizeBytes() {
         return file.sizeBytes;
       },
       readAt: async (target, offset) => await file.readAt(target, offset),
       writeAt: async (bytes, offset) => await withRoom(async () => await file.writeAt(bytes, offset)),
       keepAs: async (name) => {
-        await withRoom(async () => await file.sync());
+        await sync();
         await close();
         await link(draft, name);
         await rm(draft);
@@ -77,7 +83,8 @@ export async function verifyNewestWithin(
 const isFull = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
 
-function noRoom(directory: string, cause: unknown): RestoreError {
+/** What a disk that is full ends a restore with. */
+export function noRoom(directory: string, cause: unknown): RestoreError {
   return new RestoreError('no-room', `the disk of ${directory} is full: ${describeError(cause)}`, {
     cause,
     hint: 'It takes about twice the size of the full backup, and as much again for a data directory. Nothing is left behind.',

@@ -39,7 +39,10 @@ export async function findEtcdProgram(given: string): Promise<EtcdProgram> {
   });
 }
 
-async function locate(given: string): Promise<string> {
+/**
+ * The program of that path, or of that name in PATH, with links followed; `null` where there is none that may be run.
+ */
+export async function findExecutable(given: string): Promise<string | null> {
   const folders = given.includes('/') ? [''] : (process.env['PATH'] ?? '').split(':');
   for (const folder of folders) {
     const candidate = path.resolve(folder, given);
@@ -50,6 +53,12 @@ async function locate(given: string): Promise<string> {
       // Not this one.
     }
   }
+  return null;
+}
+
+async function locate(given: string): Promise<string> {
+  const found = await findExecutable(given);
+  if (found !== null) return found;
   const what = given.includes('/')
     ? `${given} is not there or not executable`
     : `there is no ${given} in PATH`;

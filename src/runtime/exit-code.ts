@@ -1,3 +1,4 @@
+import { RestoreError } from '../backup/restore-error.ts';
 import { CodedError } from '../base/errors.ts';
 import { StateStoreError } from '../base/ports.ts';
 import { EtcdBinaryError } from '../etcd/versions.ts';
@@ -46,8 +47,11 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof ArtifactError) return EXIT.artifact;
   if (error instanceof LocalMesosError) return LOCAL_CODES[error.code];
   if (error instanceof ZooKeeperError) return EXIT.state;
+  if (error instanceof RestoreError && isBadInput(error)) return EXIT.badOptions;
   return error instanceof CodedError ? EXIT.failed : EXIT.internal;
 }
+
+const isBadInput = ({ code }: RestoreError): boolean => code === 'bad-target' || code === 'bad-output';
 
 const LOCAL_CODES: Readonly<Record<LocalMesosError['code'], ExitCode>> = {
   'port-in-use': EXIT.cannotListen,

@@ -1,0 +1,55 @@
+import { disagreementText, type RestoreOutcome, timeText } from '../runtime/archive-restore.ts';
+import { formatBytes } from './amounts.ts';
+import type { Paint } from './style.ts';
+
+/** What `etcd-mesos restore` prints. */
+export function renderRestore(outcome: RestoreOutcome, paint: Paint): string {
+  const { full, passedOver, revision, headRevision, atMs, unknownLeases } = outcome;
+  const when = atMs === null ? '' : `, of ${timeText(atMs)}`;
+  const lines: readonly (readonly [string, string])[] = [
+    [
+      'restored',
+      `${paint(`revision ${revision}`, 'bold')}${when}, of epoch ${outcome.epoch}, cluster ${outcome.clusterId}`,
+    ],
+    ['from', `archive ${outcome.archiveId} in ${outcome.place}`],
+    ['full', `${full.name} at revision ${full.revision}`],
+    ...passedOver.map(({ full: name, why }) => ['passed by', paint(`${name}: ${why}`, 'yellow')] as const),
+    ['log', `${counted(outcome.events, 'event')} from ${counted(outcome.segments, 'segment')}`],
+    ...proofLines(outcome, paint),
+    ...(headRevision === revision
+      ? []
+      : [['goes on', `after revision ${headRevision}; all before is compacted`] as const]),
+    ...(unknownLeases.length === 0
+      ? []
+      : [
+          [
+            'leases',
+            `${unknownLeases.length} whose time is not known got 300 s: ${unknownLeases.join(', ')}`,
+          ] as const,
+        ]),
+    ['written', `${outcome.output} (${formatBytes(outcome.sizeBytes)})`],
+  ];
+  const { program } = outcome;
+  const by = program === null ? [] : [['by', `${program.kind} ${program.version}, ${program.path}`] as const];
+  return [...lines, ...by].map(([name, text]) => `${name.padEnd(10)} ${text}\n`).join('');
+}
+
+function proofLines({ proofs }: RestoreOutcome, paint: Paint): readonly (readonly [string, string])[] {
+  const { agreeing, newestAgreeing, disagreeing, notComparable } = proofs;
+  const proven =
+    newestAgreeing === null
+      ? paint('by no hash: none that a member told can be compared', 'yellow')
+      : paint(
+          `by ${agreeing} ${agreeing === 1 ? 'hash' : 'hashes'} that members told, up to revision ${newestAgreeing}`,
+          'green',
+        );
+  return [
+    ...(disagreeing.length === 0 || agreeing > 0 ? [['proven', proven] as const] : []),
+    ...disagreeing.map((each) => ['DISPROVED', paint(disagreementText(each), 'red')] as const),
+    ...(notComparable.length === 0
+      ? []
+      : [['left out', `${notComparable.length} hashes that were told before a compaction`] as const]),
+  ];
+}
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`;
