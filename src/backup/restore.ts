@@ -44,7 +44,7 @@ export interface RestoreProgress {
   readonly done: number;
   /** What `done` will come to, of the result about. */
   readonly total: number;
-  readonly unit: 'bytes' | 'things';
+  readonly unit: 'bytes' | 'hashes';
 }
 
 /** What was restored, as JSON. Revisions and ids are text. */
@@ -298,7 +298,7 @@ async function prove(
   // The marks of a raised revision are left out of account: what was told was told before.
   const result = { ...(await openBackend(databaseIn(file))), revision: to, compactRevision };
   return await compareProofs(result, proofs.within(compactRevision + 1n, to), {
-    onProgress: (done, total) => onProgress?.({ step: 'comparing proofs', done, total, unit: 'things' }),
+    onProgress: (done, total) => onProgress?.({ step: 'comparing proofs', done, total, unit: 'hashes' }),
     signal,
   });
 }

@@ -1,10 +1,17 @@
 import { describeError } from '../base/errors.ts';
-import { type Archive, type Epoch, listEpochs } from './archive.ts';
+import { type Archive, listEpochs } from './archive.ts';
+import { BackendError } from './backend/backend-error.ts';
+import { BoltError } from './bolt/bolt-error.ts';
 import type { EpochDocument, FullDocument, Gap } from './documents.ts';
 import { ArchiveError } from './errors.ts';
-import { type Full, listFulls, revisionOf, verifyFull } from './full.ts';
+import { type Full, listFulls, readFull, revisionOf } from './full.ts';
 import { findLogEnd, type LogRest, readLog } from './log-reader.ts';
 import { epochKey, fullKey, logPrefix } from './names.ts';
+import { type RestoreOptions, restoreArchive } from './restore.ts';
+import { RestoreError } from './restore-error.ts';
+import { findLine } from './restore-line.ts';
+import { planRestore, type RestorePlan, restorableRanges } from './restore-plan.ts';
+import { disagreementText, type ProofReport } from './restore-proofs.ts';
 import { ArchiveStoreError } from './store-port.ts';
 
 /** What an archive has, by a look that costs little however long its logs are. For people and as JSON. */
@@ -21,6 +28,15 @@ export interface EpochSurvey {
   readonly fulls: readonly FullSurvey[];
   /** `null` where none was begun. */
   readonly log: LogSurvey | null;
+  /** Revisions to which it can be restored, with what it came from, oldest first. */
+  readonly restorable: readonly RangeSurvey[];
+}
+export interface RangeSurvey {
+  readonly from: string;
+  readonly to: string;
+  /** When they came; `null` where that is not known. */
+  readonly fromMs: number | null;
+  readonly toMs: number | null;
 }
 export interface FullSurvey {
   readonly name: string;
@@ -51,7 +67,18 @@ export async function surveyArchive(archive: Archive, signal: AbortSignal): Prom
             generation: header.generation,
             rest,
           };
-    epochs.push({ document: epoch.document, fulls: await listFulls(archive, epoch, signal), log });
+    const line = await findLine(archive, epoch.document.epoch, signal);
+    const restorable = (await restorableRanges(archive, line, signal)).map((range) => ({
+      ...range,
+      from: String(range.from),
+      to: String(range.to),
+    }));
+    epochs.push({
+      document: epoch.document,
+      fulls: await listFulls(archive, epoch, signal),
+      log,
+      restorable,
+    });
   }
   return { place: archive.store.place, archiveId: archive.id, owner: archive.owner, epochs };
 }
@@ -73,7 +100,11 @@ export interface Verification {
   readonly archiveId: string;
   readonly epochs: readonly VerifiedEpoch[];
   /** Whatever is not as it should be; empty: every byte is the one that was written. */
-  readonly problems: readonly { readonly object: string; readonly problem: string }[];
+  readonly problems: readonly Problem[];
+}
+export interface Problem {
+  readonly object: string;
+  readonly problem: string;
 }
 export interface VerifiedEpoch {
   readonly epoch: number;
@@ -98,74 +129,131 @@ export interface Restorable {
   readonly full: string;
   readonly fromRevision: string;
   readonly toRevision: string;
+  /** What came of restoring it to its last revision; `null` where that was not done, or not possible. */
+  readonly proofs: ProofReport | null;
+}
+export interface VerifyOptions {
+  /** With it every sound full is restored to the end of its log, and all hashes that members told are compared. */
+  readonly newFile?: RestoreOptions['newFile'];
+  readonly onProgress?: (progress: VerifyProgress) => void;
+  readonly signal: AbortSignal;
+}
+/** How far one thing was read; `total` is `null` where that is not known. */
+export interface VerifyProgress {
+  readonly step: string;
+  readonly done: number;
+  readonly total: number | null;
+  readonly unit: 'bytes' | 'revisions' | 'hashes';
 }
 
 /**
  * Reads every byte of an archive and holds it against its hashes. What is wrong becomes a problem of the result;
- * it rejects only when the store cannot be read.
- * @param onProgress told of each object before it is read.
+ * it rejects only when the store cannot be read, or there is no room for what is restored.
  */
-export async function verifyArchive(
-  archive: Archive,
-  options: { readonly onProgress?: (object: string) => void; readonly signal: AbortSignal },
-): Promise<Verification> {
+export async function verifyArchive(archive: Archive, options: VerifyOptions): Promise<Verification> {
   const { signal } = options;
-  const problems: { object: string; problem: string }[] = [];
+  const problems: Problem[] = [];
   const epochs: VerifiedEpoch[] = [];
-  const check = async (object: string, work: () => Promise<void>): Promise<boolean> => {
-    options.onProgress?.(object);
+  const tell = (step: string, done: number, total: number | null, unit: VerifyProgress['unit']): void =>
+    options.onProgress?.({ step, done, total, unit });
+  const check = async <T>(object: string, work: () => Promise<T>): Promise<T | null> => {
     try {
-      await work();
-      return true;
+      return await work();
     } catch (error) {
-      const isFound = error instanceof ArchiveStoreError && error.code === 'not-found';
-      if (!(error instanceof ArchiveError || isFound)) throw error;
+      if (!isOfArchive(error)) throw error;
       problems.push({ object, problem: describeError(error) });
-      return false;
+      return null;
     }
   };
-  let found: readonly Epoch[] = [];
-  await check('epochs', async () => {
-    found = await listEpochs(archive, signal);
-  });
-  for (const epoch of found) {
+  for (const epoch of (await check('epochs', async () => await listEpochs(archive, signal))) ?? []) {
     const number = epoch.document.epoch;
     const log = createLogTally();
     await check(logPrefix(number), async () => {
+      const step = `reading the log of epoch ${number}`;
       for await (const item of readLog(archive, epoch, { signal })) {
         if (item.kind === 'segment') log.segment(item.header.gap);
         else if (item.kind === 'batch') log.batch(item.batch);
         else if (item.kind === 'proof') log.proof();
-        else if (item.kind === 'rest') {
-          const { key, bytes, damage } = item.rest;
-          problems.push({
-            object: key,
-            problem:
-              damage ??
-              `${bytes} bytes at its end are no whole frame: a crash has cut it, or it is written now`,
-          });
-        }
+        else if (item.kind === 'rest') problems.push(problemOf(item.rest));
+        tell(step, log.revisions(), null, 'revisions');
       }
     });
-    let fulls: readonly Full[] = [];
-    await check(epochKey(number), async () => {
-      fulls = await listFulls(archive, epoch, signal);
-    });
-    const sound: Full[] = [];
-    for (const full of fulls) {
-      const isSound = await check(
-        fullKey(number, full.name),
-        async () => await verifyFull(archive, full, signal),
-      );
-      if (isSound) sound.push(full);
+    const fulls = await check(epochKey(number), async () => await listFulls(archive, epoch, signal));
+    const restorable: Restorable[] = [];
+    for (const full of fulls ?? []) {
+      const key = fullKey(number, full.name);
+      const isSound = await check(key, async () => {
+        let done = 0;
+        for await (const piece of readFull(archive, full, signal)) {
+          done += piece.byteLength;
+          tell(`reading full ${full.name}`, done, full.document.sizeBytes, 'bytes');
+        }
+        return true;
+      });
+      if (isSound === null) continue;
+      const range = restorableFrom(full, log.runs);
+      const proofs = await check(key, async () => {
+        const line = await findLine(archive, number, signal);
+        const plan = { line, revision: BigInt(range.toRevision), atMs: null, fulls: [full] };
+        return await provePlan(archive, plan, options);
+      });
+      problems.push(...disagreements(key, proofs));
+      restorable.push({ ...range, proofs });
     }
-    epochs.push({
-      epoch: number,
-      ...log.result(),
-      restorable: sound.map((full) => restorableFrom(full, log.runs)),
-    });
+    epochs.push({ epoch: number, ...log.result(), restorable });
+  }
+  if (epochs.length > 0 && options.newFile !== undefined) {
+    problems.push(
+      ...((await check('the newest revision', async () => await proveHead(archive, options))) ?? []),
+    );
   }
   return { place: archive.store.place, archiveId: archive.id, epochs, problems };
+}
+
+/** The newest revision has to be restorable too, be it from a full of an epoch before. */
+async function proveHead(archive: Archive, options: VerifyOptions): Promise<readonly Problem[]> {
+  const plan = await planRestore(archive, { kind: 'head' }, { nowMs: 0, signal: options.signal });
+  const { epoch } = plan.line.epoch.document;
+  const [full] = plan.fulls;
+  // What a full of its own comes to was compared already.
+  if (full === undefined || full.document.epoch === epoch) return [];
+  return disagreements(fullKey(full.document.epoch, full.name), await provePlan(archive, plan, options));
+}
+
+/** Restores, compares every hash that members told, and throws the result away; `null` where that is not wanted. */
+async function provePlan(
+  archive: Archive,
+  plan: RestorePlan,
+  { newFile, onProgress, signal }: VerifyOptions,
+): Promise<ProofReport | null> {
+  if (newFile === undefined) return null;
+  const { file, report } = await restoreArchive({
+    archive,
+    plan,
+    newFile,
+    acceptsMismatch: true,
+    onProgress: (progress) =>
+      onProgress?.({ ...progress, step: `to revision ${plan.revision}: ${progress.step}` }),
+    signal,
+  });
+  await file.discard();
+  return report.proofs;
+}
+
+function disagreements(object: string, proofs: ProofReport | null): readonly Problem[] {
+  return (proofs?.disagreeing ?? []).map((each) => ({ object, problem: disagreementText(each) }));
+}
+
+/** Whether an error tells of the archive's content. */
+function isOfArchive(error: unknown): boolean {
+  if (error instanceof RestoreError) return error.code !== 'no-room' && error.code !== 'interrupted';
+  if (error instanceof ArchiveStoreError) return error.code === 'not-found';
+  return error instanceof ArchiveError || error instanceof BackendError || error instanceof BoltError;
+}
+
+function problemOf({ key, bytes, damage }: LogRest): Problem {
+  const cut = `${bytes} bytes at its end are no whole frame: a crash has cut it, or it is written now`;
+  return { object: key, problem: damage ?? cut };
 }
 
 interface Run {
@@ -209,6 +297,7 @@ function createLogTally() {
     proof: (): void => {
       proofs += 1;
     },
+    revisions: (): number => revisions,
     result: () => ({
       batches,
       revisions,
@@ -220,7 +309,7 @@ function createLogTally() {
   };
 }
 
-function restorableFrom(full: Full, runs: readonly Run[]): Restorable {
+function restorableFrom(full: Full, runs: readonly Run[]): Omit<Restorable, 'proofs'> {
   const revision = revisionOf(full);
   const run = runs.find(({ from, to }) => from <= revision + 1n && to > revision);
   return {

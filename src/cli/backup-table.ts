@@ -1,4 +1,5 @@
 import type { ArchiveSurvey, FullSurvey, Verification } from '../runtime/archive-place.ts';
+import type { StartCheck } from '../runtime/archive-start.ts';
 import type { Paint } from './style.ts';
 
 type EpochSurvey = ArchiveSurvey['epochs'][number];
@@ -11,7 +12,7 @@ export function renderSurvey(survey: ArchiveSurvey, paint: Paint): string {
   return `${[head, ...(epochs.length === 0 ? ['', 'nothing was archived yet'] : epochs)].join('\n')}\n`;
 }
 
-function epochLines({ document, fulls, log }: EpochSurvey, paint: Paint): readonly string[] {
+function epochLines({ document, fulls, log, restorable }: EpochSurvey, paint: Paint): readonly string[] {
   const { epoch, clusterId, parent, createdAtMs } = document;
   const origin = parent === null ? '' : `, from epoch ${parent.epoch} at revision ${parent.forkRevision}`;
   return [
@@ -25,8 +26,16 @@ function epochLines({ document, fulls, log }: EpochSurvey, paint: Paint): readon
     ...(log === null
       ? [`  ${paint('no log', 'yellow')}`]
       : [`  log from revision ${BigInt(log.base) + 1n} to ${log.lastRevision}, segment ${log.segments}`]),
+    ...(restorable.length === 0 ? [`  ${paint('nothing of it can be restored', 'red')}`] : []),
+    ...restorable.map(({ from, to, fromMs, toMs }) =>
+      from === to
+        ? `  can be restored: revision ${from}${atText(fromMs)}`
+        : `  can be restored: revision ${from}${atText(fromMs)} to ${to}${atText(toMs)}`,
+    ),
   ];
 }
+
+const atText = (ms: number | null): string => (ms === null ? '' : ` (${timeOf(ms)})`);
 
 /** What `etcd-mesos backup show` prints. */
 export function renderFull({ name, document }: FullSurvey, paint: Paint): string {
@@ -45,14 +54,29 @@ export function renderFull({ name, document }: FullSurvey, paint: Paint): string
 }
 
 /** What `etcd-mesos backup verify` prints. */
-export function renderVerification(verification: Verification, paint: Paint): string {
-  const { epochs, problems } = verification;
+export function renderVerification(
+  verification: Verification,
+  start: StartCheck | null,
+  paint: Paint,
+): string {
+  const { epochs } = verification;
+  const problems = [
+    ...verification.problems,
+    ...(start?.problems ?? []).map((problem) => ({ object: 'the etcd that was started', problem })),
+  ];
+  const isRestored = epochs.some(({ restorable }) => restorable.some(({ proofs }) => proofs !== null));
+  const sound = `every byte is as it was written${isRestored ? ', and can be restored' : ''}`;
   const verdict =
     problems.length === 0
-      ? paint('every byte is as it was written', 'green')
+      ? paint(sound, 'green')
       : paint(`${problems.length} ${problems.length === 1 ? 'thing is' : 'things are'} wrong`, 'red');
   return [
     ...epochs.flatMap((epoch) => verifiedLines(epoch, paint)),
+    ...(start === null
+      ? []
+      : [
+          `etcd ${start.etcdVersion} was started on revision ${start.revision}: ${start.keys} keys, hash ${start.hash}`,
+        ]),
     ...problems.map(({ object, problem }) => `${paint(object, 'red')}: ${problem}`),
     verdict,
   ]
@@ -70,10 +94,17 @@ function verifiedLines(verified: VerifiedEpoch, paint: Paint): readonly string[]
     `${paint(`epoch ${epoch}`, 'bold')} ${revisions} revisions, ${events} events, ${proofs} proofs`,
     ...gapLines,
     ...restorable.map(
-      ({ full, fromRevision, toRevision }) =>
-        `  full ${full} and its log: any revision from ${fromRevision} to ${toRevision}`,
+      ({ full, fromRevision, toRevision, proofs: compared }) =>
+        `  full ${full} and its log: any revision from ${fromRevision} to ${toRevision}${provenText(compared)}`,
     ),
   ];
+}
+
+function provenText(proofs: VerifiedEpoch['restorable'][number]['proofs']): string {
+  if (proofs === null) return '';
+  const { agreeing, newestAgreeing } = proofs;
+  if (newestAgreeing === null) return '; no hash to compare';
+  return `; ${agreeing} ${agreeing === 1 ? 'hash agrees' : 'hashes agree'}, up to ${newestAgreeing}`;
 }
 
 const timeOf = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replace('T', ' ');

@@ -23,16 +23,47 @@ export function register(command: Command): void {
       print(flags, full, () => renderFull(full, paint));
     });
   ofArchive(command.command('verify'))
-    .description('read all of the archive and hold every byte against its hashes')
-    .addHelpText('after', '\nEnds with 0 if all is as it was written, with 1 if not.')
-    .action(async (flags: ArchiveFlags) => {
-      const [archive, { verifyArchive, renderVerification }, paint] = await opened(flags);
-      const onProgress = process.stderr.isTTY ? showProgress : () => undefined;
-      const verification = await verifyArchive(archive, { onProgress, signal: never });
-      if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
-      print(flags, verification, () => renderVerification(verification, paint));
-      process.exitCode = verification.problems.length === 0 ? 0 : 1;
-    });
+    .description('read all of the archive, restore every full to its log’s end and compare all hashes')
+    .option('--no-restore', 'only read, and hold every byte against its hashes')
+    .option(
+      '--work-dir <directory>',
+      'for what is restored, twice the size of a full; by default the system’s',
+    )
+    .option('--start', 'also start a private etcd on the newest revision and ask it for its hash')
+    .option('--etcd <program>', 'for --start; by default the etcd in PATH')
+    .option('--etcdutl <program>', 'for --start; by default the etcdutl or etcdctl in PATH')
+    .addHelpText('after', '\nEnds with 0 if all is as it was written and can be restored, with 1 if not.')
+    .action(verify);
+}
+
+interface VerifyFlags extends ArchiveFlags {
+  readonly restore: boolean;
+  readonly workDir?: string;
+  readonly start?: true;
+  readonly etcd?: string;
+  readonly etcdutl?: string;
+}
+
+async function verify(flags: VerifyFlags): Promise<void> {
+  const [archive, { verifyWithin, renderVerification }, paint] = await opened(flags);
+  const [{ startNewest }, { interruptible }, { progressOn }] = await Promise.all([
+    import('../runtime/archive-start.ts'),
+    import('../runtime/archive-restore.ts'),
+    import('./progress.ts'),
+  ]);
+  const progress = progressOn(process.stderr, { isWanted: flags.json !== true });
+  const { workDir: within = null, etcd = null, etcdutl = null } = flags;
+  const shared = { within, onProgress: progress.step, signal: interruptible() };
+  try {
+    const verification = await verifyWithin(archive, { ...shared, restores: flags.restore });
+    const start = flags.start === true ? await startNewest(archive, { ...shared, etcd, etcdutl }) : null;
+    progress.end();
+    print(flags, { ...verification, start }, () => renderVerification(verification, start, paint));
+    const isSound = verification.problems.length + (start?.problems.length ?? 0) === 0;
+    process.exitCode = isSound ? 0 : 1;
+  } finally {
+    progress.end();
+  }
 }
 
 const never = new AbortController().signal;
@@ -49,8 +80,4 @@ async function opened(flags: ArchiveFlags) {
 
 function print(flags: ArchiveFlags, value: unknown, render: () => string): void {
   process.stdout.write(flags.json === true ? `${JSON.stringify(value, null, 2)}\n` : render());
-}
-
-function showProgress(object: string): void {
-  process.stderr.write(`\r\u001b[Kreading ${object}`);
 }

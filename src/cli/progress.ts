@@ -15,7 +15,7 @@ export interface ProgressStep {
   readonly done: number;
   /** What `done` will come to; `null` where that is not known. */
   readonly total: number | null;
-  readonly unit: 'bytes' | 'things';
+  readonly unit: 'bytes' | 'revisions' | 'hashes';
 }
 
 /** What is written to. */
@@ -102,7 +102,8 @@ function lineOf(step: Step, seconds: number): string {
 
 function amountOf({ done, total, unit }: Step): string {
   const text = (amount: number): string => (unit === 'bytes' ? formatBytes(amount) : String(amount));
-  return total === null || total === done ? text(done) : `${text(done)} of ${text(total)}`;
+  const amount = total === null || total === done ? text(done) : `${text(done)} of ${text(total)}`;
+  return unit === 'bytes' ? amount : `${amount} ${unit}`;
 }
 
 function rateOf({ done, startedAt, unit }: Step, seconds: number): string {

@@ -57,19 +57,21 @@ export function register(command: Command): void {
 }
 
 async function restore(flags: Flags, output: RestoreRequest['output']): Promise<RestoreOutcome> {
-  const [{ openArchiveToRead }, { restoreTo, parseTarget, interruption }, { progressOn }] = await Promise.all(
-    [import('../runtime/archive-place.ts'), import('../runtime/archive-restore.ts'), import('./progress.ts')],
-  );
+  const [{ openArchiveToRead }, { restoreTo, parseTarget, interruptible }, { progressOn }] =
+    await Promise.all([
+      import('../runtime/archive-place.ts'),
+      import('../runtime/archive-restore.ts'),
+      import('./progress.ts'),
+    ]);
   const { to, epoch = null, raiseBy = null, acceptMismatch: acceptsMismatch = false, json = false } = flags;
   const target = parseTarget(to);
-  const stop = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort(interruption()));
-  const archive = await openArchiveToRead(flags, stop.signal);
+  const signal = interruptible();
+  const archive = await openArchiveToRead(flags, signal);
   const progress = progressOn(process.stderr, { isWanted: !json });
   try {
     return await restoreTo(
       { archive, target, epoch, raiseBy, acceptsMismatch, output },
-      { onProgress: progress.step, signal: stop.signal },
+      { onProgress: progress.step, signal },
     );
   } finally {
     progress.end();

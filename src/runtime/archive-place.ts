@@ -2,9 +2,11 @@ import { readFile } from 'node:fs/promises';
 import { type Archive, openArchive } from '../backup/archive.ts';
 import { sealedStore } from '../backup/sealed-store.ts';
 import { type ArchiveStore, ArchiveStoreError } from '../backup/store-port.ts';
+import { type Verification, type VerifyOptions, verifyArchive } from '../backup/survey.ts';
 import { describeError } from '../base/errors.ts';
 import { readArchiveKey } from './archive-key-file.ts';
 import { openDirectoryArchiveStore } from './directory-archive-store.ts';
+import { createDrafts, withScratch } from './draft-files.ts';
 
 /** Where an archive is, as a person types it. */
 export interface ArchivePlace {
@@ -83,5 +85,20 @@ async function readCertificates(file: string): Promise<string> {
   }
 }
 
+/**
+ * Reads all of an archive and, where it `restores`, proves that it can be restored, with its files in a directory below
+ * `within` that is gone afterwards.
+ */
+export async function verifyWithin(
+  archive: Archive,
+  options: Omit<VerifyOptions, 'newFile'> & { readonly within: string | null; readonly restores: boolean },
+): Promise<Verification> {
+  if (!options.restores) return await verifyArchive(archive, options);
+  return await withScratch(
+    options.within,
+    async (directory) => await verifyArchive(archive, { ...options, newFile: createDrafts(directory) }),
+  );
+}
+
 export type { ArchiveSurvey, FullSurvey, Verification } from '../backup/survey.ts';
-export { findFull, surveyArchive, verifyArchive } from '../backup/survey.ts';
+export { findFull, surveyArchive } from '../backup/survey.ts';

@@ -16,9 +16,13 @@ import { findRestoreProgram, RESTORE_ENVIRONMENT, type RestoreProgram } from './
 export { parseTarget, timeText } from '../backup/restore-plan.ts';
 export { disagreementText } from '../backup/restore-proofs.ts';
 
-/** What a restore is aborted with when somebody ends the program. */
-export const interruption = (): RestoreError =>
-  new RestoreError('interrupted', 'it was ended before it was done; nothing is left behind');
+/** Aborts when somebody ends the program: what was begun is then removed before it ends. */
+export function interruptible(): AbortSignal {
+  const stop = new AbortController();
+  const error = new RestoreError('interrupted', 'it was ended before it was done; nothing is left behind');
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort(error));
+  return stop.signal;
+}
 
 /** A restore as a person asks for it. */
 export interface RestoreRequest {

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { link, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Archive } from '../backup/archive.ts';
 import { type DraftFile, type NewestVerified, verifyNewest } from '../backup/restore.ts';
@@ -62,6 +63,30 @@ export function createDrafts(directory: string): (what: string) => Promise<Local
   };
 }
 
+/** Does some work with a directory of its own below `within`, by default the system's for what is temporary. */
+export async function withScratch<T>(
+  within: string | null,
+  work: (directory: string) => Promise<T>,
+): Promise<T> {
+  const directory = await mkdtemp(path.join(within ?? tmpdir(), 'etcd-mesos-scratch-')).catch(
+    (cause: unknown) => {
+      throw new RestoreError(
+        'bad-output',
+        `nothing can be made in ${within ?? tmpdir()}: ${describeError(cause)}`,
+        {
+          cause,
+          hint: 'Name a directory that is there and can be written to.',
+        },
+      );
+    },
+  );
+  try {
+    return await work(directory);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+}
+
 /**
  * {@link verifyNewest} with its files in a directory below `within`, which is gone afterwards. It takes about twice the
  * room of the newest full.
@@ -72,12 +97,11 @@ export async function verifyNewestWithin(
   clock: Clock,
   signal: AbortSignal,
 ): Promise<NewestVerified> {
-  const directory = await mkdtemp(path.join(within, 'verify-'));
-  try {
-    return await verifyNewest(archive, { newFile: createDrafts(directory), nowMs: clock.wallMs(), signal });
-  } finally {
-    await rm(directory, { recursive: true, force: true });
-  }
+  return await withScratch(
+    within,
+    async (directory) =>
+      await verifyNewest(archive, { newFile: createDrafts(directory), nowMs: clock.wallMs(), signal }),
+  );
 }
 
 const isFull = (error: unknown): boolean =>

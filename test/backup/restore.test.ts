@@ -1,15 +1,17 @@
 import { expect, test } from 'vitest';
-import type { Archive, Epoch } from '../../src/backup/archive.ts';
+import { type Archive, beginEpoch, type Epoch } from '../../src/backup/archive.ts';
 import { openBackend } from '../../src/backup/backend/backend.ts';
 import { hashKv } from '../../src/backup/backend/hash-kv.ts';
 import { checkedDatabase } from '../../src/backup/backend/snapshot-file.ts';
 import { splice } from '../../src/backup/backend/splice.ts';
 import type { Proof } from '../../src/backup/documents.ts';
 import { type Full, takeFull } from '../../src/backup/full.ts';
+import { findLogEnd } from '../../src/backup/log-reader.ts';
 import { fullDataKey, segmentKey } from '../../src/backup/names.ts';
 import { type DraftFile, restoreArchive, verifyNewest } from '../../src/backup/restore.ts';
 import { planRestore, type RestoreTarget } from '../../src/backup/restore-plan.ts';
 import { readWhole } from '../../src/backup/store-port.ts';
+import { surveyArchive, verifyArchive } from '../../src/backup/survey.ts';
 import { createMemoryArchiveStore } from '../sim/memory-archive-store.ts';
 import { clock } from '../wait.ts';
 import { createFakeMember } from './fake-member.ts';
@@ -259,6 +261,45 @@ test('a log that is damaged ends what can be restored, and says where', async ()
   const last = BigInt(/beyond revision (\d+)/.exec(problems[0] ?? '')?.[1] ?? 0);
   const { bytes } = await restored(place, { kind: 'revision', revision: last });
   expect(bytes.equals(await snapshotAt(last))).toBe(true);
+});
+
+test('every full is restored to its log’s end and compared, where all of an archive is verified', async () => {
+  const place = await archived([await proofAt(BASE + 10n), await proofAt(BASE + 20n, { hash: 1 })]);
+  const newer = await full(place, await snapshotAt(BASE + 15n));
+  const damaged = await full(place, await snapshotAt(BASE + 16n));
+  await alter(place, fullDataKey(1, damaged.name), 5000);
+  const files = memoryFiles();
+  const { epochs, problems } = await verifyArchive(place.archive, { newFile: files.newFile, signal: never });
+  expect(files.left()).toEqual([]);
+  expect(epochs[0]?.restorable).toMatchObject([
+    { toRevision: String(HEAD), proofs: { agreeing: 1 } },
+    { full: newer.name, toRevision: String(HEAD), proofs: { agreeing: 1 } },
+  ]);
+  expect(problems.map(({ problem }) => problem)).toEqual([
+    expect.stringContaining('told the hash 1'),
+    expect.stringContaining('told the hash 1'),
+    expect.stringContaining(damaged.name),
+  ]);
+  const survey = await surveyArchive(place.archive, never);
+  expect(survey.epochs[0]?.restorable).toMatchObject([
+    { from: String(BASE), to: String(HEAD), toMs: Number(HEAD) },
+  ]);
+});
+
+test('an epoch without a full of its own is verified with that of the one it came from', async () => {
+  const place = await archived([]);
+  const { position } = await findLogEnd(place.archive, place.epoch, never);
+  const logEnd = { ...position, lastRevision: String(position.lastRevision) };
+  const parent = { epoch: 1, forkRevision: String(HEAD), logEnd };
+  const epoch = await beginEpoch(place.archive, { epoch: 2, clusterId: 'abc', parent, atMs: 3 }, never);
+  const log = await sampleWriter({ ...place, epoch }, 2);
+  await log.write({ atMs: 1, leases: [], revisions: sampleRevisions(HEAD + 1n, HEAD + 9n) });
+  await log.prove(await proofAt(HEAD + 9n));
+  await log.prove(await proofAt(HEAD + 9n, { hash: 2, memberId: 'e' }));
+  await log.close();
+  const { newFile } = memoryFiles();
+  const { problems } = await verifyArchive(place.archive, { newFile, signal: never });
+  expect(problems).toMatchObject([{ problem: expect.stringContaining('told the hash 2') }]);
 });
 
 async function verified({ archive }: Place) {

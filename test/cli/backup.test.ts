@@ -36,6 +36,7 @@ describe('backup', () => {
     expect(stdout).toContain('epoch 1 cluster abc');
     expect(stdout).toContain(`full ${full}  revision 11`);
     expect(stdout).toContain('log from revision 71 to 75');
+    expect(stdout).toMatch(/can be restored: revision 11 \(.*\) to 60 \(1970-01-01 00:00:00\)\n$/);
     expect(code).toBe(0);
     const json = await runCli(['backup', 'list', '--json'], { ETCD_MESOS_ARCHIVE: directory });
     expect(JSON.parse(json.stdout)).toMatchObject({
@@ -60,11 +61,26 @@ describe('backup', () => {
     expect([other.code, other.stderr]).toEqual([1, expect.stringContaining('no full backup "other"')]);
   });
 
-  test('verify reads all, and finds the byte that is not as it was written', async () => {
-    const sound = await runCli(['backup', 'verify', '--archive', directory]);
-    expect(sound.stdout).toContain('epoch 1 54 revisions');
-    expect(sound.stdout).toContain('not in the log: revisions 61 to 70 (compacted)');
-    expect(sound.stdout).toContain(`full ${full} and its log: any revision from 11 to 60`);
+  test('verify reads all, restores, and says that the newest revision has no full', async () => {
+    const { code, stdout, stderr } = await runCli(['backup', 'verify', '--archive', directory]);
+    expect(stdout).toContain('epoch 1 54 revisions');
+    expect(stdout).toContain('not in the log: revisions 61 to 70 (compacted)');
+    expect(stdout).toContain(`full ${full} and its log: any revision from 11 to 60; no hash to compare`);
+    expect(stdout).toContain('the newest revision: revision 75 of epoch 1 cannot be restored');
+    expect(stdout).toContain('1 thing is wrong');
+    expect(stderr).toContain('reading the log of epoch 1: 54 revisions\n');
+    expect(stderr).toContain('to revision 60: writing the result: ');
+    expect(code).toBe(1);
+  });
+
+  test('verify only reads if that is wanted, and finds the byte that is not as it was written', async () => {
+    const verify = ['backup', 'verify', '--no-restore', '--archive', directory];
+    const sound = await runCli([...verify, '--json']);
+    expect(JSON.parse(sound.stdout)).toMatchObject({
+      problems: [],
+      start: null,
+      epochs: [{ restorable: [{ full, fromRevision: '11', toRevision: '60', proofs: null }] }],
+    });
     expect([sound.code, sound.stderr]).toEqual([0, '']);
     const data = join(directory, 'epochs', '00000001', 'fulls', full, 'data');
     const log = join(directory, 'epochs', '00000001', 'log', '000000000');
@@ -77,12 +93,23 @@ describe('backup', () => {
       const altered = Buffer.from(bytes);
       altered[bytes.byteLength - 200] = (altered[bytes.byteLength - 200] ?? 0) ^ 4;
       await writeFile(file, altered);
-      const { code, stdout } = await runCli(['backup', 'verify', '--archive', directory]);
+      const { code, stdout } = await runCli(verify);
       expect(stdout).toContain(said);
       expect(stdout).toContain('1 thing is wrong');
       expect(code).toBe(1);
       await writeFile(file, bytes);
     }
+  });
+
+  test('verify says where it cannot write, and which etcd it lacks', async () => {
+    const verify = ['backup', 'verify', '--archive', directory];
+    const nowhere = await runCli([...verify, '--work-dir', join(directory, 'nowhere')]);
+    expect([nowhere.code, nowhere.stderr]).toEqual([2, expect.stringContaining('nothing can be made in')]);
+    const lacking = await runCli([...verify, '--no-restore', '--start', '--etcd', '/nowhere/etcd']);
+    expect([lacking.code, lacking.stderr]).toEqual([
+      7,
+      expect.stringContaining('/nowhere/etcd is not there'),
+    ]);
   });
 
   test.for([

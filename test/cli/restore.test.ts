@@ -204,14 +204,14 @@ test('progress is a bar on a terminal, and lines that stay in a pipe', () => {
       bytes(done);
       nowMs += 4000;
     }
-    progress.step({ step: 'comparing', done: 0, total: 3, unit: 'things' });
-    progress.step({ step: 'comparing', done: 3, total: 3, unit: 'things' });
+    progress.step({ step: 'comparing', done: 0, total: 3, unit: 'hashes' });
+    progress.step({ step: 'comparing', done: 3, total: 3, unit: 'hashes' });
     progress.end();
     progress.end();
     return text;
   };
   expect(shown(false)).toBe(
-    'reading: 75.0 MiB of 100.0 MiB, 6.3 MiB/s\nreading: 100.0 MiB, 5.0 MiB/s\ncomparing: 3\n',
+    'reading: 75.0 MiB of 100.0 MiB, 6.3 MiB/s\nreading: 100.0 MiB, 5.0 MiB/s\ncomparing: 3 hashes\n',
   );
   expect(shown(true).split('\r\u001b[K')).toContain(
     'reading [==========>         ]  50 %, 50.0 MiB of 100.0 MiB, 6.3 MiB/s, 8 s left',
