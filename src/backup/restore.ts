@@ -20,6 +20,7 @@ import {
   type ProofCollection,
   type ProofReport,
 } from './restore-proofs.ts';
+import type { ArchiveVerification } from './scheduled-verification.ts';
 
 /** A new file of ours. */
 export interface DraftFile extends ReadableFile, WritableFile {
@@ -123,22 +124,11 @@ export async function restoreArchive<File extends DraftFile>(
   });
 }
 
-/** What a restore to the newest revision came to, for a check that the archive can be relied on. */
-export interface NewestVerified {
-  /** Up to where it was restored, decimal; 0 where it could not be. */
-  readonly revision: string;
-  readonly proofsCompared: number;
-  /** What is not as it should be, for people; empty: everything is. */
-  readonly problems: readonly string[];
-  /** Revisions, decimal, in which the log lacks something, as a hash shows; `null`: none does. */
-  readonly lost: { readonly from: string; readonly to: string } | null;
-}
-
 /** Restores the newest revision of the newest epoch, proves it, and throws it away. Rejects where the store fails. */
 export async function verifyNewest(
   archive: Archive,
   options: Pick<RestoreOptions, 'newFile' | 'onProgress' | 'signal'> & { readonly nowMs: number },
-): Promise<NewestVerified> {
+): Promise<ArchiveVerification> {
   try {
     const plan = await planRestore(archive, { kind: 'head' }, options);
     const { file, report } = await restoreArchive({ ...options, archive, plan, acceptsMismatch: true });
@@ -166,7 +156,7 @@ interface Disproved {
 }
 
 /** What came after all that was proven and not after the first hash that disagrees. */
-function lostAfter({ full, proofs }: RestoreReport): NewestVerified['lost'] {
+function lostAfter({ full, proofs }: RestoreReport): ArchiveVerification['lost'] {
   const to = proofs.disagreeing[0]?.proof.revision;
   // A hash of what the full has had itself says nothing of the log.
   if (to === undefined || BigInt(to) <= BigInt(full.revision)) return null;

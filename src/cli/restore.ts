@@ -73,6 +73,8 @@ async function restore(flags: Flags, output: RestoreRequest['output']): Promise<
       { archive, target, epoch, raiseBy, acceptsMismatch, output },
       { onProgress: progress.step, signal },
     );
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
   } finally {
     progress.end();
   }

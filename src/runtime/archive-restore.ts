@@ -123,7 +123,9 @@ async function makeDataDirectory(
   } catch (cause) {
     signal.throwIfAborted();
     const said = saidBy(cause);
-    if (/no space left on device|disk quota exceeded/i.test(said)) throw noRoom(path.dirname(final), cause);
+    if (/no space left on device|disk quota exceeded/i.test(said)) {
+      throw noRoom(path.dirname(final), cause, said);
+    }
     throw new EtcdBinaryError('not-run', `${program.path} snapshot restore failed: ${said}`, {
       cause,
       hint: 'What it says names the option or the file that it does not take.',

@@ -3,8 +3,9 @@ import { link, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { Archive } from '../backup/archive.ts';
-import { type DraftFile, type NewestVerified, verifyNewest } from '../backup/restore.ts';
+import { type DraftFile, verifyNewest } from '../backup/restore.ts';
 import { RestoreError } from '../backup/restore-error.ts';
+import type { ArchiveVerification } from '../backup/scheduled-verification.ts';
 import { describeError } from '../base/errors.ts';
 import type { Clock } from '../base/ports.ts';
 import { syncDirectory } from '../member/durable-file.ts';
@@ -96,7 +97,7 @@ export async function verifyNewestWithin(
   archive: Archive,
   clock: Clock,
   signal: AbortSignal,
-): Promise<NewestVerified> {
+): Promise<ArchiveVerification> {
   return await withScratch(
     within,
     async (directory) =>
@@ -108,9 +109,11 @@ const isFull = (error: unknown): boolean =>
   error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
 
 /** What a disk that is full ends a restore with. */
-export function noRoom(directory: string, cause: unknown): RestoreError {
-  return new RestoreError('no-room', `the disk of ${directory} is full: ${describeError(cause)}`, {
+export function noRoom(directory: string, cause: unknown, said = describeError(cause)): RestoreError {
+  return new RestoreError('no-room', `the disk of ${directory} is full: ${said}`, {
     cause,
-    hint: 'It takes about twice the size of the full backup, and as much again for a data directory. Nothing is left behind.',
+    hint:
+      'It takes about twice the size of the full backup; a data directory as much again, and 64 MB for etcd’s log. ' +
+      'Nothing is left behind.',
   });
 }

@@ -72,8 +72,7 @@ async function verifyIn(
 ): Promise<ArchiveVerification> {
   await rm(directory, { recursive: true, force: true });
   await mkdir(directory, { recursive: true });
-  const { revision, proofsCompared, problems } = await verifyNewestWithin(directory, archive, clock, signal);
-  return { revision: String(revision ?? 0n), proofsCompared, problems, lost: null };
+  return await verifyNewestWithin(directory, archive, clock, signal);
 }
 
 function placeOf(archive: string, options: SchedulerOptions): ArchivePlace {
