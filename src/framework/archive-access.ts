@@ -9,6 +9,8 @@ import type { Schedule } from '../protocol/schedule.ts';
 export interface ArchiveAccess {
   /** Where it is, for people; without credentials. */
   readonly place: string;
+  /** The id of an archive that is lost for good: another may be begun in its stead. `null`: none is. */
+  readonly givenUp: string | null;
   /** Opens the store to write to it. Rejects with an `ArchiveStoreError`. Safe to repeat. */
   open(signal: AbortSignal): Promise<ArchiveStore>;
   /** To the client listener of a member. */

@@ -32,6 +32,8 @@ export interface OpeningInput {
   readonly store: ArchiveStore;
   /** Of the place, as the operator named it. */
   readonly place: string;
+  /** As {@link ArchiveAccess.givenUp}. */
+  readonly givenUp: string | null;
   /** Stored, its epoch formed. */
   readonly record: ClusterRecord;
   /** Resolves when the record that is stored says so. Rejects when `signal` aborts. */
@@ -52,9 +54,13 @@ export interface OpenedArchive {
  * one that is not ours or not there any more, and with an `ArchiveStoreError`.
  */
 export async function openOwnArchive(input: OpeningInput, signal: AbortSignal): Promise<OpenedArchive> {
-  const { clock } = input;
-  const known = input.record.archive;
-  const archive = known?.made === true ? await openKnown(input, known, signal) : await openNew(input, signal);
+  const { clock, givenUp } = input;
+  const named = input.record.archive;
+  const known = named?.id === givenUp ? null : named;
+  const archive =
+    known?.made === true
+      ? await openKnown(input, known, signal)
+      : await openNew(input, known?.id ?? null, signal);
   const claimed = { id: archive.id, place: input.place, made: true };
   const record = await input.claim(
     { archive: claimed, writtenBy: known === null ? await writtenBy(archive, input.record, signal) : 0 },
@@ -69,29 +75,32 @@ async function openKnown(input: OpeningInput, known: ArchiveRecord, signal: Abor
   try {
     return await openArchive(store, { archiveId: known.id, owner: record.cluster }, signal);
   } catch (error) {
-    if (!(error instanceof ArchiveError && error.code === 'missing') || place === known.place) throw error;
-    throw new ArchiveError(
-      'missing',
-      `${place} holds no archive; that of this cluster is in ${known.place}`,
-      {
-        cause: error,
-        hint: `Give --archive ${known.place} again, or move all that is in it to ${place}: its id is ${known.id}.`,
-      },
-    );
+    if (!(error instanceof ArchiveError) || !NOT_THERE.has(error.code)) throw error;
+    const isMoved = error.code === 'missing' && place !== known.place;
+    const { code, message, hint } = isMoved ? movedError(place, known) : error;
+    const wayOut = `If it is lost for good, begin another with --archive-given-up ${known.id}.`;
+    throw new ArchiveError(code, message, { cause: error, hint: `${hint} ${wayOut}` });
   }
 }
+const NOT_THERE: ReadonlySet<ArchiveError['code']> = new Set(['missing', 'other-archive']);
 
-/** The record knows of none, or that one was about to be made. */
-async function openNew(input: OpeningInput, signal: AbortSignal): Promise<Archive> {
+function movedError(place: string, known: ArchiveRecord): ArchiveError {
+  return new ArchiveError('missing', `${place} holds no archive; that of this cluster is in ${known.place}`, {
+    hint: `Give --archive ${known.place} again, or move all that is in it to ${place}: its id is ${known.id}.`,
+  });
+}
+
+/** @param intended of one that was about to be made; `null`: the record knows of none. */
+async function openNew(input: OpeningInput, intended: string | null, signal: AbortSignal): Promise<Archive> {
   const { store, place, record, clock, ids } = input;
   const owner = record.cluster;
   const found = await archiveIn(store, signal);
   if (found !== null) {
-    const archive = await openArchive(store, { archiveId: record.archive?.id ?? null, owner }, signal);
+    const archive = await openArchive(store, { archiveId: intended, owner }, signal);
     await assertOwnEpoch(archive, record, signal);
     return archive;
   }
-  const archiveId = record.archive?.id ?? ids.uuid();
+  const archiveId = intended ?? ids.uuid();
   await input.claim({ archive: { id: archiveId, place, made: false }, writtenBy: 0 }, signal);
   return await createArchive(store, { archiveId, owner, atMs: clock.wallMs() }, signal);
 }

@@ -114,9 +114,9 @@ export function createArchiving(options: ArchivingOptions): Archiving {
     const formed = await passWith(({ record }) => (isFormed(record) ? record : null), signal);
     if (state.kind === 'waiting') state = { kind: 'starting', problem: null };
     const store = await access.open(signal);
-    const { place } = access;
+    const { place, givenUp } = access;
     const opened = await openOwnArchive(
-      { store, place, record: formed, claim: stored, clock, ids: options.ids },
+      { store, place, givenUp, record: formed, claim: stored, clock, ids: options.ids },
       signal,
     );
     const { archive: own, epoch, record } = opened;

@@ -60,6 +60,16 @@ export const ARCHIVE_OPTIONS = {
       's3://bucket/prefix. Every cluster has one of its own. See archive.md.',
     changes: 'restart',
   }),
+  archiveGivenUp: option({
+    name: 'archive-given-up',
+    kind: textKind(/^[A-Za-z0-9-]{1,100}$/, 'the id of an archive, as the scheduler names it'),
+    initial: null,
+    otherwise: 'the archive that the record names is insisted on',
+    about:
+      'An archive that is lost for good: where the record names it, another is begun in its stead. It may be given ' +
+      'further, since it says nothing of any other.',
+    changes: 'restart',
+  }),
   archiveS3Endpoint: option({
     name: 'archive-s3-endpoint',
     kind: textKind(

@@ -569,6 +569,7 @@ type MayBeAbsent =
   | 'etcdBinary'
   | 'etcdctlBinary'
   | 'archive'
+  | 'archiveGivenUp'
   | 'archiveS3Endpoint'
   | 'archiveS3CaFile'
   | 'archiveKeyFile';

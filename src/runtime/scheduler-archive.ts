@@ -33,6 +33,7 @@ export async function archiveAccessOf(
   let opened: ArchiveStore | null = null;
   return {
     place: place.archive,
+    givenUp: options.archiveGivenUp,
     open: async (signal) => {
       if (opened === null) {
         const store = await openArchiveStore(place, { readOnly: false }, signal);

@@ -58,6 +58,7 @@ function world(store: MemoryArchiveStore = createMemoryArchiveStore()) {
     const told: string[] = [];
     const access: ArchiveAccess = {
       place: PLACE,
+      givenUp: null,
       open: () => Promise.resolve(store),
       connect: (url) => member.connect(url),
       openSpool: () => Promise.resolve(null),
@@ -254,6 +255,21 @@ describe('an archive that is not ours', () => {
     await clock.runUntil(state(kept, 'refused'), 5_000);
     expect(kept.archiving.view().problem).toContain('is of cluster fff, the one that runs is abc');
     expect(kept.record.archive).toBeNull();
+  });
+
+  test('gives way to another once it is given up, and only that one', async () => {
+    const { clock, begin, archived, state } = world();
+    const other = begin({ ...FORMED, archive: KNOWN }, { givenUp: 'archive-0' });
+    await clock.runUntil(state(other, 'refused'), 5_000);
+    expect(other.archiving.view().problem).toContain('begin another with --archive-given-up archive-1');
+    other.stop.abort();
+    const kept = begin({ ...FORMED, archive: KNOWN }, { givenUp: 'archive-1' });
+    await archived(kept);
+    const { archive } = kept.record;
+    expect(archive?.id).not.toBe('archive-1');
+    const again = begin({ ...kept.record, generation: 2 }, { givenUp: 'archive-1' });
+    await archived(again);
+    expect(again.record.archive).toEqual(archive);
   });
 
   test('is taken as soon as it is put right', async () => {

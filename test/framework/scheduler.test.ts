@@ -129,6 +129,7 @@ const offerOfSeat = (id: string, cluster = 'cluster-1') => {
 /** An archive on a store that can be opened as long as `isThere` says so. */
 const archiveOn = (store: ArchiveStore, isThere = () => true): ArchiveAccess => ({
   place: '/mnt/archive',
+  givenUp: null,
   open: () =>
     isThere() ? Promise.resolve(store) : Promise.reject(new ArchiveStoreError('unavailable', 'no route')),
   connect: () => {

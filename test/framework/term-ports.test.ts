@@ -44,6 +44,7 @@ function world() {
     orderKey: createOrderKey().key,
     archive: {
       place: 'memory',
+      givenUp: null,
       open: () => Promise.resolve(archive),
       connect: (url) => {
         throw new Error(url);

@@ -349,6 +349,7 @@ const TABLE: Record<OptionKey, { good: [string, unknown][]; bad: string[]; with?
     ],
     bad: ['', 's3://', 's3://Bucket/x', 's3:///x', 'https://bucket/x', 's3://bucket/a b'],
   },
+  archiveGivenUp: { good: [['9f2c-1', '9f2c-1']], bad: ['', 'a b', 'a/b'], with: IN_DIRECTORY },
   archiveS3Endpoint: {
     good: [['https://s3.example.com:9000', 'https://s3.example.com:9000']],
     bad: ['s3.example.com', 'https://s3.example.com/path', 'ftp://x'],
