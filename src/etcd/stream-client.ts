@@ -44,8 +44,8 @@ export function createStreamClient(endpoint: EtcdEndpoint, clock: Clock): Stream
           {},
         ),
       ),
-    watchAll: (startRevision, signal) =>
-      answersOf('Watch', [signal, closed], () => {
+    watchAll: (startRevision, signal) => {
+      const answers = answersOf('Watch', [signal, closed], () => {
         // Without it a member that has lost its leader keeps silent.
         const metadata = new Metadata();
         metadata.set('hasleader', 'true');
@@ -58,7 +58,9 @@ export function createStreamClient(endpoint: EtcdEndpoint, clock: Clock): Stream
         );
         stream.write(watchRequest(startRevision));
         return stream;
-      }),
+      });
+      return untilCancelled(answers);
+    },
     // grpc-js takes a null for "no message came".
     leaseTtl: async (leaseId, signal) => (await call(leaseTtlMethod, leaseId, signal)).grantedSeconds,
     hashKv: (revision, signal) => askHashKv(call, revision, signal),
@@ -122,6 +124,16 @@ function decodeWatchAnswer(bytes: Buffer): WatchAnswer {
     isFragment: uint64Of(fields, 7) !== 0n,
     events: bytesOf(fields, 11),
   };
+}
+
+/** After a cancelled watch the stream stays open for others. */
+async function* untilCancelled(
+  answers: AsyncIterable<WatchAnswer>,
+): AsyncGenerator<WatchAnswer, void, undefined> {
+  for await (const answer of answers) {
+    yield answer;
+    if (answer.cancelled) return;
+  }
 }
 
 /** What a stream answers, one at a time: a reader that is slow slows the member down. */

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { revisionKey } from '../../src/backup/backend/revision-key.ts';
 import type { RevisionEvents } from '../../src/backup/events.ts';
-import { EtcdError, type StreamClient, type WatchAnswer } from '../../src/etcd/port.ts';
+import { EtcdError, type KvHash, type StreamClient, type WatchAnswer } from '../../src/etcd/port.ts';
 import { writeDatabase } from './bolt/database.ts';
 import { sampleRevision } from './sample-log.ts';
 
@@ -84,6 +84,11 @@ export function createFakeMember({ answerRevisions = 7 } = {}): FakeMember {
       yield* member.tell(answer(some.flatMap(({ events }) => events)));
     }
   }
+  const hashAt = (at: bigint): KvHash => {
+    if (at > revision) throw new EtcdError('future-revision', 'HashKV: it is yet to come');
+    if (at < compactRevision) throw new EtcdError('compacted', 'HashKV: it was compacted');
+    return { hash: Number(at % 97n), compactRevision: String(compactRevision) };
+  };
   const wake = (): void => {
     for (const resolve of wakes) resolve();
     wakes.clear();
@@ -115,29 +120,41 @@ export function createFakeMember({ answerRevisions = 7 } = {}): FakeMember {
       for (let at = 0; at < data.byteLength; at += 5_000) yield data.subarray(at, at + 5_000);
       yield createHash('sha256').update(data).digest();
     },
-    connect: () => ({
-      status: async () =>
-        await Promise.resolve({
-          version: '3.5.30',
-          clusterId: FAKE_CLUSTER,
-          memberId: 'f',
-          leaderId: 'f',
-          isLearner: false,
-          raftTerm: '2',
-          raftIndex: '9',
-          raftAppliedIndex: '9',
-          revision: String(revision),
-          dbSizeBytes: 1,
-          dbSizeInUseBytes: 1,
-          errors: [],
-        }),
-      watchAll: watch,
-      snapshot: () => member.snapshot(),
-      leaseTtl: async (id) => await Promise.resolve(id % 8n === 0n ? null : id * 2n),
-      hashKv: async () => await Promise.resolve({ hash: 5, compactRevision: String(compactRevision) }),
-      authRevision: async () => await Promise.resolve(member.authRevision),
-      close: () => undefined,
-    }),
+    connect: () => {
+      const closed = new AbortController();
+      const own = (signal: AbortSignal): AbortSignal => AbortSignal.any([signal, closed.signal]);
+      const ask = async <T>(signal: AbortSignal, answered: () => T): Promise<T> => {
+        await Promise.resolve();
+        if (own(signal).aborted) throw new EtcdError('aborted', 'aborted');
+        return answered();
+      };
+      return {
+        status: async (signal) =>
+          await ask(signal, () => ({
+            version: '3.5.30',
+            clusterId: FAKE_CLUSTER,
+            memberId: 'f',
+            leaderId: 'f',
+            isLearner: false,
+            raftTerm: '2',
+            raftIndex: '9',
+            raftAppliedIndex: '9',
+            revision: String(revision),
+            dbSizeBytes: 1,
+            dbSizeInUseBytes: 1,
+            errors: [],
+          })),
+        watchAll: (start, signal) => watch(start, own(signal)),
+        async *snapshot(signal) {
+          await ask(signal, () => null);
+          yield* member.snapshot();
+        },
+        leaseTtl: async (id, signal) => await ask(signal, () => (id % 8n === 0n ? null : id * 2n)),
+        hashKv: async (at, signal) => await ask(signal, () => hashAt(BigInt(at))),
+        authRevision: async (signal) => await ask(signal, () => member.authRevision),
+        close: () => closed.abort(),
+      };
+    },
   };
   return member;
 }
