@@ -77,7 +77,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'backup',
-    summary: 'look at an archive of backups, and check every byte of it; needs no scheduler',
+    summary: 'have the scheduler take a backup; look at the archive, and check every byte of it',
     load: () => import('./backup.ts'),
   },
   {

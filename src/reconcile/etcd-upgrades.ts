@@ -72,5 +72,5 @@ export function objectionToVersion(step: EtcdStep): string | null {
 
 function wayBack(full: UpgradeFull | null): string {
   if (full === null) return '';
-  return `: etcd-mesos restore, from the full of ${new Date(full.atMs).toISOString()} that etcd ${full.etcd} gave`;
+  return `: etcd-mesos restore --to ${new Date(full.atMs).toISOString()}, when a full of etcd ${full.etcd} was taken`;
 }

@@ -200,9 +200,8 @@ test('where there is an archive etcd goes up a minor only after a full backup, w
   await until('the way back to be closed, and the full to be named', PHASE_MS_MAX, async () => {
     await restartWith(of, '--etcd-binary', old.path, '--archive', archive);
     const { stderr } = await of.cli('update', 'start');
-    return stderr.includes(
-      `from the full of ${new Date(full.startedAtMs).toISOString()} that etcd ${old.version.text}`,
-    );
+    const takenAt = new Date(full.startedAtMs).toISOString();
+    return stderr.includes(`restore --to ${takenAt}, when a full of etcd ${old.version.text} was taken`);
   });
   await restartWith(of, '--etcd-binary', next.path, '--archive', archive);
   await of.expectNothingLost();

@@ -45,6 +45,6 @@ test('the patches below which no member goes up are those that warn of it', () =
 test('the way back names the full backup of before', () => {
   const full = { rollout: 'rollout-1', etcd: '3.5.30', atMs: Date.UTC(2026, 0, 2) };
   expect(objectionToVersion({ ...step('3.6.16', '3.5.30', '3.6.0'), full })).toContain(
-    'etcd-mesos restore, from the full of 2026-01-02T00:00:00.000Z that etcd 3.5.30 gave',
+    'etcd-mesos restore --to 2026-01-02T00:00:00.000Z, when a full of etcd 3.5.30 was taken',
   );
 });

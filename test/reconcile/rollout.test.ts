@@ -280,7 +280,7 @@ describe('an upgrade to the next minor, where there is an archive,', () => {
     // A later one is none of before.
     takeFull(world);
     restartWith(world, { artifact: OLD });
-    expect(tell(world, 'start').message).toContain(`from the full of ${new Date(atMs).toISOString()}`);
+    expect(tell(world, 'start').message).toContain(`restore --to ${new Date(atMs).toISOString()}`);
   });
 
   it('is content with one full, also where another scheduler takes over that knows of none', () => {
