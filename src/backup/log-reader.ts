@@ -41,7 +41,7 @@ export type LogItem =
   | { readonly kind: 'rest'; readonly rest: LogRest };
 
 /** Segments whose beginning cannot be read that are stepped over to find where a log ends. */
-const UNREADABLE_MAX = 16;
+export const SEGMENTS_LOOKED_BACK = 16;
 
 /** Finds the end of an epoch's log by some forty looks, however long it is, and reads its last segment. */
 export async function findLogEnd(archive: Archive, epoch: Epoch, signal: AbortSignal): Promise<LogEnd> {
@@ -50,7 +50,7 @@ export async function findLogEnd(archive: Archive, epoch: Epoch, signal: AbortSi
   if (bounds === null) {
     return { position: startOf(epoch), header: null, nextSequence, rest: null };
   }
-  const lowest = Math.max(bounds.first, bounds.last - UNREADABLE_MAX + 1);
+  const lowest = Math.max(bounds.first, bounds.last - SEGMENTS_LOOKED_BACK + 1);
   for (let sequence = bounds.last; sequence >= lowest; sequence -= 1) {
     const segment = await readSegmentEnd(archive, epoch, sequence, signal);
     if (segment === null) continue;

@@ -14,6 +14,7 @@ export const EPOCHS_PREFIX = 'epochs/';
 
 const EPOCH_DIGITS = 8;
 const SEQUENCE_DIGITS = 12;
+const FULL_TIME_DIGITS = 15;
 /** Segments of one folder: a directory of a million names is slow to look into. */
 const FOLDER_SEGMENTS = 1000;
 
@@ -43,12 +44,22 @@ export function epochOf(key: string): number | null {
 
 /** The name of a full by when it was begun and by whom. */
 export function fullName(atMs: number, generation: number): string {
-  return `${padded(Math.floor(atMs), 15)}-${padded(generation, 8)}`;
+  return `${padded(Math.floor(atMs), FULL_TIME_DIGITS)}-${padded(generation, 8)}`;
 }
 
 /** The full whose description this is; `null` for what is none. */
 export function fullOf(key: string): string | null {
   return /\/fulls\/(\d{15}-\d{8})\/full\.json$/.exec(key)?.[1] ?? null;
+}
+
+/** The full whose data this is; `null` for what is none. */
+export function fullDataOf(key: string): string | null {
+  return /\/fulls\/(\d{15}-\d{8})\/data$/.exec(key)?.[1] ?? null;
+}
+
+/** When a full of that name was begun, wall clock. */
+export function startOfFull(name: string): number {
+  return Number(name.slice(0, FULL_TIME_DIGITS));
 }
 
 function padded(value: number, digits: number): string {
