@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { type ArchiveFlags, ofArchive } from './archive-flags.ts';
 import { registerWithScheduler } from './backup-now.ts';
+import { registerPrune } from './backup-prune.ts';
 
 /**
  * `etcd-mesos backup …`. What an archive has is read where it lies: neither Mesos nor a scheduler is needed for that.
@@ -34,6 +35,7 @@ export function register(command: Command): void {
     .option('--etcdutl <program>', 'for --start; by default the etcdutl or etcdctl in PATH')
     .addHelpText('after', '\nEnds with 0 if all is as it was written and can be restored, with 1 if not.')
     .action(verify);
+  registerPrune(command);
 }
 
 interface VerifyFlags extends ArchiveFlags {

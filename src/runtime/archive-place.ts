@@ -27,10 +27,19 @@ export interface ArchivePlace {
  * user's files or the machine. Rejects with an `ArchiveError`, an {@link ArchiveStoreError} or a `StartError`.
  */
 export async function openArchiveToRead(place: ArchivePlace, signal: AbortSignal): Promise<Archive> {
+  return await openArchiveToPrune(place, { readOnly: true }, signal);
+}
+
+/** As {@link openArchiveToRead}, but that objects can be removed from it unless it is `readOnly`. */
+export async function openArchiveToPrune(
+  place: ArchivePlace,
+  options: { readonly readOnly: boolean },
+  signal: AbortSignal,
+): Promise<Archive> {
   const key = place.keyFile === undefined ? null : await readArchiveKey('--key-file', place.keyFile);
-  const store = await openArchiveStore(place, { readOnly: true }, signal);
-  const readable = key === null ? store : sealedStore(store, key);
-  return await openArchive(readable, { archiveId: null, owner: null }, signal);
+  const store = await openArchiveStore(place, options, signal);
+  const known = key === null ? store : sealedStore(store, key);
+  return await openArchive(known, { archiveId: null, owner: null }, signal);
 }
 
 export function isInS3(archive: string): boolean {
@@ -100,5 +109,6 @@ export async function verifyWithin(
   );
 }
 
+export { planRemovals, type RemovalPlan, removePlanned } from '../backup/retention.ts';
 export type { ArchiveSurvey, FullSurvey, Verification } from '../backup/survey.ts';
 export { findFull, surveyArchive } from '../backup/survey.ts';

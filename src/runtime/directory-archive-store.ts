@@ -1,6 +1,17 @@
 import { randomUUID } from 'node:crypto';
 import { constants, type Dirent } from 'node:fs';
-import { access, type FileHandle, link, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import {
+  access,
+  type FileHandle,
+  link,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  rmdir,
+  stat,
+} from 'node:fs/promises';
 import path from 'node:path';
 import {
   type ArchiveStore,
@@ -93,6 +104,18 @@ export async function openDirectoryArchiveStore(
     await syncDirectory(path.dirname(target));
   };
 
+  /** Folders of which nothing is left; one that somebody writes to at this moment is made again. */
+  const removeEmpty = async (directory: string): Promise<void> => {
+    for (let folder = directory; folder.startsWith(path.join(root, path.sep)); folder = path.dirname(folder)) {
+      known.delete(folder);
+      const isGone = await rmdir(folder).then(
+        () => true,
+        () => false,
+      );
+      if (!isGone) return;
+    }
+  };
+
   const prepare = async (): Promise<void> => {
     await makeDirectoryOf(path.join(drafts, 'any'));
     await access(drafts, constants.W_OK | constants.X_OK);
@@ -131,6 +154,7 @@ export async function openDirectoryArchiveStore(
       try {
         await rm(file, { force: true });
         await syncDirectory(path.dirname(file));
+        await removeEmpty(path.dirname(file));
       } catch (error) {
         if (!isAbsence(error)) throw failed(`${key} was not removed`, error);
       }

@@ -1,6 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import type { Archive } from '../backup/archive.ts';
+import { retain } from '../backup/retention.ts';
 import type { ArchiveVerification } from '../backup/scheduled-verification.ts';
 import { sealedStore } from '../backup/sealed-store.ts';
 import type { ArchiveStore } from '../backup/store-port.ts';
@@ -55,7 +56,10 @@ export async function archiveAccessOf(
       logBytesPerFull: options.archiveFullAfterBytes,
     },
     fullSchedule: scheduleOf(options.archiveFullSchedule),
-    retain: null,
+    retain: async (archive, signal) => {
+      const policy = { keepFulls: options.archiveKeepFulls, keepMs: options.archiveKeepMs };
+      await retain(archive, policy, { clock, signal });
+    },
     verification: {
       schedule: scheduleOf(options.archiveVerifySchedule),
       run: async (archive, signal) =>

@@ -39,6 +39,7 @@ async function putFull(archive: Archive, epoch: Epoch, revision: bigint, day: nu
     sha256: '0'.repeat(64),
     revision: String(revision),
     revisionAtLeast: String(revision),
+    authRevision: '1',
     startedAtMs: atMs,
     finishedAtMs: atMs + 1000,
     reason: 'a test',

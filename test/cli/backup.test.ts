@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { takeFull } from '../../src/backup/full.ts';
+import { sealedStore } from '../../src/backup/sealed-store.ts';
 import { openDirectoryArchiveStore } from '../../src/runtime/directory-archive-store.ts';
 import { createFakeMember } from '../backup/fake-member.ts';
+import { keyOf } from '../backup/sample-key.ts';
 import { never, sampleArchive, sampleRevisions, sampleWriter } from '../backup/sample-log.ts';
 import { clock } from '../wait.ts';
 import { runCli } from './run-cli.ts';
@@ -49,6 +51,46 @@ describe('backup', () => {
         },
       ],
     });
+  });
+
+  test('prune shows what would go, and removes it when it is told to', async () => {
+    const root = await mkdtemp(join(tmpdir(), 'etcd-mesos-archive-'));
+    try {
+      const keyFile = join(root, 'key');
+      await writeFile(keyFile, `${'5e'.repeat(32)}\n`);
+      const store = sealedStore(await openDirectoryArchiveStore(join(root, 'a')), keyOf('5e'.repeat(32)));
+      const place = await sampleArchive(store);
+      const member = createFakeMember();
+      const names: string[] = [];
+      for (const wallMs of [1000, 2000, 3000]) {
+        member.write(10);
+        const client = member.connect('http://m0');
+        const then = { ...clock, wallMs: () => wallMs };
+        const taken = { ...place, generation: 1, client, clock: then, reason: 'a test' };
+        names.push((await takeFull(taken, never)).name);
+      }
+      const prune = ['backup', 'prune', '--archive', join(root, 'a'), '--keep-fulls', '2', '--keep', '1h'];
+      const unknown = await runCli(prune);
+      expect(unknown).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/encrypted with key [0-9a-f]{16}/),
+      });
+      const shown = await runCli([...prune, '--key-file', keyFile]);
+      expect(shown).toMatchObject({
+        code: 0,
+        stdout: expect.stringContaining(`full ${names[0]} of epoch 1`),
+      });
+      expect(shown.stdout).toMatch(
+        /1 full backups go, .* and 2 stay\nnothing was removed: give --yes to do it\n$/,
+      );
+      const done = await runCli([...prune, '--key-file', keyFile, '--yes']);
+      expect(done.stdout).toContain('2 objects were removed');
+      const left = await runCli([...prune, '--key-file', keyFile, '--json']);
+      expect(JSON.parse(left.stdout)).toMatchObject({ fulls: [], fullsKept: 2, removedObjects: 0 });
+      expect(await readdir(join(root, 'a/epochs/00000001/fulls'))).toEqual(names.slice(1));
+    } finally {
+      await rm(root, { recursive: true });
+    }
   });
 
   test('show tells all of one, and which there is not', async () => {
