@@ -81,6 +81,32 @@ mention_optional_packages() {
   say 'Tests against a real ZooKeeper are skipped here; they need: apt-get install -y --no-install-recommends zookeeper'
 }
 
+# A real S3 server for tests: it is built once, where there is a Go that is new enough and its modules can be had. It
+# takes three minutes of a processor; the tests are skipped without it, so nothing here fails.
+versitygw_pinned=v1.8.0
+versitygw_minutes=8
+
+build_s3_server() {
+  folder=.cache/versitygw
+  if [ -n "${VERSITYGW:-}" ] || command -v versitygw >/dev/null 2>&1; then return 0; fi
+  if ! command -v go >/dev/null 2>&1; then
+    [ -x "$folder/versitygw" ] || say 'Tests against a real S3 server are skipped here: there is no Go to build one with.'
+    return 0
+  fi
+  if go version -m "$folder/versitygw" 2>/dev/null | grep -q "versitygw[[:space:]]$versitygw_pinned"; then return 0; fi
+  say "Building versitygw $versitygw_pinned, an S3 server for tests, into $folder"
+  fresh="$root/$folder.$$"
+  if GOBIN="$fresh" GOFLAGS=-mod=mod GOTOOLCHAIN=local timeout "${versitygw_minutes}m" \
+    go install -trimpath "github.com/versity/versitygw/cmd/versitygw@$versitygw_pinned" >.cache/versitygw.log 2>&1; then
+    rm -rf "$folder"
+    mv "$fresh" "$folder"
+  else
+    tail -n 3 .cache/versitygw.log >&2
+    say "Tests against a real S3 server are skipped here: it was not built; all that was said is in .cache/versitygw.log."
+    rm -rf "$fresh"
+  fi
+}
+
 # --- node and npm -----------------------------------------------------------------------------------------------
 
 # An npm that is older than ours leaves native optional packages out under an older node, so both come first.

@@ -106,7 +106,11 @@ export async function openDirectoryArchiveStore(
 
   /** Folders of which nothing is left; one that somebody writes to at this moment is made again. */
   const removeEmpty = async (directory: string): Promise<void> => {
-    for (let folder = directory; folder.startsWith(path.join(root, path.sep)); folder = path.dirname(folder)) {
+    for (
+      let folder = directory;
+      folder.startsWith(path.join(root, path.sep));
+      folder = path.dirname(folder)
+    ) {
       known.delete(folder);
       const isGone = await rmdir(folder).then(
         () => true,

@@ -10,6 +10,7 @@ import {
   GetObjectCommand,
   type GetObjectCommandOutput,
   HeadObjectCommand,
+  ListMultipartUploadsCommand,
   ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
@@ -76,6 +77,8 @@ const CONNECT_MS_MAX = 5_000;
 /** A request that nothing happens on for so long is given up. */
 const REQUEST_MS_MAX = 60_000;
 const CONNECTIONS_MAX = 16;
+/** An upload that was begun so long ago is what a crash left. */
+const UPLOAD_AGE_MS_MAX = 24 * 60 * 60 * 1000;
 
 /**
  * Opens a place in an S3: any server that speaks it. Looks whether it can be used, by an object that is put and
@@ -110,6 +113,7 @@ export async function openS3ArchiveStore(
   const bucket = createBucket(client, place);
   try {
     const isConditional = readOnly ? false : await bucket.probe(signal);
+    if (!readOnly) await bucket.dropOldUploads(signal);
     return {
       place: bucket.name,
       isConditional,
@@ -348,7 +352,24 @@ function createBucket(client: S3Client, place: S3Place) {
     }
   };
 
-  return { name, put, head, read, list, remove, probe };
+  /** Parts that nobody sees are paid for. As many as one answer tells; where they cannot be listed they stay. */
+  const dropOldUploads = async (signal: AbortSignal): Promise<void> => {
+    const sinceMs = Date.now() - UPLOAD_AGE_MS_MAX;
+    try {
+      const command = new ListMultipartUploadsCommand({ Bucket, Prefix: before });
+      const { Uploads = [] } = await client.send(command, { abortSignal: signal });
+      for (const { Key, UploadId, Initiated } of Uploads) {
+        if (Initiated === undefined || Initiated.getTime() > sinceMs) continue;
+        await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }), {
+          abortSignal: signal,
+        });
+      }
+    } catch {
+      if (signal.aborted) throw aborted();
+    }
+  };
+
+  return { name, put, head, read, list, remove, probe, dropOldUploads };
 }
 
 /** Of the part after so many others. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { whereIs } from '../../needs.ts';
 import { freePorts, until } from '../../wait.ts';
 
-/** A versitygw over a directory: `go install github.com/versity/versitygw/cmd/versitygw@latest` makes one. */
+/** A versitygw over a directory; `scripts/check` builds one where there is a Go. */
 export interface S3Server {
   readonly port: number;
   readonly bucket: string;
