@@ -11,6 +11,8 @@ import { freePorts, until } from '../../wait.ts';
 export interface S3Server {
   readonly port: number;
   readonly bucket: string;
+  /** Where it keeps the buckets. */
+  readonly directory: string;
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
   close(): Promise<void>;
 }
@@ -44,6 +46,7 @@ export async function startS3Server(program: string, flags: readonly string[] = 
   return {
     port,
     bucket: 'bucket',
+    directory: join(directory, 'objects'),
     credentials,
     close: async () => {
       child.kill('SIGKILL');
