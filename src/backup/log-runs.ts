@@ -59,6 +59,19 @@ export async function listRuns(
   return runs;
 }
 
+/** The log goes on from after this revision to its end without a gap. @param header of its last segment. */
+export async function baseOfLog(
+  archive: Archive,
+  epoch: Epoch,
+  header: SegmentHeader,
+  end: LogPosition,
+  signal: AbortSignal,
+): Promise<bigint> {
+  const runs = await listRuns(archive, epoch, end, signal);
+  // A gap at the very end is in the header alone; older segments that were removed are in the runs alone.
+  return higher(BigInt(header.base), runs.at(-1)?.after ?? 0n);
+}
+
 /**
  * The last revision up to `limit` that had come by then, `null` where none had. Between archivers whose clocks differ
  * it is exact up to that difference.

@@ -11,7 +11,7 @@ import {
   SEGMENTS_LOOKED_BACK,
   segmentOf,
 } from './log-reader.ts';
-import { listRuns } from './log-runs.ts';
+import { baseOfLog } from './log-runs.ts';
 import { epochKey, fullDataKey, fullDataOf, fullKey, fullsPrefix, segmentKey, startOfFull } from './names.ts';
 
 /** What is kept of an archive; whatever it says, one full from which the log goes on to its end is. */
@@ -201,9 +201,8 @@ async function holdingsOf(archive: Archive, epoch: Epoch, signal: AbortSignal): 
     fulls.push({ full, isThere: stored?.sizeBytes === full.document.sizeBytes });
   }
   const { header, position } = await findLogEnd(archive, epoch, signal);
-  if (header === null) return { document: epoch.document, fulls, base: null };
-  const runs = await listRuns(archive, epoch, position, signal);
-  return { document: epoch.document, fulls, base: runs.at(-1)?.after ?? BigInt(header.base) };
+  const base = header === null ? null : await baseOfLog(archive, epoch, header, position, signal);
+  return { document: epoch.document, fulls, base };
 }
 
 async function leftoversOf(

@@ -6,6 +6,7 @@ import type { EpochDocument, FullDocument, Gap } from './documents.ts';
 import { ArchiveError } from './errors.ts';
 import { type Full, listFulls, readFull, revisionOf } from './full.ts';
 import { findLogEnd, type LogRest, readLog } from './log-reader.ts';
+import { baseOfLog } from './log-runs.ts';
 import { epochKey, fullKey, logPrefix } from './names.ts';
 import { type RestoreOptions, restoreArchive } from './restore.ts';
 import { RestoreError } from './restore-error.ts';
@@ -61,7 +62,7 @@ export async function surveyArchive(archive: Archive, signal: AbortSignal): Prom
       header === null
         ? null
         : {
-            base: header.base,
+            base: String(await baseOfLog(archive, epoch, header, position, signal)),
             lastRevision: String(position.lastRevision),
             segments: position.sequence,
             generation: header.generation,

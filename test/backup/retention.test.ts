@@ -13,6 +13,7 @@ import {
   retain,
   whatToKeep,
 } from '../../src/backup/retention.ts';
+import { surveyArchive } from '../../src/backup/survey.ts';
 import { createMemoryArchiveStore, type MemoryArchiveStore } from '../sim/memory-archive-store.ts';
 import { createChance, type RandomStream } from '../sim/prng.ts';
 import { clock } from '../wait.ts';
@@ -83,6 +84,8 @@ describe('what is kept of sixty days', () => {
     expect(plan.logs).toEqual([{ epoch: 1, first: 1, last: 550 }]);
     expect(runs).toEqual([{ after: 549n, last: 600n }]);
     expect((await findBounds(archive, epoch, never))?.first).toBe(551);
+    const { epochs } = await surveyArchive(archive, never);
+    expect(epochs[0]?.log).toMatchObject({ base: '549', lastRevision: '600' });
   });
 
   test('every moment of the last days: also the full before them', async () => {
@@ -130,10 +133,12 @@ describe('a full that cannot be restored from', () => {
     const { archive, epoch } = await sixtyDays();
     const log = await sampleWriter({ archive, epoch }, 2);
     await log.skip({ reason: 'lost', from: '601', to: '650' });
-    await log.write({ atMs: 1, leases: [], revisions: sampleRevisions(651n, 655n) });
-    const plan = await planRemovals(archive, policy, 60 * DAY_MS, never);
-    expect([...removalsOf(plan)]).toEqual([]);
-    expect(plan.held).toContain('goes on to its end');
+    for (const to of [650n, 655n]) {
+      if (to > 650n) await log.write({ atMs: 1, leases: [], revisions: sampleRevisions(651n, to) });
+      const plan = await planRemovals(archive, policy, 60 * DAY_MS, never);
+      expect([...removalsOf(plan)]).toEqual([]);
+      expect(plan.held).toContain('goes on to its end');
+    }
     await putFull(archive, epoch, 650n, 60);
     expect((await planRemovals(archive, policy, 60 * DAY_MS, never)).fulls).toHaveLength(59);
   });

@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { chmod, mkdir, mkdtemp, readdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, rename, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -124,17 +124,19 @@ test('a full disk is said to be full, what was there stays, and with room it goe
   }
 });
 
-test('a directory that cannot be one is refused, by its name', async (context) => {
+test('a directory that cannot be one is refused, by its name', async () => {
   const root = await freshDirectory();
   const file = join(root, 'file');
   await writeFile(file, 'x');
   await expect(openDirectoryArchiveStore(file)).rejects.toThrow(file);
   await expect(openDirectoryArchiveStore(join(file, 'below'))).rejects.toThrow(file);
-  skipUnless(context, process.getuid?.() !== 0, 'to be refused by a directory, as root');
-  const closed = join(root, 'closed');
-  await mkdir(closed, { mode: 0o500 });
-  await expect(openDirectoryArchiveStore(closed)).rejects.toMatchObject({ code: 'denied' });
-  await chmod(closed, 0o700);
+  // Root may write anywhere but to what is no real file system.
+  const closed = process.getuid?.() === 0 ? '/sys/kernel' : join(root, 'closed');
+  if (closed.startsWith(root)) await mkdir(closed, { mode: 0o500 });
+  await expect(openDirectoryArchiveStore(closed)).rejects.toMatchObject({
+    code: 'denied',
+    message: expect.stringContaining(closed),
+  });
 });
 
 test('what else lies in the directory is not listed', async () => {
