@@ -79,7 +79,7 @@ async function openKnown(input: OpeningInput, known: ArchiveRecord, signal: Abor
     const isMoved = error.code === 'missing' && place !== known.place;
     const { code, message, hint } = isMoved ? movedError(place, known) : error;
     const wayOut = `If it is lost for good, begin another with --archive-given-up ${known.id}.`;
-    throw new ArchiveError(code, message, { cause: error, hint: `${hint} ${wayOut}` });
+    throw new ArchiveError(code, message, { hint: `${hint} ${wayOut}` });
   }
 }
 const NOT_THERE: ReadonlySet<ArchiveError['code']> = new Set(['missing', 'other-archive']);

@@ -229,7 +229,9 @@ export function createArchiving(options: ArchivingOptions): Archiving {
       const woken = waiting;
       waiting = [];
       for (const wake of woken) wake();
-      if (next.fullWanted !== null) void takeWanted(next.fullWanted);
+      // A pass that began before the newest one was there asks for it still.
+      const isPresent = next.seen.archive?.verifiedFullAtMs === verifiedFullAtMs;
+      if (next.fullWanted !== null && isPresent) void takeWanted(next.fullWanted);
     },
     assertNothingThere: async (signal) => {
       const onProblem = (problem: string | null): void => {

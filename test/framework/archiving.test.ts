@@ -95,7 +95,8 @@ function world(store: MemoryArchiveStore = createMemoryArchiveStore()) {
         const next = archiving.claimed(kept.record);
         if (next !== kept.record) kept.stored.push({ record: next, objects: store.objects.size });
         kept.record = next;
-        archiving.passed({ record: next, seen: seenOf('etcd-0-seat'), fullWanted: kept.fullWanted });
+        const seen = { ...seenOf('etcd-0-seat'), archive: archiving.sight() };
+        archiving.passed({ record: next, seen, fullWanted: kept.fullWanted });
         await clock.sleep(PASS_MS, stop.signal);
       }
     };
