@@ -50,6 +50,8 @@ export interface RestoreProgress {
 
 /** What was restored, as JSON. Revisions and ids are text. */
 export interface RestoreReport {
+  /** `replay`: an etcd has written it again; else it was written into the file. */
+  readonly method: 'splice' | 'replay';
   readonly place: string;
   readonly archiveId: string;
   readonly epoch: number;
@@ -201,7 +203,7 @@ async function attempt<File extends DraftFile>(
 }
 
 /** To a file of our own, so that what is checked and what is used are the same bytes. */
-async function copyFull(
+export async function copyFull(
   { archive, onProgress, signal }: RestoreOptions,
   full: Full,
   to: WritableFile,
@@ -242,7 +244,7 @@ const written = (done: number, total: number): RestoreProgress => ({
 });
 
 /** What the log has after a revision, up to the one that is wanted; what it proves is collected on the way. */
-async function* batchesAfter(
+export async function* batchesAfter(
   { archive, plan, signal }: RestoreOptions,
   revision: bigint,
   proofs: ProofCollection,
@@ -302,6 +304,7 @@ function reportOf(
 ): RestoreReport {
   const { epoch, clusterId } = plan.line.epoch.document;
   return {
+    method: 'splice',
     place: archive.store.place,
     archiveId: archive.id,
     epoch,

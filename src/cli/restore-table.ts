@@ -15,6 +15,9 @@ export function renderRestore(outcome: RestoreOutcome, paint: Paint): string {
     ['full', `${full.name} at revision ${full.revision}`],
     ...passedOver.map(({ full: name, why }) => ['passed by', paint(`${name}: ${why}`, 'yellow')] as const),
     ['log', `${counted(outcome.events, 'event')} from ${counted(outcome.segments, 'segment')}`],
+    ...(outcome.method === 'splice'
+      ? []
+      : [['replayed', paint('revision by revision through a private etcd', 'yellow')] as const]),
     ...proofLines(outcome, paint),
     ...(headRevision === revision
       ? []

@@ -12,6 +12,8 @@ interface Flags extends ArchiveFlags {
   readonly initialClusterToken: string;
   readonly initialAdvertisePeerUrls: string;
   readonly etcdutl?: string;
+  readonly method: RestoreRequest['method'];
+  readonly etcd?: string;
   readonly raiseBy?: bigint;
   readonly acceptMismatch?: true;
 }
@@ -32,6 +34,15 @@ export function register(command: Command): void {
     .option('--initial-cluster-token <token>', 'as etcd’s own, for --data-dir', 'etcd-cluster')
     .option('--initial-advertise-peer-urls <urls>', 'as etcd’s own, for --data-dir', 'http://localhost:2380')
     .option('--etcdutl <program>', 'etcdutl, or an etcdctl of 3.4 or 3.5; by default the one in PATH')
+    .addOption(
+      new Option(
+        '--method <method>',
+        'splice, replay (through a private etcd, slowly), or auto: replay where a backend’s layout is not known',
+      )
+        .choices(['auto', 'splice', 'replay'])
+        .default('auto'),
+    )
+    .option('--etcd <program>', 'what a replay writes into; by default the etcd in PATH')
     .option('--raise-by <number>', 'go on so many revisions further, all before compacted', raise)
     .option('--accept-mismatch', 'give the result also where a hash that a member told disproves it')
     .addHelpText(
@@ -64,13 +75,15 @@ async function restore(flags: Flags, output: RestoreRequest['output']): Promise<
       import('./progress.ts'),
     ]);
   const { to, epoch = null, raiseBy = null, acceptMismatch: acceptsMismatch = false, json = false } = flags;
+  const { method, etcdutl = null, etcd = null } = flags;
+  const programs = { etcdutl, etcd };
   const target = parseTarget(to);
   const signal = interruptible();
   const archive = await openArchiveToRead(flags, signal);
   const progress = progressOn(process.stderr, { isWanted: !json });
   try {
     return await restoreTo(
-      { archive, target, epoch, raiseBy, acceptsMismatch, output },
+      { archive, target, epoch, raiseBy, acceptsMismatch, method, programs, output },
       { onProgress: progress.step, signal },
     );
   } catch (error) {
@@ -91,7 +104,6 @@ function outputOf(flags: Flags): RestoreRequest['output'] | null {
     token,
     peerUrls,
     initialCluster: flags.initialCluster ?? `${name}=${peerUrls}`,
-    program: flags.etcdutl ?? null,
   };
   return output;
 }

@@ -1,17 +1,23 @@
-import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { promisify } from 'node:util';
 import type { Archive } from '../backup/archive.ts';
-import { type RestoreProgress, type RestoreReport, restoreArchive } from '../backup/restore.ts';
+import { BackendError } from '../backup/backend/backend-error.ts';
+import {
+  type Restored,
+  type RestoreOptions,
+  type RestoreProgress,
+  type RestoreReport,
+  restoreArchive,
+} from '../backup/restore.ts';
 import { RestoreError } from '../backup/restore-error.ts';
 import { planRestore, type RestorePlan, type RestoreTarget } from '../backup/restore-plan.ts';
-import { describeError } from '../base/errors.ts';
 import { EtcdBinaryError } from '../etcd/versions.ts';
 import { syncDirectory } from '../member/durable-file.ts';
-import { createDrafts, type LocalDraft, noRoom } from './draft-files.ts';
-import { findRestoreProgram, RESTORE_ENVIRONMENT, type RestoreProgram } from './restore-program.ts';
+import { replayArchive } from './archive-replay.ts';
+import { createDrafts, type LocalDraft } from './draft-files.ts';
+import { findEtcdProgram } from './etcd-program.ts';
+import { findRestoreProgram, type RestoreProgram, runRestore } from './restore-program.ts';
 
 export { parseTarget, timeText } from '../backup/restore-plan.ts';
 export { disagreementText } from '../backup/restore-proofs.ts';
@@ -33,6 +39,15 @@ export interface RestoreRequest {
   /** `null`: the store goes on where it was. */
   readonly raiseBy: bigint | null;
   readonly acceptsMismatch: boolean;
+  /** `auto`: spliced, and replayed where the layout of the backend is not known. */
+  readonly method: 'auto' | 'splice' | 'replay';
+  /** Paths or names in PATH; `null`: the usual ones. */
+  readonly programs: {
+    /** An etcdutl, or an etcdctl of 3.4 or 3.5. */
+    readonly etcdutl: string | null;
+    /** What a replay writes into. */
+    readonly etcd: string | null;
+  };
   readonly output: SnapshotOutput | DataDirectoryOutput;
 }
 /** A snapshot as `etcdctl snapshot save` makes one. */
@@ -48,8 +63,6 @@ export interface DataDirectoryOutput {
   readonly initialCluster: string;
   readonly token: string;
   readonly peerUrls: string;
-  /** An etcdutl, or an etcdctl of 3.4 or 3.5; `null`: found in PATH. */
-  readonly program: string | null;
 }
 export interface RestoreOutcome extends RestoreReport {
   /** Absolute. */
@@ -71,19 +84,22 @@ export async function restoreTo(request: RestoreRequest, world: RestoreWorld): P
   const { signal } = world;
   const final = path.resolve(output.kind === 'snapshot' ? output.file : output.directory);
   await assertFree(final, output.kind);
-  const program = output.kind === 'snapshot' ? null : await findRestoreProgram(output.program);
+  const program = output.kind === 'snapshot' ? null : await findRestoreProgram(request.programs.etcdutl);
   const plan = await planRestore(archive, target, { epoch, nowMs: Date.now(), signal });
   if (program !== null) assertNotOlder(program, plan);
-  const newFile = createDrafts(path.dirname(final));
-  const { file, report } = await restoreArchive({
-    archive,
-    plan,
-    newFile,
-    raiseBy: request.raiseBy ?? undefined,
-    acceptsMismatch: request.acceptsMismatch,
-    onProgress: world.onProgress,
-    signal,
-  });
+  const { file, report } = await restoreBy(
+    request,
+    {
+      archive,
+      plan,
+      newFile: createDrafts(path.dirname(final)),
+      raiseBy: request.raiseBy ?? undefined,
+      acceptsMismatch: request.acceptsMismatch,
+      onProgress: world.onProgress,
+      signal,
+    },
+    path.dirname(final),
+  );
   try {
     if (output.kind === 'snapshot' || program === null) await file.keepAs(final);
     else await makeDataDirectory(program, output, { snapshot: file, final, signal });
@@ -91,6 +107,30 @@ export async function restoreTo(request: RestoreRequest, world: RestoreWorld): P
   } finally {
     await file.discard();
   }
+}
+
+/** By a splice; by a replay where that is asked for, or where the layout of all backends is unknown to us. */
+async function restoreBy(
+  { method, programs }: RestoreRequest,
+  options: RestoreOptions<LocalDraft>,
+  within: string,
+): Promise<Restored<LocalDraft>> {
+  if (method !== 'replay') {
+    try {
+      return await restoreArchive(options);
+    } catch (error) {
+      const isUnknown = error instanceof BackendError && error.code === 'schema-unknown';
+      if (method === 'splice' || !isUnknown) throw error;
+    }
+  }
+  if (options.raiseBy !== undefined) {
+    throw new RestoreError('bad-target', 'what is replayed cannot be raised', {
+      hint: 'Restore it without --raise-by, and let `etcdutl snapshot restore --bump-revision --mark-compacted` do it.',
+    });
+  }
+  const restore = await findRestoreProgram(programs.etcdutl);
+  const etcd = await findEtcdProgram(programs.etcd ?? 'etcd');
+  return await replayArchive(options, { etcd, restore, within });
 }
 
 /** In a directory beside it that then gets its name: there is all of it, or nothing. */
@@ -101,45 +141,13 @@ async function makeDataDirectory(
 ): Promise<void> {
   const draft = path.join(path.dirname(final), `.etcd-mesos-data-${randomUUID()}`);
   await snapshot.sync();
-  const args = [
-    'snapshot',
-    'restore',
-    snapshot.path,
-    `--data-dir=${draft}`,
-    `--name=${output.name}`,
-    `--initial-cluster=${output.initialCluster}`,
-    `--initial-cluster-token=${output.token}`,
-    `--initial-advertise-peer-urls=${output.peerUrls}`,
-  ];
   try {
-    await promisify(execFile)(program.path, args, {
-      env: RESTORE_ENVIRONMENT,
-      cwd: path.dirname(final),
-      signal,
-      maxBuffer: 16 * 1024 * 1024,
-    });
+    await runRestore(program, snapshot.path, { ...output, directory: draft }, signal);
     await rename(draft, final);
     await syncDirectory(path.dirname(final));
-  } catch (cause) {
-    signal.throwIfAborted();
-    const said = saidBy(cause);
-    if (/no space left on device|disk quota exceeded/i.test(said)) {
-      throw noRoom(path.dirname(final), cause, said);
-    }
-    throw new EtcdBinaryError('not-run', `${program.path} snapshot restore failed: ${said}`, {
-      cause,
-      hint: 'What it says names the option or the file that it does not take.',
-    });
   } finally {
     await rm(draft, { recursive: true, force: true });
   }
-}
-
-/** The last line that a program wrote: there it says why it ended. */
-function saidBy(cause: unknown): string {
-  const text = cause instanceof Error && 'stderr' in cause ? String(cause.stderr) : '';
-  const lines = text.split('\n').filter((line) => line.trim() !== '');
-  return lines.at(-1)?.slice(0, 1000) ?? describeError(cause);
 }
 
 /** What is there is never written over; an empty directory may be taken. */

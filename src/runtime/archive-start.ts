@@ -57,6 +57,8 @@ export async function startNewest(
         raiseBy: null,
         // What disagrees was told by the verification that came before.
         acceptsMismatch: true,
+        method: 'splice',
+        programs: { etcdutl: options.etcdutl, etcd: options.etcd },
         output: {
           kind: 'data-directory',
           directory,
@@ -64,7 +66,6 @@ export async function startNewest(
           initialCluster: `${PRIVATE_MEMBER.name}=${PRIVATE_MEMBER.peerUrl}`,
           token: 'private',
           peerUrls: PRIVATE_MEMBER.peerUrl,
-          program: options.etcdutl,
         },
       },
       { onProgress, signal },

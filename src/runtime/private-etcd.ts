@@ -35,34 +35,46 @@ export const PRIVATE_MEMBER = { name: 'private', peerUrl: 'http://127.0.0.1:2380
 export async function startPrivateEtcd(
   program: EtcdProgram,
   dataDirectory: string,
-  { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal },
+  {
+    clock,
+    signal,
+    more = [],
+  }: {
+    readonly clock: Clock;
+    readonly signal: AbortSignal;
+    /** Further arguments. */
+    readonly more?: readonly string[];
+  },
 ): Promise<PrivateEtcd> {
   const { begin, release } = await claimPortRange(2, createSystemRandom());
   const url = `http://127.0.0.1:${begin + 1}`;
   const lines: string[] = [];
   const running = await createProcesses().start({
     command: program.path,
-    args: etcdArguments({
-      version: parseEtcdVersion(`etcd Version: ${program.version}`),
-      name: PRIVATE_MEMBER.name,
-      dataDirectory,
-      logDirectory: null,
-      listenHosts: ['127.0.0.1'],
-      peerPort: begin,
-      clientPort: begin + 1,
-      peerUrl: PRIVATE_MEMBER.peerUrl,
-      clientUrl: url,
-      state: 'existing',
-      token: 'private',
-      initialCluster: [PRIVATE_MEMBER],
-      unchecked: true,
-      options: {
-        heartbeatIntervalMs: 100,
-        electionTimeoutMs: 1000,
-        quotaBytes: QUOTA_BYTES,
-        snapshotCount: 100_000,
-      },
-    }),
+    args: [
+      ...etcdArguments({
+        version: parseEtcdVersion(`etcd Version: ${program.version}`),
+        name: PRIVATE_MEMBER.name,
+        dataDirectory,
+        logDirectory: null,
+        listenHosts: ['127.0.0.1'],
+        peerPort: begin,
+        clientPort: begin + 1,
+        peerUrl: PRIVATE_MEMBER.peerUrl,
+        clientUrl: url,
+        state: 'existing',
+        token: 'private',
+        initialCluster: [PRIVATE_MEMBER],
+        unchecked: true,
+        options: {
+          heartbeatIntervalMs: 100,
+          electionTimeoutMs: 1000,
+          quotaBytes: QUOTA_BYTES,
+          snapshotCount: 100_000,
+        },
+      }),
+      ...more,
+    ],
     cwd: dataDirectory,
     env: {},
     onLine: (line) => {

@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process';
+import path from 'node:path';
 import { promisify } from 'node:util';
 import { describeError } from '../base/errors.ts';
 import { EtcdBinaryError } from '../etcd/versions.ts';
+import { noRoom } from './draft-files.ts';
 import { findExecutable } from './etcd-program.ts';
 
 /** A program that makes a data directory of a snapshot. */
@@ -14,11 +16,12 @@ export interface RestoreProgram {
 }
 
 const VERSION_TIMEOUT_MS = 20_000;
+const OUTPUT_BYTES_MAX = 16 * 1024 * 1024;
 /** From 3.6 on it cannot: that is etcdutl's. */
 const LAST_ETCDCTL_MINOR = 5;
 const HINT = 'Name one with --etcdutl: an etcdutl, or an etcdctl of 3.4 or 3.5. Or write a --snapshot-file.';
 /** What it is run with: an etcdctl of 3.4 needs telling which of its two it is. */
-export const RESTORE_ENVIRONMENT = { ETCDCTL_API: '3' } as const;
+const RESTORE_ENVIRONMENT = { ETCDCTL_API: '3' } as const;
 
 /**
  * Finds the etcdutl or etcdctl that restores snapshots and asks for its version. Rejects with an `EtcdBinaryError`.
@@ -59,4 +62,55 @@ export async function findRestoreProgram(given: string | null): Promise<RestoreP
     });
   }
   return { path: found, kind: name === 'etcdctl' ? 'etcdctl' : 'etcdutl', version, minor };
+}
+
+/** Which member of which cluster a data directory is made for, in etcd's own words. */
+export interface RestorePlace {
+  readonly directory: string;
+  readonly name: string;
+  readonly initialCluster: string;
+  readonly token: string;
+  readonly peerUrls: string;
+}
+
+/**
+ * Has it make a data directory of a snapshot whose hash it checks. Rejects with an `EtcdBinaryError` `not-run`, or a
+ * `RestoreError` `no-room`.
+ */
+export async function runRestore(
+  program: RestoreProgram,
+  snapshot: string,
+  place: RestorePlace,
+  signal: AbortSignal,
+): Promise<void> {
+  const parent = path.dirname(place.directory);
+  const args = [
+    'snapshot',
+    'restore',
+    snapshot,
+    `--data-dir=${place.directory}`,
+    `--name=${place.name}`,
+    `--initial-cluster=${place.initialCluster}`,
+    `--initial-cluster-token=${place.token}`,
+    `--initial-advertise-peer-urls=${place.peerUrls}`,
+  ];
+  const options = { env: RESTORE_ENVIRONMENT, cwd: parent, signal, maxBuffer: OUTPUT_BYTES_MAX };
+  try {
+    await promisify(execFile)(program.path, args, options);
+  } catch (cause) {
+    signal.throwIfAborted();
+    const said = saidBy(cause);
+    if (/no space left on device|disk quota exceeded/i.test(said)) throw noRoom(parent, cause, said);
+    throw new EtcdBinaryError('not-run', `${program.path} snapshot restore failed: ${said}`, {
+      cause,
+      hint: 'What it says names the option or the file that it does not take.',
+    });
+  }
+}
+
+/** The last line that a program wrote: there it says why it ended. */
+function saidBy(cause: unknown): string {
+  const text = cause instanceof Error && 'stderr' in cause ? String(cause.stderr) : '';
+  const lines = text.split('\n').filter((line) => line.trim() !== '');
+  return lines.at(-1)?.slice(0, 1000) ?? describeError(cause);
 }

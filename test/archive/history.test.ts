@@ -10,6 +10,7 @@ import type { Batch } from '../../src/backup/batch.ts';
 import { listFulls, revisionOf } from '../../src/backup/full.ts';
 import { readLog } from '../../src/backup/log-reader.ts';
 import { fullDataKey, fullKey } from '../../src/backup/names.ts';
+import { writeReplayBase } from '../../src/backup/replay.ts';
 import { RestoreError } from '../../src/backup/restore-error.ts';
 import { verifyArchive } from '../../src/backup/survey.ts';
 import { watchDefectsOf } from '../../src/etcd/versions.ts';
@@ -29,7 +30,7 @@ import {
 } from './checks.ts';
 import { type ArchivedLife, type ArchivedPlace, copyOfMemory, liveArchived } from './life.ts';
 import { modelAt } from './model.ts';
-import { replay, writeReplayBase } from './replay.ts';
+import { replayInto } from './replay.ts';
 import { scaled } from './scale.ts';
 import { observe, proofAt } from './workload.ts';
 
@@ -200,7 +201,7 @@ describe.for(cases)('an archived history: $name', ({ binary, isContinuous, compa
     const base = await restored(life.place, first);
     const path = join(directory, 'base.db');
     const file = await createLocalFile(path);
-    await writeReplayBase(file, base.backend);
+    await writeReplayBase(file, base.backend.database);
     await file.close();
     const batches: Batch[] = [];
     for await (const item of readLog(archive, epoch, { from: first + 1n, signal: never })) {
@@ -209,7 +210,7 @@ describe.for(cases)('an archived history: $name', ({ binary, isContinuous, compa
     const spliced = createMemoryFile();
     const { revision } = await splice(spliced, { full: base.backend, batches, revision: null });
     await withRestored(binary, path, join(directory, 'replayed'), async (etcd) => {
-      await replay(etcd, batches, first);
+      await replayInto(etcd, batches, { after: first, to: revision });
       const { compactRevision } = base.backend;
       const backend = await openBackend(await checkedDatabase(spliced));
       expect(await proofAt(etcd.ours, revision)).toEqual(await hashKv(backend, { compactRevision }));

@@ -1,17 +1,28 @@
+import { createHash } from 'node:crypto';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { openBackend } from '../../src/backup/backend/backend.ts';
+import { hashKv } from '../../src/backup/backend/hash-kv.ts';
+import { checkedDatabase, sealSnapshot } from '../../src/backup/backend/snapshot-file.ts';
+import { openBolt } from '../../src/backup/bolt/reader.ts';
+import { BoltWriter } from '../../src/backup/bolt/writer.ts';
+import { encodeDocument } from '../../src/backup/documents.ts';
+import { listFulls } from '../../src/backup/full.ts';
+import { fullDataKey, fullKey } from '../../src/backup/names.ts';
 import type { RestoreTarget } from '../../src/backup/restore-plan.ts';
-import { type RestoreOutcome, restoreTo } from '../../src/runtime/archive-restore.ts';
+import { type RestoreOutcome, type RestoreRequest, restoreTo } from '../../src/runtime/archive-restore.ts';
 import { startNewest } from '../../src/runtime/archive-start.ts';
 import { verifyNewestWithin } from '../../src/runtime/draft-files.ts';
+import { openLocalFile } from '../../src/runtime/local-file.ts';
+import { createMemoryFile } from '../backup/memory-file.ts';
 import { never } from '../backup/sample-log.ts';
 import { restoreProgram } from '../real-etcd/binaries.ts';
 import { createChance } from '../sim/prng.ts';
 import { clock } from '../wait.ts';
-import { attached, leasesOf, plain, restorableBinaries } from './checks.ts';
-import { type ArchivedLife, liveArchived } from './life.ts';
+import { attached, expectSame, leasesOf, plain, restorableBinaries } from './checks.ts';
+import { type ArchivedLife, copyOfMemory, liveArchived } from './life.ts';
 import { startLoneEtcd } from './lone-etcd.ts';
 import { observe } from './workload.ts';
 
@@ -32,16 +43,22 @@ describe.for(restorableBinaries())('an archive of etcd $version.text', (binary) 
   const restored = async (
     name: string,
     target: RestoreTarget,
-    raiseBy: bigint | null = null,
+    {
+      archive = life.place.archive,
+      raiseBy = null,
+      method = 'auto',
+    }: Partial<Pick<RestoreRequest, 'archive' | 'raiseBy' | 'method'>> = {},
   ): Promise<RestoreOutcome> =>
     await restoreTo(
       {
-        archive: life.place.archive,
+        archive,
         target,
         epoch: null,
         raiseBy,
         // What an old version loses is another test's matter.
         acceptsMismatch: true,
+        method,
+        programs: { etcdutl: restoreProgram(binary), etcd: binary.path },
         output: {
           kind: 'data-directory',
           directory: join(directory, name),
@@ -49,7 +66,6 @@ describe.for(restorableBinaries())('an archive of etcd $version.text', (binary) 
           initialCluster: 'm0=http://127.0.0.1:2380',
           token: 't',
           peerUrls: 'http://127.0.0.1:2380',
-          program: restoreProgram(binary),
         },
       },
       { onProgress: () => undefined, signal: never },
@@ -57,7 +73,11 @@ describe.for(restorableBinaries())('an archive of etcd $version.text', (binary) 
 
   test('becomes a data directory on which etcd goes on, far ahead, with leases and all', async () => {
     const seen = life.lived.observations.at(-1) ?? expect.fail('nobody looked');
-    const outcome = await restored('raised', { kind: 'revision', revision: seen.revision }, RAISE);
+    const outcome = await restored(
+      'raised',
+      { kind: 'revision', revision: seen.revision },
+      { raiseBy: RAISE },
+    );
     expect(outcome).toMatchObject({
       revision: String(seen.revision),
       headRevision: String(seen.revision + RAISE),
@@ -76,6 +96,50 @@ describe.for(restorableBinaries())('an archive of etcd $version.text', (binary) 
       await etcd.stop();
     }
   });
+
+  test('replayed through an etcd, revision by revision, it is the same to the last field', async () => {
+    const seen = life.lived.observations.at(-1) ?? expect.fail('nobody looked');
+    const target = { kind: 'revision', revision: seen.revision } as const;
+    const spliced = await restored('spliced', target);
+    const replayed = await restored('replayed', target, { method: 'replay' });
+    expect(replayed).toMatchObject({ method: 'replay', revision: spliced.revision });
+    expect(replayed.proofs.agreeing + replayed.proofs.disagreeing.length).toBeGreaterThan(0);
+    const [left, right] = [await contentOf('spliced'), await contentOf('replayed')];
+    expect(right.hash).toEqual(left.hash);
+    expect(right.leases).toEqual(left.leases);
+    await expectSame(right.backend, seen);
+    for (const { database } of [left, right]) await database.close();
+  });
+
+  test('where a full has a bucket that nobody knows, it is replayed without being asked', async () => {
+    const store = copyOfMemory(life.place.archive.store);
+    const archive = { ...life.place.archive, store };
+    for (const full of await listFulls(archive, life.place.epoch, never)) {
+      const bytes = await withUnknownBucket(store.objects.get(fullDataKey(1, full.name)));
+      store.objects.set(fullDataKey(1, full.name), bytes);
+      const sha256 = createHash('sha256').update(bytes).digest('hex');
+      const document = { ...full.document, revision: null, sizeBytes: bytes.byteLength, sha256 };
+      store.objects.set(fullKey(1, full.name), encodeDocument(document));
+    }
+    const seen = life.lived.observations.at(-1) ?? expect.fail('nobody looked');
+    const target = { kind: 'revision', revision: seen.revision } as const;
+    await expect(restored('never', target, { archive, method: 'splice' })).rejects.toMatchObject({
+      code: 'schema-unknown',
+    });
+    const outcome = await restored('unknown', target, { archive });
+    expect(outcome).toMatchObject({ method: 'replay', revision: String(seen.revision) });
+    await expect(restored('raised-too', target, { archive, raiseBy: 5n })).rejects.toThrow(
+      'cannot be raised',
+    );
+  });
+
+  const contentOf = async (name: string) => {
+    const database = await openLocalFile(join(directory, name, 'member', 'snap', 'db'));
+    const backend = await openBackend(database);
+    const leases: string[] = [];
+    for await (const { id, ttlSeconds } of backend.leases()) leases.push(`${id} ${ttlSeconds}`);
+    return { database, backend, hash: await hashKv(backend), leases };
+  };
 
   test('is verified, also by an etcd that is started on it', async () => {
     const verified = await verifyNewestWithin(directory, life.place.archive, clock, never);
@@ -97,3 +161,22 @@ describe.for(restorableBinaries())('an archive of etcd $version.text', (binary) 
     expect(left).toEqual([]);
   });
 });
+
+/** A snapshot with a bucket more than any etcd of today has. */
+async function withUnknownBucket(snapshot: Uint8Array | undefined): Promise<Buffer> {
+  const database = await openBolt(await checkedDatabase(createMemoryFile(snapshot)));
+  const file = createMemoryFile();
+  const writer = new BoltWriter(file, database.pageSizeBytes);
+  for await (const buckets of database.root.leaves()) {
+    for (let each = 0; each < buckets.count; each += 1) {
+      const bucket = await database.root.bucket(buckets.key(each));
+      writer.begin(buckets.key(each), bucket?.sequence);
+      for await (const leaf of bucket?.leaves() ?? []) writer.appendLeaf(leaf);
+    }
+  }
+  writer.begin(Buffer.from('zone'));
+  writer.append(Buffer.from('a'), Buffer.from('b'));
+  await writer.finish();
+  await sealSnapshot(file);
+  return file.bytes;
+}

@@ -9,6 +9,7 @@ import { revisionsOf } from '../../src/backup/backend/history.ts';
 import { checkedDatabase } from '../../src/backup/backend/snapshot-file.ts';
 import { type SpliceBatch, type SpliceResult, splice } from '../../src/backup/backend/splice.ts';
 import type { RevisionEvents } from '../../src/backup/events.ts';
+import { writeReplayBase } from '../../src/backup/replay.ts';
 import { watchDefectsOf } from '../../src/etcd/versions.ts';
 import { createLocalFile, type LocalFile, openLocalFile } from '../../src/runtime/local-file.ts';
 import { createMemoryFile } from '../backup/memory-file.ts';
@@ -25,7 +26,7 @@ import {
   withRestored,
 } from './checks.ts';
 import { restoreSnapshot, startLoneEtcd } from './lone-etcd.ts';
-import { replay, writeReplayBase } from './replay.ts';
+import { replayInto } from './replay.ts';
 import { recordWatch } from './watch-recorder.ts';
 import { type Lived, live, observe, proofAt } from './workload.ts';
 
@@ -181,9 +182,9 @@ describe.for(cases)('$name', ({ binary, compacts, seed }) => {
     const { revision, compactRevision } = past.full;
     const base = await createLocalFile(join(directory, 'base.db'));
     files.push(base);
-    await writeReplayBase(base, past.full);
+    await writeReplayBase(base, past.full.database);
     await withRestored(binary, join(directory, 'base.db'), join(directory, 'replayed'), async (etcd) => {
-      await replay(etcd, watched(past), revision);
+      await replayInto(etcd, watched(past), { after: revision, to: result.revision });
       const proof = await proofAt(etcd.ours, result.revision);
       expect(proof).toEqual(await hashKv(backend, { compactRevision }));
     });

@@ -155,6 +155,7 @@ const PROOF = { compactRevision: '0', etcdVersion: '3.4.23', memberId: 'f1', atM
 test('what is printed says all that a person has to know', async () => {
   const text = renderRestore(
     {
+      method: 'replay',
       place: 's3://backups/etcd',
       archiveId: 'a1',
       epoch: 2,

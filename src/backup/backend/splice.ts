@@ -51,7 +51,7 @@ export interface SpliceResult {
 /** For a lease whose keys are there and whose time nobody knows: long enough to be kept alive by its holder. */
 export const UNKNOWN_LEASE_TTL_SECONDS = 300n;
 /** etcd makes of it the shortest it has. */
-const ENDED_LEASE_TTL_SECONDS = 1n;
+export const ENDED_LEASE_TTL_SECONDS = 1n;
 
 /**
  * Writes a snapshot that etcd's own restore accepts: a full and all that happened after it, up to a revision. Events
