@@ -33,7 +33,7 @@ export interface Archiver {
   fullNow(reason: string, options?: { readonly verify?: boolean }): Promise<Full>;
   /**
    * Resolves when the signal it was started with has aborted, what had come was written, for {@link END_MS_MAX} at
-   * most, and everything has come to rest. Rejects with an {@link ArchiveError}, `fenced` above all, when it must not
+   * most, and everything has come to rest; what hangs a second later is left to itself. Rejects with an {@link ArchiveError}, `fenced` above all, when it must not
    * go on.
    */
   readonly ended: Promise<void>;
@@ -130,6 +130,8 @@ const GAPS_SHOWN_MAX = 20;
 const REASON_CHARACTERS_MAX = 300;
 /** Time that what had come has to be written when the archiver ends. */
 export const END_MS_MAX = 3_000;
+/** Time that everything has then to come to rest. */
+const REST_MS_MAX = 1_000;
 /** Between two tries of what the store did not do: doubles up to the longest. */
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 10_000;
@@ -143,6 +145,8 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
   const running = AbortSignal.any([signal, over.signal]);
   /** Aborts when nothing may be written any more. */
   const closed = new AbortController();
+  /** Aborts when it has ended. */
+  const rested = new AbortController();
   let writer: LogWriter | null = null;
   let follower: Follower | null = null;
   let backlog: Backlog | null = null;
@@ -365,12 +369,23 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
     }
   };
 
-  const closeLater = (): void => void clock.sleep(END_MS_MAX, closed.signal).then(() => closed.abort());
-  if (running.aborted) closeLater();
-  else running.addEventListener('abort', closeLater, { once: true });
-  const ended = run().finally(() => {
+  /** Resolves where something hangs that was to come to rest: it is left to itself. */
+  const abandoned = new Promise<void>((resolve) => {
+    const closeLater = async (): Promise<void> => {
+      await clock.sleep(END_MS_MAX, closed.signal);
+      closed.abort();
+      await clock.sleep(REST_MS_MAX, rested.signal);
+      if (!rested.signal.aborted)
+        logger.warn('the archive hangs', { problem: 'what was begun does not end' });
+      resolve();
+    };
+    if (running.aborted) void closeLater();
+    else running.addEventListener('abort', () => void closeLater(), { once: true });
+  });
+  const ended = Promise.race([run(), abandoned]).finally(() => {
     over.abort();
     closed.abort();
+    rested.abort();
     hasEnded = true;
   });
   // Whoever does not look at how it ended is not brought down by it.

@@ -1,4 +1,4 @@
-import { describeError } from '../base/errors.ts';
+import { CodedError, describeError } from '../base/errors.ts';
 import type { Clock, Logger } from '../base/ports.ts';
 import type { StreamClient } from '../etcd/port.ts';
 import type { Schedule } from '../protocol/schedule.ts';
@@ -196,7 +196,7 @@ export function createFullTaker(options: FullTakerOptions): FullTaker {
           else throw new ArchiveError('missing', 'the full that was taken lacks what is needed');
         } catch (error) {
           if (signal.aborted) return;
-          if (!(error instanceof Error && 'code' in error)) throw error;
+          if (!(error instanceof CodedError)) throw error;
           // Whoever asks meanwhile has a try of his own at once.
           await clock.sleep(pauseMs, AbortSignal.any([signal, wake.signal]));
           pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2);

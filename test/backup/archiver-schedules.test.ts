@@ -1,12 +1,14 @@
 import { expect, test } from 'vitest';
-import type { ArchiverStatus } from '../../src/backup/archiver.ts';
+import { type ArchiverStatus, END_MS_MAX } from '../../src/backup/archiver.ts';
 import { listFulls } from '../../src/backup/full.ts';
+import type { ArchiveStore } from '../../src/backup/store-port.ts';
 import { scheduleOf } from '../../src/protocol/schedule.ts';
 import { createMemoryArchiveStore } from '../sim/memory-archive-store.ts';
+import { createChance } from '../sim/prng.ts';
 import { createVirtualClock, type VirtualClock } from '../sim/virtual-clock.ts';
 import { type Place, type Run, type RunOptions, start } from './archiver-run.ts';
 import { createFakeMember, type FakeMember } from './fake-member.ts';
-import { contentOf, never, sampleArchive } from './sample-log.ts';
+import { contentOf, never, sampleArchive, sampleRevisions, shown } from './sample-log.ts';
 
 /** What an archiver does by the clock and by counting, on a clock that a test moves. */
 const MINUTE_MS = 60_000;
@@ -21,9 +23,9 @@ interface World {
   fulls(): Promise<readonly string[]>;
 }
 
-async function createWorld(): Promise<World> {
+async function createWorld({ grows = true } = {}): Promise<World> {
   const clock = createVirtualClock({ settleTurns: 4 });
-  const store = createMemoryArchiveStore({ grows: true });
+  const store = createMemoryArchiveStore({ grows });
   const place = await sampleArchive(store);
   const member = createFakeMember();
   return {
@@ -212,4 +214,60 @@ test('proofs are taken while something comes, after a full and at the end, and m
   await run.stop();
   expect(run.archiver.status().lastProof?.revision).toBe(String(world.member.revision));
   expect((await contentOf(world.place)).kinds.slice(-2)).toEqual(['proof', 'end']);
+});
+
+test('an archiver that is told to end, whenever that is, writes what had come and leaves a log that reads', async () => {
+  const random = createChance(11).stream('ends');
+  for (const grows of [true, false]) {
+    for (let round = 0; round < 15; round += 1) {
+      const world = await createWorld({ grows });
+      const run = world.begin({ limits: { segmentMs: random.pick([0, 1000]), proofMs: 500 } });
+      const endMs = random.integer(0, 5_000);
+      for (let passedMs = 0; passedMs < endMs; passedMs += 100) {
+        world.member.write(random.integer(0, 5));
+        await world.clock.advance(100);
+      }
+      const before = run.archiver.status();
+      const startedMs = world.clock.monotonicMs();
+      await world.clock.during(run.stop());
+      expect(world.clock.monotonicMs() - startedMs).toBeLessThanOrEqual(END_MS_MAX);
+      const { state, archivedRevision, waitingBytes } = run.archiver.status();
+      expect({ state, waitingBytes }).toEqual({ state: 'ended', waitingBytes: 0 });
+      expect(archivedRevision).toBeGreaterThanOrEqual(before.seenRevision);
+      const { revisions, gaps } = await contentOf(world.place);
+      const first = BigInt(gaps[0]?.to ?? 0) + 1n;
+      expect(shown(revisions)).toEqual(shown(sampleRevisions(first, archivedRevision)));
+    }
+  }
+});
+
+test('a store that hangs keeps nobody from ending', async () => {
+  const world = await createWorld();
+  let hangs = false;
+  const { growing } = world.store;
+  const store: ArchiveStore = {
+    ...world.store,
+    growing: {
+      create: async (key, first, signal) => {
+        const object = await growing?.create(key, first, signal);
+        if (object === undefined) throw new Error('it grows');
+        return {
+          close: object.close,
+          append: async (bytes) => {
+            if (hangs) await world.clock.sleep(HOUR_MS);
+            await object.append(bytes);
+          },
+        };
+      },
+    },
+  };
+  const run = world.begin({ store });
+  await has(world, run, hasFull);
+  hangs = true;
+  world.member.write(5);
+  await world.clock.advance(MINUTE_MS);
+  expect(run.archiver.status().lagMs).toBeGreaterThan(MINUTE_MS / 2);
+  const startedMs = world.clock.monotonicMs();
+  await world.clock.during(run.stop());
+  expect(world.clock.monotonicMs() - startedMs).toBeLessThan(2 * END_MS_MAX);
 });
