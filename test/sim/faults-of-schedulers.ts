@@ -130,7 +130,9 @@ export const RECORD_FAULTS: readonly Fault[] = [
 
 async function loseRecord({ world, random, storage, seats, say }: Injection): Promise<void> {
   // With its tasks a sandbox is gone: nothing would be left to be adopted.
-  const how = storage === 'sandbox' ? random.pick(['while all runs'] as const) : random.pick(RECORD_LOST);
+  const picked = storage === 'sandbox' ? random.pick(['while all runs'] as const) : random.pick(RECORD_LOST);
+  // Of a framework that was removed, on hosts that are all down, a master shows nothing: that is a first start.
+  const how = picked === 'while all hosts are down' && world.isTornDown ? 'while all runs' : picked;
   say(`the record is lost ${how}`);
   // Where tasks are said to be on agents that nobody sees, and none runs elsewhere, nothing is adopted.
   await world.markWipedGone();

@@ -200,6 +200,8 @@ export function createInvariants(options: InvariantsOptions): Invariants {
 
   const recordPutBack = (record: ClusterRecord) => {
     givenUp = new Set(absentIn(record));
+    // What was reported since is remembered by the volumes alone.
+    schedulerGone();
   };
 
   /** Under one name one cluster serves: the one that the record names, or one that has told of a write that it keeps. */

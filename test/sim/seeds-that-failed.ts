@@ -30,6 +30,8 @@ export const SEEDS_THAT_FAILED: readonly { readonly seed: number; readonly showe
     seed: 3478,
     showed: 'a log held an add that was committed after the record whose intent had ordered it was lost',
   },
+  { seed: 4245, showed: 'a position passed for known that a disk and a record put back had both forgotten' },
+  { seed: 4290, showed: 'of a removed framework nothing was to be seen while all hosts were down' },
   { seed: 1013, showed: 'a place that a record put back gives up passed for one given up at that moment' },
   {
     seed: 1578,

@@ -146,6 +146,8 @@ export interface World {
   markWipedGone(): Promise<void>;
   /** An operator removes the framework from Mesos, which ends all its tasks. */
   tearDown(): Promise<void>;
+  /** That was done, and no scheduler has registered anew since. */
+  readonly isTornDown: boolean;
   /** The machines of these hosts, and no others, will be away. */
   announceMaintenance(windows: readonly { readonly host: string; readonly inMs: number }[]): Promise<void>;
   /** An operator drains the agent, which ends its tasks; or takes that back. */
@@ -225,6 +227,8 @@ export function createWorld(options: WorldOptions): World {
   const gone = new Set<string>();
   /** Tasks of a framework that was torn down: they end by an operator's word, not by ours. */
   const condemned = new Set<string>();
+  /** The framework that an operator has removed last. */
+  let tornDownId: string | null = null;
   /** Hosts whose agents an operator has drained and not reactivated. */
   const drained = new Set<string>();
   /** Ids of agents that never come back. */
@@ -713,10 +717,15 @@ export function createWorld(options: WorldOptions): World {
       for (const agentId of wiped) await markGone(agentId);
       wiped.clear();
     },
+    get isTornDown() {
+      const id = state.record()?.framework.id ?? null;
+      return tornDownId !== null && (id === null || id === tornDownId);
+    },
     tearDown: async () => {
       const value = state.record()?.framework.id ?? null;
       if (value === null) return;
       for (const member of members) condemned.add(member.launch.task);
+      tornDownId = value;
       await mesos.operator({ type: 'TEARDOWN', teardown: { framework_id: { value } } });
     },
     announceMaintenance: async (windows) => {
