@@ -512,4 +512,40 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  {
+    name: 'compacted-beyond-the-window',
+    about: 'a full database is compacted up to its newest revision',
+    shownBy: [3],
+    edits: [
+      {
+        file: 'src/reconcile/space.ts',
+        find: 'BigInt(speaker.probe.revision) - BigInt(pass.spec.compactKeepRevisions);',
+        replace: 'BigInt(speaker.probe.revision);',
+      },
+    ],
+  },
+  {
+    name: 'disarmed-while-full',
+    about: 'the alarm of a full database is let go, whether anything was freed or not',
+    shownBy: [4223],
+    edits: [
+      {
+        file: 'src/reconcile/space.ts',
+        find: '  if (!isEnough || relief.waitedMs >= STEP_MS_MAX) giveUp(relief, fills);',
+        replace: '  if (!isEnough && relief.waitedMs >= STEP_MS_MAX) giveUp(relief, fills);',
+      },
+    ],
+  },
+  {
+    name: 'option-undoes-command',
+    about: 'an option that stays the same has the size that an operator asked for taken back',
+    shownBy: [13],
+    edits: [
+      {
+        file: 'src/reconcile/scaling.ts',
+        find: '  if (option === (record.sizeOption ?? record.size)) return;',
+        replace: '  if (option === record.size) return;',
+      },
+    ],
+  },
 ];

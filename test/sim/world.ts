@@ -34,6 +34,7 @@ import { createSimMesos, MASTER_HOST, workDirectoryOf } from './sim-mesos.ts';
 import { type SimName, startSimName } from './sim-name.ts';
 import { createSimSchedulers, type DownPlan } from './sim-schedulers.ts';
 import { createStateInFile, createStateInZooKeeper, ZOOKEEPER_HOST } from './sim-state.ts';
+import { createSpaceCheck } from './space-check.ts';
 import { createStory, type Story } from './story.ts';
 import { createVirtualClock, type VirtualClock } from './virtual-clock.ts';
 
@@ -368,6 +369,11 @@ export function createWorld(options: WorldOptions): World {
   let specChanges: SimOptions = {};
   let insistedAtMs = Number.NEGATIVE_INFINITY;
 
+  const databases = createSpaceCheck({
+    running: () => etcd.running,
+    space: () => state.record()?.space ?? null,
+    keepRevisions: KEEP_REVISIONS,
+  });
   const schedulers = createSimSchedulers({
     clock,
     story,
@@ -377,8 +383,9 @@ export function createWorld(options: WorldOptions): World {
     given: (host) => {
       const onStatus = invariants.reported;
       const onDone = (task: string, order: SignedOrder) => {
-        const problem = fences.done(task, order);
-        if (problem !== null) failures.push(problem);
+        for (const problem of [fences.done(task, order), databases.done(order)]) {
+          if (problem !== null) failures.push(problem);
+        }
       };
       const port = createSimMembers({ clock, network, members, fromHost: host, onStatus, onDone });
       return {
@@ -866,6 +873,8 @@ export type SimOptions = Partial<Pick<Spec, 'artifact' | 'etcd' | 'resources' | 
 /** Between two words of an operator who insists. */
 const INSIST_MS = 10_000;
 
+const KEEP_REVISIONS = 5;
+
 /** etcd's options in simulated lives: a quota that can be reached. */
 export function simEtcdOptions(changes: Partial<EtcdOptions> = {}): EtcdOptions {
   return etcdOptions.parse({ quotaBytes: 16 * 1024 * 1024, ...changes });
@@ -911,7 +920,7 @@ function configOf(of: {
       volumeTimeoutMs: 60_000,
       launchTimeoutMs: 60_000,
       killGraceMs: 10_000,
-      compactKeepRevisions: 5,
+      compactKeepRevisions: KEEP_REVISIONS,
       artifact: simArtifact(1),
       kept: new Map(),
       etcd: simEtcdOptions(),
