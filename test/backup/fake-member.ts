@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
+import { tombstoneOf } from '../../src/backup/backend/key-value.ts';
 import { revisionKey } from '../../src/backup/backend/revision-key.ts';
-import type { RevisionEvents } from '../../src/backup/events.ts';
+import { type RevisionEvents, readEvent } from '../../src/backup/events.ts';
 import { EtcdError, type KvHash, type StreamClient, type WatchAnswer } from '../../src/etcd/port.ts';
 import { writeDatabase } from './bolt/database.ts';
 import { sampleRevision } from './sample-log.ts';
@@ -25,11 +26,21 @@ export interface FakeMember {
 
 /** The smallest backend that is at a revision. */
 async function backendAt(revision: bigint, authRevision: bigint): Promise<Uint8Array> {
+  const { type, key, keyValue } = readEvent(sampleRevision(revision).events[0] ?? new Uint8Array());
+  const isDelete = type === 'delete';
   const auth = Buffer.alloc(8);
   auth.writeBigUInt64BE(authRevision);
   const file = await writeDatabase(
     new Map([
-      ['key', [[revisionKey(revision, 0, false), Buffer.from(sampleRevision(revision).events[0] ?? [])]]],
+      [
+        'key',
+        [
+          [
+            revisionKey(revision, 0, isDelete),
+            isDelete ? tombstoneOf(Buffer.from(key)) : Buffer.from(keyValue),
+          ],
+        ],
+      ],
       ['meta', [[Buffer.from('consistent_index'), Buffer.alloc(8, 1)]]],
       ['auth', [[Buffer.from('authRevision'), auth]]],
     ]),
