@@ -153,6 +153,8 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
   let storeProblem: string | null = null;
   let spoolProblem: string | null = null;
   let retentionProblem: string | null = null;
+  let isRetentionDue = false;
+  let retaining: Promise<void> = Promise.resolve();
   let lastVerification: ArchiverStatus['lastVerification'] = null;
   let hasEnded = false;
   const gaps: Gap[] = [];
@@ -177,6 +179,15 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
       logger.warn('what is old was not removed', { problem: describeError(error) });
     }
   };
+  /** Beside the fulls: to remove a day of segments one by one takes long. One at a time; more wishes are one wish. */
+  const retainSoon = (within: AbortSignal): void => {
+    if (isRetentionDue) return;
+    isRetentionDue = true;
+    retaining = retaining.then(async () => {
+      isRetentionDue = false;
+      if (!within.aborted) await retain(within);
+    });
+  };
   const fulls = createFullTaker({
     archive,
     epoch,
@@ -187,9 +198,9 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
     logger,
     schedule: options.fullSchedule,
     logBytesMax: limits.logBytesPerFull,
-    onTaken: async (_full, within) => {
+    onTaken: (within) => {
       prover.soon();
-      await retain(within);
+      retainSoon(within);
     },
   });
 
@@ -363,7 +374,7 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
       isPeaceful = true;
     } finally {
       over.abort();
-      await Promise.allSettled(parts);
+      await Promise.allSettled([...parts, retaining]);
       await waiting.close(isPeaceful);
       await opened.close().catch(() => undefined);
     }

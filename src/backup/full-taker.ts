@@ -33,8 +33,8 @@ export interface FullTakerOptions {
   readonly schedule: Schedule | null;
   /** So many bytes of log since the newest full make the next due; `null`: any number may. */
   readonly logBytesMax: number | null;
-  /** Called after each full. Must not reject. */
-  readonly onTaken: (full: KnownFull, signal: AbortSignal) => Promise<void>;
+  /** Called after each full, with the signal of `run`. */
+  readonly onTaken: (signal: AbortSignal) => void;
 }
 
 /** Takes one full at a time: when one is needed, when one is due, and when somebody asks. */
@@ -120,7 +120,7 @@ export function createFullTaker(options: FullTakerOptions): FullTaker {
     return { ...full, verifiedAtMs: clock.wallMs() };
   };
 
-  const takeOne = async (reason: string, signal: AbortSignal): Promise<KnownFull> => {
+  const takeOne = async (reason: string, signal: AbortSignal): Promise<void> => {
     const answered = asked;
     asked = [];
     const verify = [...needs, ...answered].some((one) => one.verify);
@@ -135,7 +135,6 @@ export function createFullTaker(options: FullTakerOptions): FullTaker {
       logger.info('a full was taken', { name: full.name, revision, sizeBytes, reason, verified: verify });
       needs = needs.filter(({ isMet }) => !isMet(full));
       for (const { settle } of answered) settle(full);
-      return full;
     } catch (error) {
       problem = `no full: ${describeError(error)}`;
       if (!signal.aborted) logger.warn('a full was not taken', { reason, problem });
@@ -190,7 +189,8 @@ export function createFullTaker(options: FullTakerOptions): FullTaker {
           continue;
         }
         try {
-          await options.onTaken(await takeOne(reason, signal), signal);
+          await takeOne(reason, signal);
+          options.onTaken(signal);
           if (needs.length === 0) pauseMs = RETRY_MS_MIN;
           // A member that lags has not had what is needed; what came to be needed meanwhile is taken for the same.
           else throw new ArchiveError('missing', 'the full that was taken lacks what is needed');
