@@ -31,6 +31,7 @@ export const SEEDS_THAT_FAILED: readonly { readonly seed: number; readonly showe
     showed: 'a log held an add that was committed after the record whose intent had ordered it was lost',
   },
   { seed: 4245, showed: 'a position passed for known that a disk and a record put back had both forgotten' },
+  { seed: 5136, showed: 'the same, where the record was lost' },
   { seed: 4290, showed: 'of a removed framework nothing was to be seen while all hosts were down' },
   { seed: 1013, showed: 'a place that a record put back gives up passed for one given up at that moment' },
   {

@@ -767,6 +767,8 @@ export function createWorld(options: WorldOptions): World {
       sizeOption = state.record()?.size ?? sizeOption;
       invariants.recordGone();
       state.wipe();
+      // What the record told of positions is remembered by the volumes alone.
+      invariants.schedulerGone();
       if (isSizeAsked || wanted !== sizeOption) unsettled = wanted;
     },
     rollBackRecord: (saves) => {
