@@ -14,6 +14,8 @@ export interface ProofReport {
   readonly newestAgreeing: string | null;
   readonly disagreeing: readonly Disagreement[];
   readonly notComparable: readonly { readonly revision: string; readonly why: string }[];
+  /** How many were not looked at, since no more were asked for. */
+  readonly leftOut: number;
 }
 export interface Disagreement {
   readonly proof: Proof;
@@ -68,28 +70,45 @@ export async function collectProofs(
   }
 }
 
+/** So many of them, evenly from the oldest to the newest, which is always one: a hash covers all before it. */
+export function spreadOf(proofs: readonly Proof[], countMax: number): readonly Proof[] {
+  if (proofs.length <= countMax) return proofs;
+  return Array.from(
+    { length: countMax },
+    (_, index) => proofs[Math.floor(((index + 1) * proofs.length) / countMax) - 1],
+  ).filter((proof) => proof !== undefined);
+}
+
 /**
- * Computes what each proof told from a backend.
- * @param onProgress how many of all were compared.
+ * Computes what proofs told from a backend.
+ * @param options.countMax compares no more than so many of those that can be; default all. Each takes a walk through
+ * the backend, or two. `onProgress`: how many of all were compared.
  */
 export async function compareProofs(
   backend: EtcdBackend,
-  proofs: readonly Proof[],
-  options: { readonly onProgress?: (done: number, total: number) => void; readonly signal: AbortSignal },
+  told: readonly Proof[],
+  options: {
+    readonly countMax?: number | undefined;
+    readonly onProgress?: (done: number, total: number) => void;
+    readonly signal: AbortSignal;
+  },
 ): Promise<ProofReport> {
   let agreeing = 0;
   let newestAgreeing: string | null = null;
   const disagreeing: Disagreement[] = [];
-  const notComparable: { revision: string; why: string }[] = [];
+  const isComparable = ({ compactRevision }: Proof): boolean =>
+    BigInt(compactRevision) >= backend.compactRevision;
+  const notComparable = told
+    .filter((proof) => !isComparable(proof))
+    .map(({ revision, compactRevision }) => ({
+      revision,
+      why: `it was told when the store was compacted at ${compactRevision}, and the backup was at ${backend.compactRevision}`,
+    }));
+  const proofs = spreadOf(told.filter(isComparable), options.countMax ?? told.length);
   for (const [index, proof] of proofs.entries()) {
     options.signal.throwIfAborted();
     options.onProgress?.(index, proofs.length);
     const compactRevision = BigInt(proof.compactRevision);
-    if (compactRevision < backend.compactRevision) {
-      const why = `it was told when the store was compacted at ${compactRevision}, and the backup was at ${backend.compactRevision}`;
-      notComparable.push({ revision: proof.revision, why });
-      continue;
-    }
     const { hash } = await hashKv(backend, { revision: BigInt(proof.revision), compactRevision });
     if (hash === proof.hash) {
       agreeing += 1;
@@ -97,7 +116,8 @@ export async function compareProofs(
     } else disagreeing.push({ proof, hash, knownDefects: watchDefectsOf(proof.etcdVersion) });
   }
   if (proofs.length > 0) options.onProgress?.(proofs.length, proofs.length);
-  return { agreeing, newestAgreeing, disagreeing, notComparable };
+  const leftOut = told.length - notComparable.length - proofs.length;
+  return { agreeing, newestAgreeing, disagreeing, notComparable, leftOut };
 }
 
 /** A disagreement as a sentence for people. */

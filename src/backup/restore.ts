@@ -37,6 +37,8 @@ export interface RestoreOptions<File extends DraftFile = DraftFile> {
   readonly raiseBy?: bigint | undefined;
   /** Gives a result also where a proof disagrees. Default: that is an error. */
   readonly acceptsMismatch?: boolean | undefined;
+  /** No more hashes that members told are compared with the result. Default: all are. */
+  readonly proofsMax?: number | undefined;
   readonly onProgress?: ((progress: RestoreProgress) => void) | undefined;
   readonly signal: AbortSignal;
 }
@@ -276,7 +278,7 @@ export async function* batchesAfter(
 }
 
 async function prove(
-  { archive, plan, onProgress, signal }: RestoreOptions,
+  { archive, plan, proofsMax, onProgress, signal }: RestoreOptions,
   file: ReadableFile,
   full: EtcdBackend,
   proofs: ProofCollection,
@@ -290,6 +292,7 @@ async function prove(
   // The marks of a raised revision are left out of account: what was told was told before.
   const result = { ...(await openBackend(databaseIn(file))), revision: to, compactRevision };
   return await compareProofs(result, proofs.within(compactRevision + 1n, to), {
+    countMax: proofsMax,
     onProgress: (done, total) => onProgress?.({ step: 'comparing proofs', done, total, unit: 'hashes' }),
     signal,
   });

@@ -38,7 +38,7 @@ export function renderRestore(outcome: RestoreOutcome, paint: Paint): string {
 }
 
 function proofLines({ proofs }: RestoreOutcome, paint: Paint): readonly (readonly [string, string])[] {
-  const { agreeing, newestAgreeing, disagreeing, notComparable } = proofs;
+  const { agreeing, newestAgreeing, disagreeing, notComparable, leftOut } = proofs;
   const proven =
     newestAgreeing === null
       ? paint('by no hash: none that a member told can be compared', 'yellow')
@@ -52,6 +52,7 @@ function proofLines({ proofs }: RestoreOutcome, paint: Paint): readonly (readonl
     ...(notComparable.length === 0
       ? []
       : [['left out', `${notComparable.length} hashes that were told before a compaction`] as const]),
+    ...(leftOut === 0 ? [] : [['left out', `${leftOut} more hashes: --all-hashes compares them`] as const]),
   ];
 }
 

@@ -184,7 +184,7 @@ async function compareLive(
       newestAgreeing = proof.revision;
     } else disagreeing.push({ proof, hash: live.hash, knownDefects: watchDefectsOf(proof.etcdVersion) });
   }
-  return { agreeing, newestAgreeing, disagreeing, notComparable };
+  return { agreeing, newestAgreeing, disagreeing, notComparable, leftOut: 0 };
 }
 
 /** What the etcd has, its leases with their own times again. */

@@ -39,6 +39,8 @@ export interface RestoreRequest {
   /** `null`: the store goes on where it was. */
   readonly raiseBy: bigint | null;
   readonly acceptsMismatch: boolean;
+  /** `null`: every hash that can be compared is. */
+  readonly proofsMax: number | null;
   /** `auto`: spliced, and replayed where the layout of the backend is not known. */
   readonly method: 'auto' | 'splice' | 'replay';
   /** Paths or names in PATH; `null`: the usual ones. */
@@ -95,6 +97,7 @@ export async function restoreTo(request: RestoreRequest, world: RestoreWorld): P
       newFile: createDrafts(path.dirname(final)),
       raiseBy: request.raiseBy ?? undefined,
       acceptsMismatch: request.acceptsMismatch,
+      proofsMax: request.proofsMax ?? undefined,
       onProgress: world.onProgress,
       signal,
     },

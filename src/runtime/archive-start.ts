@@ -57,6 +57,7 @@ export async function startNewest(
         raiseBy: null,
         // What disagrees was told by the verification that came before.
         acceptsMismatch: true,
+        proofsMax: null,
         method: 'splice',
         programs: { etcdutl: options.etcdutl, etcd: options.etcd },
         output: {

@@ -57,6 +57,7 @@ describe.for(restorableBinaries())('an archive of etcd $version.text', (binary) 
         raiseBy,
         // What an old version loses is another test's matter.
         acceptsMismatch: true,
+        proofsMax: null,
         method,
         programs: { etcdutl: restoreProgram(binary), etcd: binary.path },
         output: {

@@ -101,7 +101,7 @@ function memoryFiles() {
 async function restored(
   { archive }: Place,
   target: RestoreTarget = { kind: 'head' },
-  options: { raiseBy?: bigint; acceptsMismatch?: boolean } = {},
+  options: { raiseBy?: bigint; acceptsMismatch?: boolean; proofsMax?: number } = {},
 ) {
   const files = memoryFiles();
   const plan = await planRestore(archive, target, { nowMs: 1e15, signal: never });
@@ -159,6 +159,13 @@ test('any revision is what a full and the log come to, proven by every hash that
     atMs: Number(HEAD),
     proofs: { newestAgreeing: String(BASE + 30n) },
   });
+});
+
+test('of many hashes no more are compared than are asked for, evenly, and the newest always', async () => {
+  const proofs = await Promise.all([5n, 10n, 15n, 20n, 25n, 30n].map((after) => proofAt(BASE + after)));
+  const place = await archived(proofs);
+  const { report } = await restored(place, { kind: 'head' }, { proofsMax: 2 });
+  expect(report.proofs).toMatchObject({ agreeing: 2, leftOut: 4, newestAgreeing: String(BASE + 30n) });
 });
 
 test('hashes that an etcd told of what the full has are compared too', async () => {

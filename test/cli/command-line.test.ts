@@ -193,7 +193,7 @@ describe('the scheduler ends before it does anything', () => {
     }
     const other = await runCli([...base(), '--etcd-binary', await program('not-etcd', 'hello')]);
     expect(other.code).toBe(7);
-  });
+  }, 60_000);
 
   test('with 4 where its port is taken', async () => {
     const etcd = await program('etcd', 'etcd Version: 3.5.21');

@@ -180,6 +180,7 @@ test('what is printed says all that a person has to know', async () => {
           },
         ],
         notComparable: [{ revision: '905', why: 'compacted' }],
+        leftOut: 3,
       },
       output: '/var/lib/etcd',
       program: { path: '/usr/bin/etcdutl', kind: 'etcdutl', version: '3.5.30', minor: 5 },
