@@ -137,6 +137,8 @@ export const fullDocumentSchema = z.strictObject({
   finishedAtMs: wallMs,
   /** Why it was taken, for people. */
   reason: z.string().max(300),
+  /** The full that it was made from, with the log; member and version are that one's. `null`: it came from a member. */
+  madeFrom: z.string().max(100).nullable().default(null),
 });
 export type FullDocument = z.infer<typeof fullDocumentSchema>;
 

@@ -34,7 +34,7 @@ export interface FullOptions {
   /** Why it is taken, for people. */
   readonly reason: string;
   /** Told from time to time. */
-  readonly onProgress?: (sizeBytes: number) => void;
+  readonly onProgress?: ((sizeBytes: number) => void) | undefined;
 }
 
 /** So much is waited for at once: a timer for each message would cost more than the message. */
@@ -50,24 +50,51 @@ const PIECE_MS_MAX = 60_000;
  */
 export async function takeFull(options: FullOptions, signal: AbortSignal): Promise<Full> {
   const { archive, epoch, generation, client, clock, reason } = options;
-  const { store } = archive;
-  const number = epoch.document.epoch;
   const status = await client.status(signal);
   assertCluster(epoch, status.clusterId, status.memberId);
+  const { memberId, version: etcdVersion, revision: revisionAtLeast } = status;
+  const content = {
+    pieces: piecesOf(client, clock, signal),
+    about: { memberId, etcdVersion, revisionAtLeast, reason, madeFrom: null },
+  };
+  return await putFull(
+    { archive, epoch, generation, clock, onProgress: options.onProgress },
+    content,
+    signal,
+  );
+}
+
+/**
+ * Stores a full: its data as it comes, while etcd's hash over it is checked; its description last. Rejects with an
+ * {@link ArchiveError} `corrupt` when the data is not what its hash says.
+ */
+export async function putFull(
+  options: Omit<FullOptions, 'client' | 'reason'>,
+  content: {
+    readonly pieces: AsyncIterable<Uint8Array>;
+    readonly about: Pick<
+      FullDocument,
+      'memberId' | 'etcdVersion' | 'revisionAtLeast' | 'reason' | 'madeFrom'
+    >;
+  },
+  signal: AbortSignal,
+): Promise<Full> {
+  const { archive, epoch, generation, clock } = options;
+  const { store } = archive;
+  const number = epoch.document.epoch;
   const startedAtMs = clock.wallMs();
   const name = fullName(startedAtMs, generation);
   const key = fullDataKey(number, name);
   const hashes = createHashCheck(key);
-  const pieces = piecesOf(client, clock, signal);
-  const content = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
-    for await (const piece of pieces) {
+  const checked = async function* (): AsyncGenerator<Uint8Array, void, undefined> {
+    for await (const piece of content.pieces) {
       hashes.update(piece);
       options.onProgress?.(hashes.sizeBytes);
       yield piece;
     }
     hashes.assertSealed();
   };
-  const { sizeBytes } = await store.put(key, content(), { ifAbsent: true, signal });
+  const { sizeBytes } = await store.put(key, checked(), { ifAbsent: true, signal });
   const revisions = await revisionsIn(objectFile(store, key, sizeBytes - HASH_BYTES, signal));
   const document: FullDocument = {
     format: 'etcd-mesos full',
@@ -76,15 +103,12 @@ export async function takeFull(options: FullOptions, signal: AbortSignal): Promi
     epoch: number,
     clusterId: epoch.document.clusterId,
     generation,
-    memberId: status.memberId,
-    etcdVersion: status.version,
+    ...content.about,
     sizeBytes,
     sha256: hashes.sha256(),
     ...revisions,
-    revisionAtLeast: status.revision,
     startedAtMs,
     finishedAtMs: clock.wallMs(),
-    reason,
   };
   await store.put(fullKey(number, name), encodeDocument(document), { ifAbsent: true, signal });
   return { name, document };

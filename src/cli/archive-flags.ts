@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { ArchivePlace } from '../runtime/archive-place.ts';
 
 /** What every command on an archive is told, as commander gives it. */
@@ -20,4 +20,10 @@ export function ofArchive(command: Command): Command {
     .option('--s3-ca-file <file>', 'certificates of who signed the server’s, PEM')
     .option('--key-file <file>', 'the key of an encrypted archive, 64 hex digits')
     .option('--json', 'print everything that is known, as JSON');
+}
+
+/** The value of `--epoch`. */
+export function epochNumber(text: string): number {
+  if (/^[1-9]\d{0,7}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It is a whole number from 1 on.');
 }

@@ -35,9 +35,11 @@ export function registerPrune(command: Command): void {
     .option('--yes', 'remove what is shown; it cannot be taken back')
     .addHelpText('after', '\nWhat is needed to restore the newest state stays, whatever is given.')
     .action(async ({ keepFulls, keep, yes = false, ...flags }: PruneFlags) => {
-      const { openArchiveToPrune, planRemovals, removePlanned } = await import('../runtime/archive-place.ts');
+      const { openArchiveToChange, planRemovals, removePlanned } = await import(
+        '../runtime/archive-place.ts'
+      );
       const { createSystemClock } = await import('../runtime/clock.ts');
-      const archive = await openArchiveToPrune(flags, { readOnly: !yes }, never);
+      const archive = await openArchiveToChange(flags, { readOnly: !yes }, never);
       const policy = { keepFulls, keepMs: keep ?? DEFAULT_DAYS * 86_400_000 };
       const plan = await planRemovals(archive, policy, createSystemClock().wallMs(), never);
       const isJson = flags.json === true;

@@ -47,6 +47,7 @@ export function renderFull({ name, document }: FullSurvey, paint: Paint): string
     `taken      ${timeOf(startedAtMs)}, in ${((finishedAtMs - startedAtMs) / 1000).toFixed(1)} s`,
     `because    ${document.reason}`,
     `from       member ${document.memberId} of cluster ${document.clusterId}, etcd ${document.etcdVersion}`,
+    ...(document.madeFrom === null ? [] : [`made of    full ${document.madeFrom} and the log`]),
     `sha256     ${document.sha256}`,
   ]
     .map((line) => `${line}\n`)

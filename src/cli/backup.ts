@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { type ArchiveFlags, ofArchive } from './archive-flags.ts';
+import { type ArchiveFlags, epochNumber, ofArchive } from './archive-flags.ts';
 import { registerWithScheduler } from './backup-now.ts';
 import { registerPrune } from './backup-prune.ts';
 
@@ -35,7 +35,48 @@ export function register(command: Command): void {
     .option('--etcdutl <program>', 'for --start; by default the etcdutl or etcdctl in PATH')
     .addHelpText('after', '\nEnds with 0 if all is as it was written and can be restored, with 1 if not.')
     .action(verify);
+  ofArchive(command.command('synthesize'))
+    .description('make a full backup of the newest one and the log, without a member, and put it beside them')
+    .option('--epoch <number>', 'of which of the clusters’ lives; by default the newest', epochNumber)
+    .option('--work-dir <directory>', 'for its files, twice the size of a full; by default the system’s')
+    .addHelpText('after', '\nEnds with 0 if the archive has a full backup of its newest revision then.')
+    .action(synthesize);
   registerPrune(command);
+}
+
+interface SynthesizeFlags extends ArchiveFlags {
+  readonly epoch?: number;
+  readonly workDir?: string;
+}
+
+async function synthesize(flags: SynthesizeFlags): Promise<void> {
+  const [
+    { openArchiveToChange, synthesizeWithin },
+    { renderSynthesis },
+    { interruptible },
+    { progressOn },
+    { paintFor },
+  ] = await Promise.all([
+    import('../runtime/archive-place.ts'),
+    import('./restore-table.ts'),
+    import('../runtime/archive-restore.ts'),
+    import('./progress.ts'),
+    import('./style.ts'),
+  ]);
+  const signal = interruptible();
+  const archive = await openArchiveToChange(flags, { readOnly: false }, signal);
+  const progress = progressOn(process.stderr, { isWanted: flags.json !== true });
+  const { epoch = null, workDir: within = null } = flags;
+  try {
+    const synthesis = await synthesizeWithin(archive, { epoch, within, onProgress: progress.step, signal });
+    progress.end();
+    const paint = paintFor(process.stdout, process.env);
+    print(flags, synthesis, () => renderSynthesis(synthesis, paint));
+  } catch (error) {
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    progress.end();
+  }
 }
 
 interface VerifyFlags extends ArchiveFlags {

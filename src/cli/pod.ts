@@ -115,7 +115,8 @@ const JUDGES: Readonly<Record<Verb, (asked: Asked, view: PublishedView) => Progr
     if (isUnderWay(view, asked)) return null;
     const [member, ...more] = membersAt(view, slot);
     const isNew = member !== undefined && !before.some(({ task }) => task === member.task);
-    if (isNew && serves(member) && more.length === 0) return done(`${slot} was restarted`);
+    // Its etcd is up again; where there are too few for a quorum it waits for the others to answer.
+    if (isNew && more.length === 0) return serves(member) ? done(`${slot} was restarted`) : null;
     return disruption === null
       ? null
       : failed(`${slot} was not restarted, or is being replaced: see etcd-mesos status`);

@@ -1,3 +1,4 @@
+import type { Synthesis } from '../runtime/archive-place.ts';
 import { disagreementText, type RestoreOutcome, timeText } from '../runtime/archive-restore.ts';
 import { formatBytes } from './amounts.ts';
 import type { Paint } from './style.ts';
@@ -37,7 +38,29 @@ export function renderRestore(outcome: RestoreOutcome, paint: Paint): string {
   return [...lines, ...by].map(([name, text]) => `${name.padEnd(10)} ${text}\n`).join('');
 }
 
-function proofLines({ proofs }: RestoreOutcome, paint: Paint): readonly (readonly [string, string])[] {
+/** What `etcd-mesos backup synthesize` prints. */
+export function renderSynthesis({ full, report }: Synthesis, paint: Paint): string {
+  const { revision, sizeBytes, madeFrom } = full.document;
+  const lines: readonly (readonly [string, string])[] =
+    report === null
+      ? [
+          [
+            'full',
+            `${full.name} has all that the archive has, up to revision ${revision}: nothing is to be made`,
+          ],
+        ]
+      : [
+          ['full', `${paint(full.name, 'bold')} at revision ${revision} (${formatBytes(sizeBytes)})`],
+          ['made of', `${madeFrom} and ${counted(report.events, 'event')}`],
+          ...proofLines(report, paint),
+        ];
+  return lines.map(([name, text]) => `${name.padEnd(10)} ${text}\n`).join('');
+}
+
+function proofLines(
+  { proofs }: Pick<RestoreOutcome, 'proofs'>,
+  paint: Paint,
+): readonly (readonly [string, string])[] {
   const { agreeing, newestAgreeing, disagreeing, notComparable, leftOut } = proofs;
   const proven =
     newestAgreeing === null

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { DataDirectoryOutput, RestoreOutcome, RestoreRequest } from '../runtime/archive-restore.ts';
-import { type ArchiveFlags, ofArchive } from './archive-flags.ts';
+import { type ArchiveFlags, epochNumber, ofArchive } from './archive-flags.ts';
 
 interface Flags extends ArchiveFlags {
   readonly to: string;
@@ -26,7 +26,7 @@ const HASHES_MAX = 16;
 export function register(command: Command): void {
   ofArchive(command)
     .option('--to <target>', 'head, a revision, or a time with its zone, as 2026-03-01T09:30:00Z', 'head')
-    .option('--epoch <number>', 'of which of the clusters’ lives; by default the newest', wholeNumber)
+    .option('--epoch <number>', 'of which of the clusters’ lives; by default the newest', epochNumber)
     .addOption(
       new Option('--snapshot-file <file>', 'write a snapshot that every `snapshot restore` takes').conflicts(
         'dataDir',
@@ -112,11 +112,6 @@ function outputOf(flags: Flags): RestoreRequest['output'] | null {
     initialCluster: flags.initialCluster ?? `${name}=${peerUrls}`,
   };
   return output;
-}
-
-function wholeNumber(text: string): number {
-  if (/^[1-9]\d{0,7}$/.test(text)) return Number(text);
-  throw new InvalidArgumentError('It is a whole number from 1 on.');
 }
 
 function raise(text: string): bigint {

@@ -3,8 +3,10 @@ import { type Archive, openArchive } from '../backup/archive.ts';
 import { sealedStore } from '../backup/sealed-store.ts';
 import { type ArchiveStore, ArchiveStoreError } from '../backup/store-port.ts';
 import { type Verification, type VerifyOptions, verifyArchive } from '../backup/survey.ts';
+import { type Synthesis, type SynthesisOptions, synthesizeFull } from '../backup/synthesis.ts';
 import { describeError } from '../base/errors.ts';
 import { readArchiveKey } from './archive-key-file.ts';
+import { createSystemClock } from './clock.ts';
 import { openDirectoryArchiveStore } from './directory-archive-store.ts';
 import { createDrafts, withScratch } from './draft-files.ts';
 
@@ -27,11 +29,11 @@ export interface ArchivePlace {
  * user's files or the machine. Rejects with an `ArchiveError`, an {@link ArchiveStoreError} or a `StartError`.
  */
 export async function openArchiveToRead(place: ArchivePlace, signal: AbortSignal): Promise<Archive> {
-  return await openArchiveToPrune(place, { readOnly: true }, signal);
+  return await openArchiveToChange(place, { readOnly: true }, signal);
 }
 
-/** As {@link openArchiveToRead}, but that objects can be removed from it unless it is `readOnly`. */
-export async function openArchiveToPrune(
+/** As {@link openArchiveToRead}, but that it can be changed unless it is `readOnly`. */
+export async function openArchiveToChange(
   place: ArchivePlace,
   options: { readonly readOnly: boolean },
   signal: AbortSignal,
@@ -109,6 +111,24 @@ export async function verifyWithin(
   );
 }
 
+/** Makes a full of the newest one and the log, with its files in a directory below `within` that is gone afterwards. */
+export async function synthesizeWithin(
+  archive: Archive,
+  options: Pick<SynthesisOptions, 'epoch' | 'onProgress' | 'signal'> & { readonly within: string | null },
+): Promise<Synthesis> {
+  return await withScratch(
+    options.within,
+    async (directory) =>
+      await synthesizeFull({
+        ...options,
+        archive,
+        newFile: createDrafts(directory),
+        clock: createSystemClock(),
+      }),
+  );
+}
+
 export { planRemovals, type RemovalPlan, removePlanned } from '../backup/retention.ts';
 export type { ArchiveSurvey, FullSurvey, Verification } from '../backup/survey.ts';
 export { findFull, surveyArchive } from '../backup/survey.ts';
+export type { Synthesis } from '../backup/synthesis.ts';

@@ -5,13 +5,14 @@ import { hashKv } from '../../src/backup/backend/hash-kv.ts';
 import { checkedDatabase } from '../../src/backup/backend/snapshot-file.ts';
 import { splice } from '../../src/backup/backend/splice.ts';
 import type { Proof } from '../../src/backup/documents.ts';
-import { type Full, takeFull } from '../../src/backup/full.ts';
+import { dropFull, type Full, listFulls, takeFull } from '../../src/backup/full.ts';
 import { findLogEnd } from '../../src/backup/log-reader.ts';
 import { fullDataKey, segmentKey } from '../../src/backup/names.ts';
 import { type DraftFile, restoreArchive, verifyNewest } from '../../src/backup/restore.ts';
 import { planRestore, type RestoreTarget } from '../../src/backup/restore-plan.ts';
 import { readWhole } from '../../src/backup/store-port.ts';
 import { surveyArchive, verifyArchive } from '../../src/backup/survey.ts';
+import { synthesizeFull } from '../../src/backup/synthesis.ts';
 import { createMemoryArchiveStore } from '../sim/memory-archive-store.ts';
 import { clock } from '../wait.ts';
 import { createFakeMember } from './fake-member.ts';
@@ -252,6 +253,47 @@ test('a full that is damaged, or disproved, gives way to the one before it', asy
     passedOver: [{ full: corrupt.name, why: expect.stringContaining('what was restored has') }],
     proofs: { agreeing: 1, disagreeing: [] },
   });
+});
+
+test('a full is made of another and the log, and is as good as one of a member', async () => {
+  const place = await archived([await proofAt(BASE + 20n)]);
+  const [base] = await listFulls(place.archive, place.epoch, never);
+  const files = memoryFiles();
+  const shared = { archive: place.archive, newFile: files.newFile, epoch: null, clock, signal: never };
+  const made = await synthesizeFull(shared);
+  expect(files.left()).toEqual([]);
+  expect(made.report?.proofs).toMatchObject({ agreeing: 1, disagreeing: [] });
+  expect(made.full.document).toMatchObject({
+    revision: String(HEAD),
+    memberId: base?.document.memberId,
+    authRevision: base?.document.authRevision,
+    madeFrom: base?.name,
+  });
+  // There is nothing more to make it of.
+  expect(await synthesizeFull(shared)).toEqual({ full: made.full, report: null });
+  // Alone it brings all that both brought; and the log goes on from it.
+  await dropFull(place.archive, base ?? expect.fail('there is no full'), never);
+  const log = await sampleWriter(place, 2);
+  for (let at = HEAD + 1n; at <= HEAD + 5n; at += 1n) {
+    await log.write({ atMs: Number(at), leases: [], revisions: sampleRevisions(at, at) });
+  }
+  await log.close();
+  for (const revision of [HEAD, HEAD + 3n]) {
+    const { report, bytes } = await restored(place, { kind: 'revision', revision });
+    expect(report.full.name).toBe(made.full.name);
+    const [mine, whole] = [await backendOf(bytes), await backendOf(await snapshotAt(revision))];
+    expect(await hashKv(mine)).toEqual(await hashKv(whole));
+  }
+  await expect(restored(place, { kind: 'revision', revision: HEAD - 1n })).rejects.toMatchObject({
+    code: 'unreachable',
+  });
+});
+
+test('no full is made that a hash disproves', async () => {
+  const place = await archived([{ ...(await proofAt(BASE + 20n)), hash: 1 }]);
+  const shared = { archive: place.archive, newFile: memoryFiles().newFile, epoch: null, clock };
+  await expect(synthesizeFull({ ...shared, signal: never })).rejects.toMatchObject({ code: 'disproved' });
+  expect(await listFulls(place.archive, place.epoch, never)).toHaveLength(1);
 });
 
 test('a log that is damaged ends what can be restored, and says where', async () => {

@@ -44,6 +44,7 @@ async function putFull(archive: Archive, epoch: Epoch, revision: bigint, day: nu
     startedAtMs: atMs,
     finishedAtMs: atMs + 1000,
     reason: 'a test',
+    madeFrom: null,
   };
   await archive.store.put(fullDataKey(number, name), Buffer.alloc(40), put);
   await archive.store.put(fullKey(number, name), encodeDocument(document), put);

@@ -76,6 +76,8 @@ describe('pod restart', () => {
           disruption: DISRUPTION,
           story: [lineOf(5, 'etcd-1', 'its task is told to end'), lineOf(6, 'etcd-2', 'of another')],
         }),
+        // Its etcd is up, and has found no leader yet.
+        sampleView({ members: membersWith({ task: 'etcd-1__new', healthy: false }) }),
         sampleView({ members: membersWith({ task: 'etcd-1__new' }) }),
       ],
       { [RESTART]: TAKEN },

@@ -29,6 +29,7 @@ const FULL: Full = {
     startedAtMs: 5_000,
     finishedAtMs: 6_000,
     reason: 'r',
+    madeFrom: null,
   },
 };
 const TAKEN = { outcome: 'taken', name: FULL.name, revision: '70', sizeBytes: 4096, startedAtMs: 5_000 };
