@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -53,6 +54,11 @@ export interface Ended {
 const ENTRY = join(import.meta.dirname, '..', '..', 'src', 'cli', 'etcd-mesos.ts');
 export const TOKEN = 'token-1';
 const key = createOrderKey().key;
+/**
+ * A supervisor that starts kills whatever else runs for its cluster and seat, as what was left of the task before it.
+ * So the members of two files of tests, which run at the same time, are never of one cluster.
+ */
+const CLUSTER = `cluster-${randomUUID()}`;
 
 export async function createSupervisedMember(etcdBinary: string): Promise<SupervisedMember> {
   const sandbox = await mkdtemp(join(tmpdir(), 'etcd-mesos-member-'));
@@ -66,7 +72,7 @@ export async function createSupervisedMember(etcdBinary: string): Promise<Superv
   const base: Launch = {
     protocol: 1,
     framework: 'framework-1',
-    cluster: 'cluster-1',
+    cluster: CLUSTER,
     slot: 'etcd-0',
     seat: 'seat-1',
     task: 'etcd-0__0',
