@@ -234,10 +234,15 @@ async function runPast(
     const atHalf = async () => {
       full = await etcd.snapshot();
     };
-    const lived = await live(etcd, random, { steps: STEPS, compacts, atHalf });
+    const watchedTo = async (revision: bigint) => {
+      await until(`the watch has told of revision ${revision}`, 20_000, () => {
+        return watch.revisions().length > 0 && watch.lastRevision >= revision;
+      });
+    };
+    const lived = await live(etcd, random, { steps: STEPS, compacts, atHalf, watched: watchedTo });
     // Leases of a second may still run out; what they do comes after all that was looked at.
     const last = lived.observations.at(-1)?.revision ?? 0n;
-    await until('the watch has told all', 20_000, () => watch.lastRevision >= last);
+    await watchedTo(last);
     if (full === null) throw new Error('no full was taken');
     return {
       full: await open(full),

@@ -33,7 +33,13 @@ const OPERATIONS_MAX = 128;
 export async function live(
   { theirs, ours }: LoneEtcd,
   random: RandomStream,
-  options: { readonly steps: number; readonly compacts: boolean; readonly atHalf: () => Promise<void> },
+  options: {
+    readonly steps: number;
+    readonly compacts: boolean;
+    readonly atHalf: () => Promise<void>;
+    /** Awaited before a compaction: a watch that is not so far yet would end. Default: nobody watches. */
+    readonly watched?: (revision: bigint) => Promise<void>;
+  },
 ): Promise<Lived> {
   const observations: Observation[] = [];
   const proofs: LiveProof[] = [];
@@ -56,6 +62,7 @@ export async function live(
         const at = seen.revision - BigInt(random.integer(0, 20));
         if (at <= compactedAt) continue;
         compactedAt = at;
+        await options.watched?.(at);
         await compact(ours, at, random.chance(0.5));
       }
     }
