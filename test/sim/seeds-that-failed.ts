@@ -38,4 +38,5 @@ export const SEEDS_THAT_FAILED: readonly { readonly seed: number; readonly showe
     seed: 1578,
     showed: 'a member that was removed while its etcd was down kept its slot, after the record was lost',
   },
+  { seed: 1717553428, showed: 'a position passed for known that had arrived at a scheduler after its death' },
 ];

@@ -1,6 +1,6 @@
 import type { Clock } from '../../src/base/ports.ts';
 import { PROTOCOL_VERSION } from '../../src/protocol/launch.ts';
-import { inProtocol, type MemberStatus, memberStatusSchema } from '../../src/protocol/member-status.ts';
+import { inProtocol, memberStatusSchema } from '../../src/protocol/member-status.ts';
 import { type Members, MembersError, STATUS_WAIT_MS_MAX } from '../../src/protocol/members-port.ts';
 import { type SignedOrder, signedOrderSchema } from '../../src/protocol/orders.ts';
 import type { Network } from './network.ts';
@@ -13,8 +13,6 @@ export interface SimMembersOptions {
   readonly members: ReadonlySet<SimMember>;
   /** Who asks. */
   readonly fromHost: string;
-  /** Told of every status that has arrived. */
-  readonly onStatus?: (status: MemberStatus) => void;
   /** Told of every order that was carried out. */
   readonly onDone?: (task: string, order: SignedOrder) => void;
   /** The newest version of the protocol that it can read; this build's. */
@@ -86,13 +84,11 @@ export function createSimMembers(options: SimMembersOptions): Members {
       if (!(Number.isInteger(after) && waitMs >= 0 && waitMs <= STATUS_WAIT_MS_MAX)) {
         throw new MembersError('malformed', `${url} does not wait ${waitMs} ms for a change of ${after}`);
       }
-      const status = await ask(url, signal, async (member) => {
+      return await ask(url, signal, async (member) => {
         const told = await member.status(wait, signal);
         // Read again only where something is left out: this is asked for very often.
         return understood < PROTOCOL_VERSION ? memberStatusSchema.parse(inProtocol(told, understood)) : told;
       });
-      options.onStatus?.(status);
-      return status;
     },
     order: async (url, order, signal) =>
       await ask(url, signal, async (member) => {

@@ -8,6 +8,7 @@ import {
 } from '../../src/framework/scheduler.ts';
 import { actInTerms } from '../../src/framework/terms.ts';
 import { createFixedMasterSource } from '../../src/mesos/master-source.ts';
+import type { MemberStatus } from '../../src/protocol/member-status.ts';
 import type { Members } from '../../src/protocol/members-port.ts';
 import type { OrderKey } from '../../src/protocol/signature.ts';
 import { createActiveScheduler } from '../../src/runtime/active-scheduler.ts';
@@ -51,6 +52,8 @@ export interface SimSchedulerOptions {
   /** Of this process alone. */
   readonly link: { readonly transport: HttpTransport; readonly end: () => void };
   readonly members: Members;
+  /** It has heard this of a supervisor. */
+  readonly onStatus: (status: MemberStatus) => void;
   /** Breaks its store on purpose. */
   readonly wrapStore?: ((store: StateStore) => StateStore) | undefined;
   readonly plan: CrashPlan | null;
@@ -76,7 +79,7 @@ export function startSimScheduler(options: SimSchedulerOptions): SimScheduler {
   mortal.death.addEventListener('abort', options.link.end);
   const clock = mortal.port(options.clock, ['wallMs', 'monotonicMs']);
   const transport = mortal.port(crash.transport(awakening(options.link.transport, mortal)));
-  const members = mortal.port(crash.members(options.members));
+  const members = listening(mortal.port(crash.members(options.members)), options.onStatus);
   const masters = createFixedMasterSource(MASTER_URL);
   const log = loggerOf(story, name);
   const world = { transport, masters, clock, random, ids, log, members, archive: null };
@@ -157,6 +160,17 @@ export function startSimScheduler(options: SimSchedulerOptions): SimScheduler {
     stop: () => {
       mortal.kill();
       stop.abort();
+    },
+  };
+}
+
+function listening(members: Members, onStatus: (status: MemberStatus) => void): Members {
+  return {
+    ...members,
+    status: async (...question) => {
+      const status = await members.status(...question);
+      onStatus(status);
+      return status;
     },
   };
 }

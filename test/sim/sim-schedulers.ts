@@ -4,6 +4,7 @@ import { StateStoreError } from '../../src/base/ports.ts';
 import { SchedulerError } from '../../src/framework/config.ts';
 import type { SchedulerSnapshot } from '../../src/framework/snapshot.ts';
 import { MesosError } from '../../src/mesos/errors.ts';
+import type { MemberStatus } from '../../src/protocol/member-status.ts';
 import type { CrashPlan } from './crash-point.ts';
 import { type SimScheduler, type SimSchedulerOptions, startSimScheduler } from './sim-scheduler.ts';
 
@@ -50,6 +51,8 @@ export interface SimSchedulersOptions
   /** One was killed or stands still: what it had heard and not stored nobody knows. */
   readonly onGone: () => void;
   readonly onStart: () => void;
+  /** Whoever acts has heard this of a supervisor. What arrives at one that is dead or superseded is not heard. */
+  readonly onStatus: (status: MemberStatus) => void;
 }
 
 /** A scheduler that ends by itself is started again after this long. */
@@ -90,6 +93,9 @@ export function createSimSchedulers(options: SimSchedulersOptions): SimScheduler
         planCrash(null);
         story.tell('world', `${name} stands still`, why);
         void clock.sleep(heldMs).then(pauseOne(one));
+      },
+      onStatus: (status) => {
+        if (acting() === one) options.onStatus(status);
       },
       onEnd: (end) => {
         if (end === 'uninstalled') uninstalled = true;

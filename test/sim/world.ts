@@ -381,13 +381,12 @@ export function createWorld(options: WorldOptions): World {
     hosts: options.isElected === true ? [SCHEDULER_HOST, STANDBY_HOST] : [SCHEDULER_HOST],
     wrapStore: options.canary?.store,
     given: (host) => {
-      const onStatus = invariants.reported;
       const onDone = (task: string, order: SignedOrder) => {
         for (const problem of [fences.done(task, order), databases.done(order)]) {
           if (problem !== null) failures.push(problem);
         }
       };
-      const port = createSimMembers({ clock, network, members, fromHost: host, onStatus, onDone });
+      const port = createSimMembers({ clock, network, members, fromHost: host, onDone });
       return {
         config: { ...configOf({ size: sizeOption, storage, changes: specChanges }), uninstall },
         random: chance.stream('scheduler'),
@@ -403,6 +402,7 @@ export function createWorld(options: WorldOptions): World {
       disturbed();
     },
     onStart: disturbed,
+    onStatus: invariants.reported,
   });
 
   const askForSize = async (size: number): Promise<CommandAnswer['outcome'] | 'unanswered'> => {
