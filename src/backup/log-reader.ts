@@ -4,6 +4,7 @@ import type { Proof, SegmentEnd, SegmentHeader } from './documents.ts';
 import { ArchiveError } from './errors.ts';
 import { logPrefix, segmentKey, sequenceOf } from './names.ts';
 import { readSegment, type SegmentItem } from './segment.ts';
+import { ArchiveStoreError } from './store-port.ts';
 
 /** Where a log stands: after a frame whose hash covers all before it. */
 export interface LogPosition {
@@ -143,16 +144,13 @@ export async function* readLog(
   const { from, end, signal } = options;
   const bounds = await findBounds(archive, epoch, signal);
   if (end !== undefined && (bounds?.last ?? 0) < end.sequence) {
-    throw new ArchiveError(
-      'missing',
-      `${segmentKey(epoch.document.epoch, end.sequence)}, the last segment that was used, is not in ${archive.store.place} any more`,
-    );
+    throw missing(archive, segmentKey(epoch.document.epoch, end.sequence));
   }
   if (bounds === null || end?.sequence === 0) return;
   const within = { ...bounds, last: end?.sequence ?? bounds.last };
   const first = from === undefined ? bounds.first : await segmentOf(archive, epoch, within, from, signal);
   let dropped: OpenSegment | null = null;
-  const segments = countedSegments(archive, epoch, { first, end }, signal, (segment) => {
+  const segments = countedSegments(archive, epoch, { ...within, first, end }, signal, (segment) => {
     dropped = segment;
   });
   let position: LogPosition | null = first === 1 ? startOf(epoch) : null;
@@ -183,16 +181,24 @@ export async function* readLog(
 async function* countedSegments(
   archive: Archive,
   epoch: Epoch,
-  { first, end }: { readonly first: number; readonly end: LogPosition | undefined },
+  { first, last, end }: LogBounds & { readonly end: LogPosition | undefined },
   signal: AbortSignal,
   drop: (segment: OpenSegment) => void,
 ): AsyncGenerator<OpenSegment, void, undefined> {
-  let current = await openNext(archive, epoch, first, signal);
+  /** Up to the last all were there: one that is not was removed meanwhile, and is no end of the log. */
+  const open = async (sequence: number): Promise<OpenSegment | null> => {
+    const segment = await openNext(archive, epoch, sequence, signal);
+    if (segment === null && sequence <= last) {
+      throw missing(archive, segmentKey(epoch.document.epoch, sequence));
+    }
+    return segment;
+  };
+  let current = await open(first);
   let next: OpenSegment | null = null;
   try {
     while (current !== null) {
       const isEnd = current.sequence === end?.sequence;
-      next = isEnd ? null : await openNext(archive, epoch, current.sequence + 1, signal);
+      next = isEnd ? null : await open(current.sequence + 1);
       const isVoid = next !== null && next.previousSequence < current.sequence;
       const isOpen = next === null && !isEnd;
       const counted: OpenSegment | null = isOpen ? await unlessEmpty(current, drop) : current;
@@ -293,6 +299,7 @@ async function openNext(
     }
     return { ...shared, ...UNREADABLE, damage: `${key} has no header` };
   } catch (error) {
+    if (error instanceof ArchiveError && error.code === 'missing') return null;
     if (!isDamage(error)) throw error;
     return { ...shared, ...UNREADABLE, damage: error.message };
   }
@@ -381,10 +388,21 @@ async function* openSegment(
   signal: AbortSignal,
 ): AsyncGenerator<SegmentItem, void, undefined> {
   const key = segmentKey(epoch.document.epoch, sequence);
-  for await (const item of readSegment(key, archive.store.read(key, { signal }))) {
-    if (item.kind === 'header') assertPlace(key, archive, epoch, sequence, item.header);
-    yield item;
+  try {
+    for await (const item of readSegment(key, archive.store.read(key, { signal }))) {
+      if (item.kind === 'header') assertPlace(key, archive, epoch, sequence, item.header);
+      yield item;
+    }
+  } catch (error) {
+    if (error instanceof ArchiveStoreError && error.code === 'not-found') throw missing(archive, key);
+    throw error;
   }
+}
+
+function missing(archive: Archive, key: string): ArchiveError {
+  return new ArchiveError('missing', `${key} is not in ${archive.store.place} any more`, {
+    hint: 'What is old may have been removed while it was read: try once more.',
+  });
 }
 
 function assertPlace(

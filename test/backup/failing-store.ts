@@ -52,14 +52,18 @@ export function failingStore(
               maybe();
               const object = await growing.create(key, first, signal);
               maybe();
+              let isBroken = false;
               return {
                 close: object.close,
                 append: async (bytes) => {
+                  if (isBroken) throw new ArchiveStoreError(code, 'it failed before');
+                  isBroken = true;
                   maybe();
                   await object.append(bytes.subarray(0, bytes.byteLength / 2));
                   maybe();
                   await object.append(bytes.subarray(bytes.byteLength / 2));
                   maybe();
+                  isBroken = false;
                 },
               };
             },

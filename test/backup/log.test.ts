@@ -3,12 +3,13 @@ import { beginEpoch, createArchive, listEpochs, openArchive } from '../../src/ba
 import type { Proof } from '../../src/backup/documents.ts';
 import { ArchiveError } from '../../src/backup/errors.ts';
 import { readEvent } from '../../src/backup/events.ts';
-import { findLogEnd, readLog } from '../../src/backup/log-reader.ts';
+import { findLogEnd, headerOf, readLog } from '../../src/backup/log-reader.ts';
 import type { LogWriter } from '../../src/backup/log-writer.ts';
 import { segmentKey } from '../../src/backup/names.ts';
 import { type ArchiveStore, ArchiveStoreError } from '../../src/backup/store-port.ts';
 import { createMemoryArchiveStore } from '../sim/memory-archive-store.ts';
 import { type Chance, createChance } from '../sim/prng.ts';
+import { failingStore } from './failing-store.ts';
 import {
   contentOf,
   never,
@@ -104,6 +105,48 @@ describe.for([
     }
     await findLogEnd(archive, place.epoch, never);
     expect(open).toBe(0);
+  });
+
+  test('where what is old is removed while it is read, it says so or has all', async () => {
+    const written = createMemoryArchiveStore({ grows });
+    const place = await sampleArchive(written);
+    const log = await sampleWriter(place, 1, { segmentBytesMax: 900 });
+    for (let from = 1n; from <= 91n; from += 10n) await write(log, from, from + 9n);
+    await log.close();
+    const all = await contentOf(place);
+    const firstLeft = 5;
+    const ways = { whole: 0, later: 0, missing: 0 };
+    for (const from of [undefined, 15n]) {
+      for (let at = 1, isOver = false; !isOver; at += 1) {
+        const store = createMemoryArchiveStore({ grows });
+        for (const [key, bytes] of written.objects) store.objects.set(key, bytes);
+        let calls = 0;
+        const removing = failingStore(store, () => {
+          calls += 1;
+          for (let n = 1; calls === at && n < firstLeft; n += 1) store.objects.delete(segmentKey(1, n));
+          return false;
+        });
+        const archive = { ...place.archive, store: removing };
+        try {
+          const { revisions } = await contentOf({ ...place, archive }, from);
+          const wanted = all.revisions.slice(-revisions.length);
+          expect(shown(revisions)).toEqual(shown(wanted));
+          const first = revisions[0]?.revision ?? 0n;
+          if (first <= (from ?? 1n)) ways.whole += 1;
+          else {
+            // It began after they were gone.
+            const header = await headerOf(archive, place.epoch, firstLeft, never);
+            expect(String(first)).toBe(header?.firstRevision);
+            ways.later += 1;
+          }
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'missing' });
+          ways.missing += 1;
+        }
+        isOver = calls < at;
+      }
+    }
+    expect(Math.min(...Object.values(ways)), JSON.stringify(ways)).toBeGreaterThan(0);
   });
 
   test('an older generation is refused, at once and in the middle', async () => {
@@ -226,51 +269,6 @@ function tolerated(error: unknown): null {
   if (error instanceof ArchiveStoreError) return null;
   if (error instanceof ArchiveError && error.code === 'fenced') return null;
   throw error;
-}
-
-/** Fails before or after it has done what it was asked for; an append in its middle too. */
-function failingStore(
-  memory: ReturnType<typeof createMemoryArchiveStore>,
-  fails: () => boolean,
-): ArchiveStore {
-  const failed = () => new ArchiveStoreError('unavailable', 'as the test wants it');
-  const around = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (fails()) throw failed();
-    const result = await work();
-    if (fails()) throw failed();
-    return result;
-  };
-  return {
-    ...memory,
-    put: async (key, content, options) => await around(async () => await memory.put(key, content, options)),
-    head: async (key, signal) => await around(async () => await memory.head(key, signal)),
-    growing:
-      memory.growing === null
-        ? null
-        : {
-            create: async (key, first, signal) =>
-              await around(async () => {
-                const object = await memory.growing?.create(key, first, signal);
-                if (object === undefined) throw failed();
-                let broken = false;
-                return {
-                  close: object.close,
-                  append: async (bytes) => {
-                    if (broken) throw failed();
-                    broken = true;
-                    await around(async () => {
-                      if (fails()) {
-                        await object.append(bytes.subarray(0, bytes.byteLength / 2));
-                        throw failed();
-                      }
-                      await object.append(bytes);
-                    });
-                    broken = false;
-                  },
-                };
-              }),
-          },
-  };
 }
 
 test('a segment that grows is good up to wherever a crash cut it', async () => {
