@@ -93,7 +93,11 @@ export async function lineRevisionAt(
   atMs: number,
   signal: AbortSignal,
 ): Promise<bigint | null> {
-  const taken = line.fulls.filter(({ document }) => document.finishedAtMs <= atMs).map(revisionOf);
+  const begin = line.runs[0]?.after ?? 0n;
+  // How far the cluster was between a full that was kept alone and the first of the log nobody knows any more.
+  const isKnown = (full: Full): boolean =>
+    full.document.finishedAtMs === atMs || (full.document.finishedAtMs < atMs && revisionOf(full) >= begin);
+  const taken = line.fulls.filter(isKnown).map(revisionOf);
   let newest = taken.at(-1) ?? null;
   for (const { epoch, limit, end } of line.branches.toReversed()) {
     const come = end === null ? null : await revisionAt(archive, epoch, { atMs, end, limit, signal });

@@ -1,5 +1,6 @@
 import { assert } from '../base/assert.ts';
 import type { Clock } from '../base/ports.ts';
+import { readEtcdVersion } from '../etcd/versions.ts';
 import { type Archive, type Epoch, listEpochs } from './archive.ts';
 import type { EpochDocument } from './documents.ts';
 import { type Full, listFulls, revisionOf } from './full.ts';
@@ -39,12 +40,19 @@ export interface Keeping {
   readonly fulls: ReadonlySet<Full>;
   /** Of which revision on an epoch's log is kept, 0: all of it. An epoch that is not here goes. */
   readonly logs: ReadonlyMap<number, bigint>;
+  /** One of `fulls` that the policy would not keep, without the log that went on from it; `null`: there is none. */
+  readonly wayBack: Full | null;
 }
+
+/** Of a log whose epoch stays for a full alone: no revision need be kept. */
+const BEYOND_ALL = 2n ** 63n - 1n;
 
 /**
  * What a policy keeps. Of the one history that led to the newest epoch that is: the newest fulls, those that are young,
  * and the one before, since to the oldest moment is restored with it; and all of the logs that go on from any of these,
  * over the revisions where epochs parted. Other epochs are kept as long as they are young.
+ *
+ * And, by itself, the newest full of an older minor of etcd than the newest: after an upgrade there is no other way back.
  *
  * `null`: all, because the newest epoch has no full of its own from which its log goes on to its end.
  * @param epochs oldest first.
@@ -70,7 +78,31 @@ export function whatToKeep(
   for (const { fulls } of epochs) {
     for (const { full } of fulls) if (takenMs(full) > sinceMs) kept.add(full);
   }
-  return { fulls: kept, logs: logsToKeep(epochs, kept, sinceMs) };
+  const logs = new Map(logsToKeep(epochs, kept, sinceMs));
+  const wayBack = wayBackIn(line);
+  if (wayBack === null || kept.has(wayBack)) return { fulls: kept, logs, wayBack: null };
+  for (const number of lineTo(epochs, wayBack.document.epoch)) {
+    if (!logs.has(number)) logs.set(number, BEYOND_ALL);
+  }
+  return { fulls: kept.add(wayBack), logs, wayBack };
+}
+
+function wayBackIn(line: readonly Full[]): Full | null {
+  const minorOf = ({ document }: Full): number => readEtcdVersion(document.etcdVersion)?.minor ?? 0;
+  const newestMinor = Math.max(...line.map(minorOf));
+  return line.findLast((full) => minorOf(full) < newestMinor) ?? null;
+}
+
+/** The epochs from one of the newest's line to the newest, without which the way from the one to the other is lost. */
+function lineTo(epochs: readonly EpochHoldings[], first: number): readonly number[] {
+  const numbers: number[] = [];
+  let wanted = epochs.at(-1)?.document.epoch;
+  for (const { document } of epochs.toReversed()) {
+    if (document.epoch !== wanted) continue;
+    numbers.push(wanted);
+    wanted = wanted === first ? undefined : document.parent?.epoch;
+  }
+  return numbers;
 }
 
 /** Every full that a restore of the epoch can begin with, also of those that it came from. */
@@ -129,6 +161,8 @@ export interface RemovalPlan {
   readonly leftovers: readonly string[];
   /** Fulls that stay. */
   readonly fullsKept: number;
+  /** The name of one that stays by itself, as the way back from an upgrade of etcd; `null`: no such one is needed. */
+  readonly wayBack: string | null;
   /** Why nothing goes but what is left over; `null` where there is no reason. */
   readonly held: string | null;
 }
@@ -171,7 +205,7 @@ export async function planRemovals(
       all.length === 0
         ? 'there is no full backup'
         : 'the newest epoch has no full backup from which its log goes on to its end';
-    return { fulls: [], logs: [], epochs: [], leftovers, fullsKept: all.length, held };
+    return { fulls: [], logs: [], epochs: [], leftovers, fullsKept: all.length, wayBack: null, held };
   }
   const gone = all.filter((full) => !keeping.fulls.has(full));
   const logs: RemovedSegments[] = [];
@@ -185,6 +219,7 @@ export async function planRemovals(
     epochs: epochs.map(({ document }) => document.epoch).filter((epoch) => !keeping.logs.has(epoch)),
     leftovers,
     fullsKept: keeping.fulls.size,
+    wayBack: keeping.wayBack?.name ?? null,
     held: null,
   };
 }

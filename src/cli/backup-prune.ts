@@ -51,7 +51,7 @@ export function registerPrune(command: Command): void {
 }
 
 function planLines(
-  { fulls, logs, epochs, leftovers, fullsKept, held }: RemovalPlan,
+  { fulls, logs, epochs, leftovers, fullsKept, wayBack, held }: RemovalPlan,
   isDone: boolean,
 ): string {
   const sizeBytes = fulls.reduce((sum, full) => sum + full.sizeBytes, 0);
@@ -63,6 +63,7 @@ function planLines(
     ),
     ...logs.map(({ epoch, first, last }) => `segments ${first} to ${last} of the log of epoch ${epoch}`),
     ...epochs.map((epoch) => `epoch ${epoch}, of which nothing is left then`),
+    ...(wayBack === null ? [] : [`full ${wayBack} stays by itself: the way back from an upgrade of etcd`]),
     ...leftovers.map((key) => `${key}, of a full backup that was never complete`),
   ];
   const isAny = fulls.length + logs.length + epochs.length + leftovers.length > 0;

@@ -157,10 +157,18 @@ export function judgeVersion(version: EtcdVersion): VersionVerdict {
 
 /** Defects of a version by which a watch may leave events out or alter them, as sentences; of an unknown one none. */
 export function watchDefectsOf(version: string): readonly string[] {
-  const [, major, minor, patch] = /^(\d+)\.(\d+)\.(\d+)/.exec(version) ?? [];
-  const parsed = { major: Number(major), minor: Number(minor), patch: Number(patch), text: version };
+  const parsed = readEtcdVersion(version);
+  if (parsed === null) return [];
   const defects = DEFECTS.filter((defect) => defect.ofWatch === true && has(defect, parsed));
   return defects.map((defect) => `${defect.text}${issueOf(defect)}`);
+}
+
+/** A version as a member tells it; `null` for what is none. */
+export function readEtcdVersion(text: string): EtcdVersion | null {
+  const [, major, minor, patch] = /^(\d+)\.(\d+)\.(\d+)/.exec(text) ?? [];
+  return major === undefined
+    ? null
+    : { major: Number(major), minor: Number(minor), patch: Number(patch), text };
 }
 
 /** Finding the etcd program and asking for its version. */

@@ -187,7 +187,7 @@ export function createArchiving(options: ArchivingOptions): Archiving {
     throw new ArchiveError('missing', `nothing can be archived now: ${state.problem ?? NOT_FORMED}`);
   };
   const noteVerified = (full: Full): void => {
-    verifiedFullAtMs = Math.max(verifiedFullAtMs ?? 0, full.document.startedAtMs);
+    verifiedFullAtMs = Math.max(verifiedFullAtMs ?? 0, full.document.finishedAtMs);
   };
 
   /** One that the core waits for: one at a time, and after a failure not at once. */

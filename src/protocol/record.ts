@@ -268,7 +268,7 @@ export const upgradeFullSchema = z.strictObject({
   rollout: z.string().min(1),
   /** What etcd gave it. */
   etcd: z.string().min(1),
-  /** When it was begun. */
+  /** When it was complete. */
   atMs: wallMs,
 });
 export type UpgradeFull = z.infer<typeof upgradeFullSchema>;

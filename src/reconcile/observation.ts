@@ -108,7 +108,7 @@ export interface Observation {
 export interface ArchiveSight {
   /** Everything up to here is durable there: nothing later is compacted. `0` while that is not known. */
   readonly archivedRevision: string;
-  /** When the newest full was begun that was read back and found whole; `null`: none is known. */
+  /** When the newest full was complete that was read back and found whole; `null`: none is known. */
   readonly verifiedFullAtMs: number | null;
 }
 

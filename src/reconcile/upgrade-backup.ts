@@ -21,7 +21,7 @@ export function fullWaived({ plans }: ClusterRecord): ClusterRecord['plans']['fo
   return plans.forced.find(({ plan, step }) => plan === 'update' && step === FULL_STEP);
 }
 
-/** The full that was taken for a roll-out: when it was begun; `null`: there is none yet, or no archive. */
+/** The full that was taken for a roll-out: when it was complete; `null`: there is none yet, or no archive. */
 export function fullFor({ record, seen }: Pass, rollout: Pick<Rollout, 'id' | 'openedAtMs'>): number | null {
   // Whoever takes over may not know of it: one is enough for all members.
   if (record.upgradeFull?.rollout === rollout.id) return record.upgradeFull.atMs;

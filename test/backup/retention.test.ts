@@ -5,6 +5,7 @@ import { listFulls, revisionOf } from '../../src/backup/full.ts';
 import { findBounds } from '../../src/backup/log-reader.ts';
 import { fullDataKey, fullKey, fullName } from '../../src/backup/names.ts';
 import { findLine, readLine } from '../../src/backup/restore-line.ts';
+import { planRestore } from '../../src/backup/restore-plan.ts';
 import {
   planRemovals,
   type RetentionPolicy,
@@ -23,7 +24,13 @@ const DAY_MS = 86_400_000;
 const put = { ifAbsent: true, signal: never };
 
 /** Puts a full of so many bytes, as a member with this revision would have given it on that day. */
-async function putFull(archive: Archive, epoch: Epoch, revision: bigint, day: number): Promise<string> {
+async function putFull(
+  archive: Archive,
+  epoch: Epoch,
+  revision: bigint,
+  day: number,
+  etcdVersion = '3.5.30',
+): Promise<string> {
   const atMs = Math.round(day * DAY_MS);
   const name = fullName(atMs, 1);
   const number = epoch.document.epoch;
@@ -35,7 +42,7 @@ async function putFull(archive: Archive, epoch: Epoch, revision: bigint, day: nu
     clusterId: epoch.document.clusterId,
     generation: 1,
     memberId: 'abc',
-    etcdVersion: '3.6.1',
+    etcdVersion,
     sizeBytes: 40,
     sha256: '0'.repeat(64),
     revision: String(revision),
@@ -52,14 +59,15 @@ async function putFull(archive: Archive, epoch: Epoch, revision: bigint, day: nu
 }
 
 /** Sixty days of one cluster: ten revisions and a full a day, a segment for each revision. */
-async function sixtyDays() {
+async function sixtyDays({ upgradeOnDay = 60 } = {}) {
   const store = createMemoryArchiveStore({ grows: false });
   const archive = await createArchive(store, { archiveId: 'a1', owner: 'etcd', atMs: 0 }, never);
   const epoch = await beginEpoch(archive, { epoch: 1, clusterId: 'abc', parent: null, atMs: 0 }, never);
   const log = await sampleWriter({ archive, epoch }, 1);
   const fulls: string[] = [];
   for (let day = 0; day < 60; day += 1) {
-    fulls.push(await putFull(archive, epoch, BigInt(day * 10), day));
+    const version = day < upgradeOnDay ? '3.5.30' : '3.6.16';
+    fulls.push(await putFull(archive, epoch, BigInt(day * 10), day, version));
     for (let revision = BigInt(day * 10 + 1); revision <= BigInt(day * 10 + 10); revision += 1n) {
       await log.write({ atMs: day * DAY_MS, leases: [], revisions: sampleRevisions(revision, revision) });
     }
@@ -118,6 +126,49 @@ describe('what is kept of sixty days', () => {
   });
 });
 
+describe('the way back from an upgrade of etcd', () => {
+  const policy = { keepFulls: 3, keepMs: 0 };
+  const nowMs = 60 * DAY_MS;
+  const indexes = ({ left, fulls }: { left: readonly { name: string }[]; fulls: readonly string[] }) =>
+    left.map(({ name }) => fulls.indexOf(name));
+
+  test('is the newest full of before: it stays by itself, however old', async () => {
+    const { archive, epoch, fulls } = await sixtyDays({ upgradeOnDay: 30 });
+    const plan = await planRemovals(archive, policy, nowMs, never);
+    expect(plan).toMatchObject({ wayBack: fulls[29], fullsKept: 4 });
+    await removePlanned(archive, plan, { signal: never });
+    expect(indexes({ left: await listFulls(archive, epoch, never), fulls })).toEqual([29, 57, 58, 59]);
+    // The log does not stay for it.
+    const { runs } = await findLine(archive, null, never);
+    expect(runs).toEqual([{ after: 569n, last: 600n }]);
+    const back = await planRestore(
+      archive,
+      { kind: 'time', atMs: 29 * DAY_MS + 1000 },
+      { nowMs, signal: never },
+    );
+    expect(back).toMatchObject({ revision: 290n, fulls: [{ name: fulls[29] }] });
+    expect([...removalsOf(await planRemovals(archive, policy, nowMs, never))]).toEqual([]);
+  });
+
+  test('is no answer for a time after it whose log is gone', async () => {
+    const { archive } = await sixtyDays({ upgradeOnDay: 30 });
+    await removePlanned(archive, await planRemovals(archive, policy, nowMs, never), { signal: never });
+    const ask = async (day: number) =>
+      await planRestore(archive, { kind: 'time', atMs: day * DAY_MS }, { nowMs, signal: never });
+    await expect(ask(40)).rejects.toMatchObject({ code: 'unreachable' });
+    expect(await ask(58.5)).toMatchObject({ revision: 590n });
+  });
+
+  test('gives way to that of the next upgrade, and counts as any other while the policy keeps it', async () => {
+    const young = await planRemovals((await sixtyDays({ upgradeOnDay: 58 })).archive, policy, nowMs, never);
+    expect(young).toMatchObject({ wayBack: null, fullsKept: 3 });
+    const { archive, epoch, fulls } = await sixtyDays({ upgradeOnDay: 30 });
+    fulls.push(await putFull(archive, epoch, 600n, 60, '3.7.0'));
+    const plan = await planRemovals(archive, { ...policy, keepFulls: 1 }, nowMs + DAY_MS, never);
+    expect(plan).toMatchObject({ wayBack: fulls[59], fullsKept: 2 });
+  });
+});
+
 describe('a full that cannot be restored from', () => {
   const policy = { keepFulls: 2, keepMs: 0 };
 
@@ -158,6 +209,7 @@ async function randomArchive(random: RandomStream) {
   const store = createMemoryArchiveStore({ grows: random.chance(0.5) });
   const archive = await createArchive(store, { archiveId: 'a1', owner: 'etcd', atMs: 0 }, never);
   let day = 0;
+  let minor = 4;
   const ends: { epoch: Epoch; first: bigint; last: bigint; logEnd: Position }[] = [];
   for (let number = 1; number <= random.integer(1, 4); number += 1) {
     const from = ends.length === 0 ? null : random.pick(ends);
@@ -171,23 +223,26 @@ async function randomArchive(random: RandomStream) {
     const segmentBytesMax = random.integer(500, 3000);
     const log = await sampleWriter({ archive, epoch }, number, { segmentBytesMax });
     let last = fork;
+    const takeFull = async (revision: bigint, atDay: number): Promise<string> =>
+      await putFull(archive, epoch, revision, atDay, `3.${minor}.30`);
     for (let step = random.integer(5, 60); step > 0; step -= 1) {
       day += random.between(0, 1);
+      if (minor < 6 && random.chance(0.02)) minor += 1;
       const count = BigInt(random.integer(1, 9));
       if (random.chance(0.04)) {
         await log.skip({ reason: 'lost', from: String(last + 1n), to: String(last + count) });
         last += count;
-        await putFull(archive, epoch, last, day - 0.001);
+        await takeFull(last, day - 0.001);
       }
       const revisions = sampleRevisions(last + 1n, last + count);
       await log.write({ atMs: day * DAY_MS, leases: [], revisions });
       last += count;
       // A member may lag.
       const behind = last - BigInt(random.integer(0, 4));
-      if (random.chance(0.15)) await putFull(archive, epoch, behind > fork ? behind : last, day);
+      if (random.chance(0.15)) await takeFull(behind > fork ? behind : last, day);
     }
     await log.close();
-    if (random.chance(0.9)) await putFull(archive, epoch, last, day + 0.01);
+    if (random.chance(0.9)) await takeFull(last, day + 0.01);
     const { sequence, hash, lastRevision } = log.position;
     ends.push({ epoch, first: fork + 1n, last, logEnd: { sequence, hash, lastRevision: `${lastRevision}` } });
   }
@@ -258,13 +313,16 @@ test.for(Array.from({ length: 20 }, (_, seed) => seed))(
       for (const [name, last] of before) {
         const [epoch = '', full = ''] = name.split(' ');
         if (gone.has(full) || plan.epochs.includes(Number(epoch))) continue;
-        expect(left.get(name), `${name} after ${stop} removals of ${keys.length}`).toBe(last);
+        const what = `${name} after ${stop} removals of ${keys.length}`;
+        if (full !== plan.wayBack) expect(left.get(name), what).toBe(last);
+        // Of itself alone.
+        else expect(left.has(name), what).toBe(true);
       }
       const line = await findLine(place, null, never);
       for (const { name, document } of line.fulls) {
         expect(place.store.objects.has(fullDataKey(document.epoch, name)), `${name} has its data`).toBe(true);
       }
-      const [oldest] = line.fulls;
+      const oldest = line.fulls.find(({ name }) => name !== plan.wayBack);
       if (oldest !== undefined) await assertReadable(place, revisionOf(oldest));
       // Whoever begins anew, after a crash, ends at the same.
       await retain(place, policy, { clock: { ...clock, wallMs: () => nowMs }, signal: never });

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from 'vitest';
 import { beginEpoch, createArchive, listEpochs, openArchive } from '../../src/backup/archive.ts';
+import { listFulls } from '../../src/backup/full.ts';
 import { type ArchiveStore, ArchiveStoreError } from '../../src/backup/store-port.ts';
 import type { ArchiveAccess } from '../../src/framework/archive-access.ts';
 import { type Archiving, createArchiving, fullWith, sourcesOf } from '../../src/framework/archiving.ts';
@@ -113,13 +114,15 @@ function world(store: MemoryArchiveStore = createMemoryArchiveStore()) {
   return { clock, store, member, begin, archived, state };
 }
 
-/** Everything that is in the only epoch's log. */
-async function logOf(store: ArchiveStore) {
+async function onlyEpoch(store: ArchiveStore) {
   const archive = await openArchive(store, { archiveId: null, owner: null }, never);
   const [epoch] = await listEpochs(archive, never);
   if (epoch === undefined) throw new Error('no epoch');
-  return await contentOf({ archive, epoch });
+  return { archive, epoch };
 }
+
+/** Everything that is in the only epoch's log. */
+const logOf = async (store: ArchiveStore) => await contentOf(await onlyEpoch(store));
 
 describe('archiving', () => {
   test('begins when the cluster is formed, with an id that is stored before anything is written', async () => {
@@ -285,7 +288,12 @@ describe('an archive that is not ours', () => {
 
 describe('a full', () => {
   test('that the core waits for is taken once and read back', async () => {
-    const { clock, begin, archived } = world();
+    const { clock, store, member, begin, archived } = world();
+    const { snapshot } = member;
+    member.snapshot = async function* () {
+      await clock.sleep(700, never);
+      yield* snapshot();
+    };
     const kept = begin(FORMED);
     await archived(kept);
     await clock.runUntil(() => kept.archiving.view().lastFull !== null, 5_000);
@@ -295,7 +303,11 @@ describe('a full', () => {
     kept.fullWanted = null;
     const { lastFull } = kept.archiving.view();
     expect(lastFull).toMatchObject({ verifiedAtMs: expect.any(Number) as number });
-    expect(kept.archiving.sight().verifiedFullAtMs).toBe(lastFull?.startedAtMs);
+    // A restore to this moment has all of it.
+    const { archive, epoch } = await onlyEpoch(store);
+    const newest = (await listFulls(archive, epoch, never)).at(-1);
+    expect(newest?.name).toBe(lastFull?.name);
+    expect(kept.archiving.sight().verifiedFullAtMs).toBe(newest?.document.finishedAtMs);
   });
 
   test('that could not be taken is tried for again, not at once', async () => {
