@@ -2,6 +2,7 @@ import { assert } from '../base/assert.ts';
 import type { Clock } from '../base/ports.ts';
 import { readEtcdVersion } from '../etcd/versions.ts';
 import { type Archive, type Epoch, listEpochs } from './archive.ts';
+import { boundedStore } from './bounded-store.ts';
 import type { EpochDocument } from './documents.ts';
 import { type Full, listFulls, revisionOf } from './full.ts';
 import {
@@ -315,14 +316,20 @@ export async function removePlanned(
   return removed;
 }
 
-/** Removes what a policy does not keep. Rejects with an `ArchiveError` or an `ArchiveStoreError`; safe to repeat. */
+/** Longest that a store may take for one look or removal. */
+const CALL_MS_MAX = 2 * 60_000;
+
+/**
+ * Removes what a policy does not keep. Rejects with an `ArchiveError` or an `ArchiveStoreError`, `unavailable` also
+ * where the store hangs; safe to repeat.
+ */
 export async function retain(
   archive: Archive,
   policy: RetentionPolicy,
   options: { readonly clock: Clock; readonly signal: AbortSignal },
 ): Promise<number> {
   const { clock, signal } = options;
-  return await removePlanned(archive, await planRemovals(archive, policy, clock.wallMs(), signal), {
-    signal,
-  });
+  const bounded = { ...archive, store: boundedStore(archive.store, clock, CALL_MS_MAX) };
+  const plan = await planRemovals(bounded, policy, clock.wallMs(), signal);
+  return await removePlanned(bounded, plan, { signal });
 }

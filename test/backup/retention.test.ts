@@ -14,9 +14,11 @@ import {
   retain,
   whatToKeep,
 } from '../../src/backup/retention.ts';
+import { type ArchiveStore, ArchiveStoreError } from '../../src/backup/store-port.ts';
 import { surveyArchive } from '../../src/backup/survey.ts';
 import { createMemoryArchiveStore, type MemoryArchiveStore } from '../sim/memory-archive-store.ts';
 import { createChance, type RandomStream } from '../sim/prng.ts';
+import { createVirtualClock } from '../sim/virtual-clock.ts';
 import { clock } from '../wait.ts';
 import { never, sampleRevisions, sampleWriter } from './sample-log.ts';
 
@@ -332,6 +334,64 @@ test.for(Array.from({ length: 20 }, (_, seed) => seed))(
     }
   },
 );
+
+test('a store that hangs is not waited for without an end, whatever it was asked for', async () => {
+  const { store, archive } = await sixtyDays();
+  const policy = { keepFulls: 58, keepMs: 0 };
+  const keysBefore = store.objects.size;
+  let isOver = false;
+  for (let at = 1; !isOver; at += 97) {
+    let calls = 0;
+    const hanging = hangingStore(store, () => {
+      calls += 1;
+      return calls >= at;
+    });
+    const virtual = createVirtualClock({ startMs: 60 * DAY_MS, settleTurns: 5 });
+    const outcome = retain({ ...archive, store: hanging }, policy, { clock: virtual, signal: never }).then(
+      () => 'done',
+      (error: unknown) => error,
+    );
+    const result = await virtual.during(outcome, 3 * 60_000);
+    isOver = result === 'done';
+    if (!isOver) expect(result).toMatchObject({ code: 'unavailable' });
+  }
+  // What one of them began the next has ended.
+  expect(store.objects.size).toBeLessThan(keysBefore);
+});
+
+/** A store that does nothing and never answers where it `hangs`; where it looks for one object it can be given up. */
+function hangingStore(store: MemoryArchiveStore, hangs: () => boolean): ArchiveStore {
+  const maybe = async (heeded?: AbortSignal): Promise<void> =>
+    await new Promise((resolve, reject) => {
+      const giveUp = (): void => reject(new ArchiveStoreError('aborted', 'given up'));
+      if (hangs()) heeded?.addEventListener('abort', giveUp);
+      else resolve();
+    });
+  return {
+    ...store,
+    head: async (key, signal) => {
+      await maybe(signal);
+      return await store.head(key, signal);
+    },
+    remove: async (key, signal) => {
+      await maybe();
+      await store.remove(key, signal);
+    },
+    async *read(key, options) {
+      await maybe();
+      for await (const part of store.read(key, options)) {
+        yield part;
+        await maybe();
+      }
+    },
+    async *list(prefix, options) {
+      for await (const object of store.list(prefix, options)) {
+        yield object;
+        await maybe();
+      }
+    },
+  };
+}
 
 test('no policy keeps nothing', () => {
   expect(() => whatToKeep([], { keepFulls: 0, keepMs: 0 }, 0)).toThrow('something is kept');
