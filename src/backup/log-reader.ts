@@ -119,7 +119,8 @@ function stateAfter(
   position: LogPosition,
   before: SegmentEndState | null,
 ): SegmentEndState | null {
-  if (item.kind === 'header') return { position, header: item.header, rest: null, isEmpty: true };
+  if (item.kind === 'header')
+    return { position, header: item.header, rest: null, isEmpty: item.header.gap === null };
   return before === null ? null : { ...before, position, isEmpty: before.isEmpty && item.kind === 'end' };
 }
 
@@ -219,7 +220,8 @@ async function unlessEmpty(
   drop: (segment: OpenSegment) => void,
 ): Promise<OpenSegment | null> {
   const { header, items } = segment;
-  if (header === null || header.previous.sequence === 0) return segment;
+  // A gap is a word of its own, also where nothing came after it yet.
+  if (header === null || header.previous.sequence === 0 || header.gap !== null) return segment;
   let first: IteratorResult<SegmentItem, void>;
   try {
     first = await items.next();

@@ -43,7 +43,6 @@ export async function restoreTo(
   archive: Archive,
   revision: bigint | null,
   directory: string,
-  acceptsMismatch = false,
 ): Promise<{ backend: EtcdBackend; report: RestoreReport; draft: LocalDraft }> {
   const target = revision === null ? { kind: 'head' as const } : { kind: 'revision' as const, revision };
   const plan = await planRestore(archive, target, { nowMs: Date.now(), signal: never });
@@ -54,7 +53,7 @@ export async function restoreTo(
     drafts.push(draft);
     return draft;
   };
-  const { report } = await restoreArchive({ archive, plan, newFile, acceptsMismatch, signal: never });
+  const { report } = await restoreArchive({ archive, plan, newFile, signal: never });
   const draft = drafts.at(-1) ?? expect.fail('no file was made');
   return { report, draft, backend: await openBackend(await checkedDatabase(draft)) };
 }

@@ -13,11 +13,11 @@ import { fullDataKey, fullKey } from '../../src/backup/names.ts';
 import { writeReplayBase } from '../../src/backup/replay.ts';
 import { RestoreError } from '../../src/backup/restore-error.ts';
 import { verifyArchive } from '../../src/backup/survey.ts';
-import { watchDefectsOf } from '../../src/etcd/versions.ts';
 import { createLocalFile } from '../../src/runtime/local-file.ts';
 import { createMemoryFile } from '../backup/memory-file.ts';
 import { contentOf, never, shown } from '../backup/sample-log.ts';
 import { createChance, type RandomStream } from '../sim/prng.ts';
+import type { ArchivedPlace } from './archiving.ts';
 import {
   attached,
   expectGoesOn,
@@ -28,7 +28,7 @@ import {
   restoreTo,
   withRestored,
 } from './checks.ts';
-import { type ArchivedLife, type ArchivedPlace, copyOfMemory, liveArchived } from './life.ts';
+import { type ArchivedLife, copyOfMemory, liveArchived } from './life.ts';
 import { modelAt } from './model.ts';
 import { replayInto } from './replay.ts';
 import { scaled } from './scale.ts';
@@ -64,38 +64,17 @@ describe.for(cases)('an archived history: $name', ({ binary, isContinuous, compa
   let directory: string;
   let life: ArchivedLife;
   let random: RandomStream;
-  const defects = watchDefectsOf(binary.version.text);
-  /** What the archive lacks because of a defect of its version; `null` where it has all. */
-  let loss: string | null = null;
 
   beforeAll(async () => {
     console.log(`seed ${seed}; again: SEED=${seed} ROUNDS=1 npx vitest run --project archive history`);
     random = createChance(seed).stream(`history ${isContinuous} ${compacts}`);
     directory = await mkdtemp(join(tmpdir(), 'etcd-mesos-archive-'));
     life = await liveArchived({ binary, directory, random, steps: STEPS, compacts, isContinuous });
-    loss = defects.length > 0 ? await findLoss(life) : null;
-    if (loss !== null) console.log(`etcd ${binary.version.text} lost events on its watch: ${loss}`);
   });
   afterAll(async () => await rm(directory, { recursive: true, force: true }));
 
-  /** What the archive says itself that it lacks. Fails where it lacks something and does not know. */
-  const findLoss = async ({ place, lived, gaps }: ArchivedLife): Promise<string | null> => {
-    const gap = gaps.find(({ reason }) => reason !== 'begin');
-    if (gap !== undefined) return `${gap.reason} ${gap.from} to ${gap.to}`;
-    const last = lived.observations.at(-1) ?? expect.fail('nobody looked');
-    const { backend, report, draft } = await restored(place, last.revision, true);
-    try {
-      const [first] = report.proofs.disagreeing;
-      if (first !== undefined) return `HashKV at ${first.proof.revision} differs`;
-      await expectSame(backend, last);
-      return null;
-    } finally {
-      await draft.discard();
-    }
-  };
-
-  const restored = async ({ archive }: ArchivedPlace, revision: bigint | null, acceptsMismatch = false) =>
-    await restoreTo(archive, revision, directory, acceptsMismatch);
+  const restored = async ({ archive }: ArchivedPlace, revision: bigint | null) =>
+    await restoreTo(archive, revision, directory);
 
   /** The first revision that an archive can give: what was before is in no full. */
   const firstRestorable = async ({ archive, epoch }: ArchivedPlace): Promise<bigint> => {
@@ -103,8 +82,7 @@ describe.for(cases)('an archived history: $name', ({ binary, isContinuous, compa
     return revisionOf(fulls[0] ?? expect.fail('there is no full'));
   };
 
-  test('the archive has every revision as a watch of its own told it', async (context) => {
-    if (loss !== null) context.skip(`lost on the watch, and found: ${loss}`);
+  test('the archive has every revision as a watch of its own told it', async () => {
     const { revisions, gaps } = await contentOf(life.place);
     expect(gaps.map(({ reason }) => reason)).toEqual(['begin']);
     const from = BigInt(gaps[0]?.to ?? 0) + 1n;
@@ -118,8 +96,7 @@ describe.for(cases)('an archived history: $name', ({ binary, isContinuous, compa
     expect(problems).toEqual([]);
   });
 
-  test('restored to any archived revision it is what etcd had there, to the last field and hash', async (context) => {
-    if (loss !== null) context.skip(`lost on the watch, and found: ${loss}`);
+  test('restored to any archived revision it is what etcd had there, to the last field and hash', async () => {
     const first = await firstRestorable(life.place);
     const { observations, proofs, granted } = life.lived;
     const seen = [...observations, ...life.looks].filter(({ revision }) => revision >= first);
@@ -151,8 +128,7 @@ describe.for(cases)('an archived history: $name', ({ binary, isContinuous, compa
     expect(compared).toBeGreaterThan(5);
   });
 
-  test('cut anywhere, it is a beginning of itself, and what is left is restored exactly', async (context) => {
-    if (loss !== null) context.skip(`lost on the watch, and found: ${loss}`);
+  test('cut anywhere, it is a beginning of itself, and what is left is restored exactly', async () => {
     const whole = await contentOf(life.place);
     for (let cut = 0; cut < CUTS; cut += 1) {
       const { place, what } = await cutAnywhere(life.place, random);
@@ -177,8 +153,7 @@ describe.for(cases)('an archived history: $name', ({ binary, isContinuous, compa
     }
   });
 
-  test('etcd restores it, has what was there, its leases too, and goes on in every way', async (context) => {
-    if (loss !== null) context.skip(`lost on the watch, and found: ${loss}`);
+  test('etcd restores it, has what was there, its leases too, and goes on in every way', async () => {
     const first = await firstRestorable(life.place);
     const seen = life.lived.observations.findLast(({ keys }) => keys.some(({ lease }) => lease !== '0'));
     if (seen === undefined || seen.revision < first) throw new Error('no lease was ever seen');
@@ -194,8 +169,7 @@ describe.for(cases)('an archived history: $name', ({ binary, isContinuous, compa
     });
   });
 
-  test('replayed through an etcd it has the same hash', async (context) => {
-    if (loss !== null) context.skip(`lost on the watch, and found: ${loss}`);
+  test('replayed through an etcd it has the same hash', async () => {
     const { archive, epoch } = life.place;
     const first = await firstRestorable(life.place);
     const base = await restored(life.place, first);

@@ -1,27 +1,19 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Archive, beginEpoch, createArchive, type Epoch } from '../../src/backup/archive.ts';
-import { type ArchiverLimits, startArchiver } from '../../src/backup/archiver.ts';
-import type { Gap } from '../../src/backup/documents.ts';
+import type { ArchiverLimits } from '../../src/backup/archiver.ts';
 import type { RevisionEvents } from '../../src/backup/events.ts';
 import { type ArchiveStore, readWhole } from '../../src/backup/store-port.ts';
-import { createStreamClient } from '../../src/etcd/stream-client.ts';
 import { openDirectoryArchiveStore } from '../../src/runtime/directory-archive-store.ts';
-import { createSystemIds } from '../../src/runtime/ids.ts';
 import { never } from '../backup/sample-log.ts';
 import type { EtcdBinary } from '../real-etcd/binaries.ts';
-import { silentLogger } from '../silent-logger.ts';
 import { createMemoryArchiveStore, type MemoryArchiveStore } from '../sim/memory-archive-store.ts';
 import type { RandomStream } from '../sim/prng.ts';
-import { clock, until } from '../wait.ts';
+import { until } from '../wait.ts';
+import { type ArchivedPlace, archiveEtcd, placeIn } from './archiving.ts';
 import { startLoneEtcd } from './lone-etcd.ts';
+import { findLoss, type Lossy, liveWithoutLoss } from './losses.ts';
 import { recordWatch } from './watch-recorder.ts';
 import { type Lived, type LiveProof, live, type Observation, observeAt, proofAt } from './workload.ts';
-
-export interface ArchivedPlace {
-  readonly archive: Archive;
-  readonly epoch: Epoch;
-}
 
 /** What a cluster went through, and what its archiver and others say of it. */
 export interface ArchivedLife {
@@ -32,8 +24,6 @@ export interface ArchivedLife {
   /** What etcd itself told of archived revisions, when all was over, as far as it had not compacted them. */
   readonly looks: readonly Observation[];
   readonly proofs: readonly LiveProof[];
-  /** That the archiver found. */
-  readonly gaps: readonly Gap[];
 }
 
 export interface LifeOptions {
@@ -50,11 +40,17 @@ export interface LifeOptions {
 /** Revisions that etcd is asked for when all is over. */
 const LOOKS = 6;
 
-/** Lets a cluster live while the real archiver follows it and takes a full somewhere. */
+/** Lets a cluster live while the real archiver follows it and takes a full somewhere. The archive has all of it. */
 export async function liveArchived(options: LifeOptions): Promise<ArchivedLife> {
-  const { random, isContinuous } = options;
-  const data = join(options.directory, 'data');
-  await mkdir(data);
+  return await liveWithoutLoss(options.binary, async (attempt) => {
+    return await liveOnce({ ...options, directory: join(options.directory, `life-${attempt}`) });
+  });
+}
+
+async function liveOnce(options: LifeOptions): Promise<ArchivedLife & Lossy> {
+  const { random, isContinuous, directory } = options;
+  const data = join(directory, 'data');
+  await mkdir(data, { recursive: true });
   const etcd = await startLoneEtcd(options.binary, data);
   const watch = recordWatch(etcd.url, 2n);
   const over = new AbortController();
@@ -63,25 +59,14 @@ export async function liveArchived(options: LifeOptions): Promise<ArchivedLife> 
       await etcd.theirs.kv.put({ key: Buffer.from(`before/${at}`), value: Buffer.from('x') });
     }
     const store: ArchiveStore = isContinuous
-      ? await openDirectoryArchiveStore(join(options.directory, 'archive'))
+      ? await openDirectoryArchiveStore(join(directory, 'archive'))
       : createMemoryArchiveStore({ grows: false });
     const { clusterId } = await etcd.ours.status(AbortSignal.timeout(10_000));
     const place = await placeIn(store, clusterId);
-    const archiver = startArchiver(
-      {
-        ...place,
-        generation: 1,
-        members: () => Promise.resolve([{ url: etcd.url }]),
-        connect: (url) => createStreamClient({ url }, clock),
-        clock,
-        ids: createSystemIds(),
-        logger: silentLogger,
-        spool: null,
-        fullSchedule: null,
-        retain: null,
-        verification: null,
-        limits: limitsBy(random, isContinuous),
-      },
+    const archiver = archiveEtcd(
+      place,
+      etcd.url,
+      { generation: 1, limits: limitsBy(random, isContinuous) },
       over.signal,
     );
     await until('there is a full', 30_000, () => archiver.status().lastFull);
@@ -103,9 +88,9 @@ export async function liveArchived(options: LifeOptions): Promise<ArchivedLife> 
       if (seen !== null) looks.push(seen);
       if (proof !== null) proofs.push(proof);
     }
-    const { gaps } = archiver.status();
     over.abort();
     await archiver.ended;
+    const loss = await findLoss(place, { etcd, generation: 2, directory });
     const copy = await copyOf(store, isContinuous);
     return {
       place: { archive: { ...place.archive, store: copy }, epoch: place.epoch },
@@ -113,19 +98,13 @@ export async function liveArchived(options: LifeOptions): Promise<ArchivedLife> 
       lived,
       looks,
       proofs,
-      gaps,
+      loss,
     };
   } finally {
     over.abort();
     watch.close();
     await etcd.stop();
   }
-}
-
-export async function placeIn(store: ArchiveStore, clusterId: string): Promise<ArchivedPlace> {
-  const archive = await createArchive(store, { archiveId: 'a1', owner: 'etcd', atMs: 1 }, never);
-  const epoch = await beginEpoch(archive, { epoch: 1, clusterId, parent: null, atMs: 2 }, never);
-  return { archive, epoch };
 }
 
 function limitsBy(random: RandomStream, isContinuous: boolean): Partial<ArchiverLimits> {

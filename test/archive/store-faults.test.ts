@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { createArchive } from '../../src/backup/archive.ts';
-import { startArchiver } from '../../src/backup/archiver.ts';
 import { ArchiveError } from '../../src/backup/errors.ts';
 import { listFulls, verifyFull } from '../../src/backup/full.ts';
 import { findLine } from '../../src/backup/restore-line.ts';
@@ -17,17 +16,14 @@ import {
   partsOf,
 } from '../../src/backup/store-port.ts';
 import { verifyArchive } from '../../src/backup/survey.ts';
-import { createStreamClient } from '../../src/etcd/stream-client.ts';
 import { openDirectoryArchiveStore } from '../../src/runtime/directory-archive-store.ts';
-import { createSystemIds } from '../../src/runtime/ids.ts';
 import { type Place, start } from '../backup/archiver-run.ts';
 import { createFakeMember } from '../backup/fake-member.ts';
 import { contentOf, never, sampleArchive, sampleRevisions, shown } from '../backup/sample-log.ts';
-import { silentLogger } from '../silent-logger.ts';
 import { createMemoryArchiveStore } from '../sim/memory-archive-store.ts';
 import { clock, until } from '../wait.ts';
+import { archiveEtcd, placeIn } from './archiving.ts';
 import { expectSame, restorableBinaries, restoreTo } from './checks.ts';
-import { placeIn } from './life.ts';
 import { startLoneEtcd } from './lone-etcd.ts';
 import { modelAt } from './model.ts';
 import { recordWatch } from './watch-recorder.ts';
@@ -319,20 +315,11 @@ describe.for(restorableBinaries().map((binary) => ({ binary, name: binary.versio
             },
           },
         };
-        const archiver = startArchiver(
+        const archiver = archiveEtcd(
+          { ...place, archive: { ...place.archive, store: away } },
+          etcd.url,
           {
-            archive: { ...place.archive, store: away },
-            epoch: place.epoch,
             generation: 1,
-            members: () => Promise.resolve([{ url: etcd.url }]),
-            connect: (url) => createStreamClient({ url }, clock),
-            clock,
-            ids: createSystemIds(),
-            logger: silentLogger,
-            spool: null,
-            fullSchedule: null,
-            retain: null,
-            verification: null,
             limits: { segmentMs: 0, waitingBytesMax: 20_000, batchBytesMax: 5_000, proofMs: 100 },
           },
           over.signal,

@@ -56,6 +56,8 @@ describe.for([
     expect(second.foundEnd.rest).toBeNull();
     await write(second, 201n, 210n);
     await second.skip({ reason: 'compacted', from: '211', to: '250' });
+    // At once: also where whoever wrote it ends before anything follows.
+    expect((await contentOf(place)).gaps).toEqual([{ reason: 'compacted', from: '211', to: '250' }]);
     await write(second, 251n, 260n);
     expect(second.position.lastRevision).toBe(260n);
 
