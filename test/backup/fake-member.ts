@@ -1,10 +1,8 @@
 import { createHash } from 'node:crypto';
-import { tombstoneOf } from '../../src/backup/backend/key-value.ts';
-import { revisionKey } from '../../src/backup/backend/revision-key.ts';
-import { type RevisionEvents, readEvent } from '../../src/backup/events.ts';
+import type { RevisionEvents } from '../../src/backup/events.ts';
 import { EtcdError, type KvHash, type StreamClient, type WatchAnswer } from '../../src/etcd/port.ts';
-import { writeDatabase } from './bolt/database.ts';
 import { sampleRevision } from './sample-log.ts';
+import { smallestBackend } from './smallest-backend.ts';
 
 /** The part of an etcd that an archive sees, which does what a test tells it. */
 export interface FakeMember {
@@ -22,30 +20,6 @@ export interface FakeMember {
   authRevision: bigint | null;
   /** What a snapshot is made of. */
   snapshot: () => AsyncIterable<Uint8Array>;
-}
-
-/** The smallest backend that is at a revision. */
-async function backendAt(revision: bigint, authRevision: bigint): Promise<Uint8Array> {
-  const { type, key, keyValue } = readEvent(sampleRevision(revision).events[0] ?? new Uint8Array());
-  const isDelete = type === 'delete';
-  const auth = Buffer.alloc(8);
-  auth.writeBigUInt64BE(authRevision);
-  const file = await writeDatabase(
-    new Map([
-      [
-        'key',
-        [
-          [
-            revisionKey(revision, 0, isDelete),
-            isDelete ? tombstoneOf(Buffer.from(key)) : Buffer.from(keyValue),
-          ],
-        ],
-      ],
-      ['meta', [[Buffer.from('consistent_index'), Buffer.alloc(8, 1)]]],
-      ['auth', [[Buffer.from('authRevision'), auth]]],
-    ]),
-  );
-  return file.bytes;
 }
 
 export const FAKE_CLUSTER = 'abc';
@@ -127,7 +101,7 @@ export function createFakeMember({ answerRevisions = 7 } = {}): FakeMember {
     tell: (whole) => [whole],
     authRevision: 1n,
     snapshot: async function* () {
-      const data = await backendAt(revision, member.authRevision ?? 1n);
+      const data = await smallestBackend(sampleRevision(revision), member.authRevision ?? 1n);
       for (let at = 0; at < data.byteLength; at += 5_000) yield data.subarray(at, at + 5_000);
       yield createHash('sha256').update(data).digest();
     },

@@ -1,3 +1,4 @@
+import type { ArchiveStore, GrowingObjects } from '../../src/backup/store-port.ts';
 import type { HttpTransport, StateStore } from '../../src/base/ports.ts';
 import type { Members } from '../../src/protocol/members-port.ts';
 import { orderSchema } from '../../src/protocol/orders.ts';
@@ -8,7 +9,7 @@ import { orderSchema } from '../../src/protocol/orders.ts';
  * Or it is stopped with all that it needs for the call in hand, and makes it when it goes on (`held`).
  */
 export interface CrashPlan {
-  /** A kind as {@link CrashPoint.kinds} has them; `any` counts every kind, `any order` every order. */
+  /** A kind as {@link CrashPoint.kinds} has them; `any` counts every kind, `any order` and `any archive` those that begin so. */
   readonly kind: string;
   /** The how-manieth call of that kind, from one, counted since the plan was made. */
   readonly nth: number;
@@ -22,6 +23,7 @@ export interface CrashPoint {
   store(store: StateStore): StateStore;
   transport(transport: HttpTransport): HttpTransport;
   members(members: Members): Members;
+  archive(store: ArchiveStore): ArchiveStore;
   /** Every kind of call that was seen: `save`, `call ACCEPT`, `order member-add` … */
   readonly kinds: ReadonlySet<string>;
 }
@@ -61,6 +63,16 @@ export function createCrashPoint(
     return await never;
   };
 
+  const growingAt = (growing: GrowingObjects): GrowingObjects => ({
+    create: async (key, first, signal) => {
+      const object = await at('archive create', () => growing.create(key, first, signal));
+      return {
+        append: (bytes) => at('archive append', () => object.append(bytes)),
+        close: () => object.close(),
+      };
+    },
+  });
+
   return {
     plan: (plan) => {
       planned = plan;
@@ -85,6 +97,12 @@ export function createCrashPoint(
           : at(`call ${type}`, () => transport.request(request));
       },
     }),
+    archive: (store) => ({
+      ...store,
+      put: (key, content, options) => at('archive put', () => store.put(key, content, options)),
+      remove: (key, signal) => at('archive remove', () => store.remove(key, signal)),
+      growing: store.growing === null ? null : growingAt(store.growing),
+    }),
     members: (members) => ({
       status: (url, wait, signal) => members.status(url, wait, signal),
       order: (url, order, signal) => {
@@ -96,7 +114,8 @@ export function createCrashPoint(
 }
 
 function isOf(planned: string, kind: string): boolean {
-  return planned === 'any' || planned === kind || (planned === 'any order' && kind.startsWith('order '));
+  if (planned === 'any' || planned === kind) return true;
+  return planned.startsWith('any ') && kind.startsWith(`${planned.slice('any '.length)} `);
 }
 
 /** The type of a call to the master; `null` for what changes nothing there. */

@@ -85,6 +85,8 @@ export interface EtcdProcess {
   readonly exit: Promise<ProcessExit>;
   /** Called when it ends. */
   readonly onExit: Set<() => void>;
+  /** Called when its store may be at a later revision. */
+  readonly onApplied: Set<() => void>;
 }
 
 export interface ModelEtcdOptions {
@@ -243,6 +245,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
         kill,
         exit,
         onExit: new Set(),
+        onApplied: new Set(),
       };
       running.add(current);
       observer.started(current);
@@ -352,7 +355,9 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
       peerUrl: `http://${process.host}:${process.commandLine.peerPort}`,
       startedAtMs: clock.monotonicMs(),
       firstApplyMs: joining ? random.between(20, 3_000) : random.between(1, 100),
-      onApplied: () => {},
+      onApplied: () => {
+        for (const listener of [...process.onApplied]) listener();
+      },
       onRemoved: () => {
         observer.removed(process);
         spec.onLine?.('the member has been permanently removed from the cluster', 'stderr');

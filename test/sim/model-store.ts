@@ -11,6 +11,8 @@ export interface KeyStore {
   readonly values: Map<string, string>;
   /** What was superseded and not compacted yet, in the order of revisions. */
   readonly history: { readonly revision: number; readonly bytes: number }[];
+  /** What a watch can still be told of, one a revision without a break, from the compacted one on. */
+  readonly changes: Change[];
   /** Of keys and history, without what an empty database takes. */
   usedBytes: number;
   /** `memberId NAME` */
@@ -19,6 +21,14 @@ export interface KeyStore {
   fileBytes: number;
   /** This member's own data differs from the others', by this; `null`: it is sound. */
   damage: string | null;
+}
+
+/** What a revision did. */
+export interface Change {
+  readonly revision: number;
+  readonly key: string;
+  /** Of a long one its beginning; `null`: the key was deleted. */
+  readonly value: string | null;
 }
 
 export type StorePayload =
@@ -37,6 +47,8 @@ const EMPTY_BYTES = 16_384;
 const VERSION_BYTES = 64;
 /** What etcd reckons for a write before it is taken. */
 const COST_BYTES = 512;
+/** Characters of a value that a watch tells. */
+const VALUE_SHOWN = 64;
 
 export function createKeyStore(): KeyStore {
   return {
@@ -44,6 +56,7 @@ export function createKeyStore(): KeyStore {
     compactRevision: 0,
     values: new Map(),
     history: [],
+    changes: [],
     usedBytes: 0,
     alarms: new Set(),
     fileBytes: EMPTY_BYTES,
@@ -66,13 +79,13 @@ export function applyToStore(store: KeyStore, payload: StorePayload): StoreRefus
       supersede(store, payload.key);
       store.values.set(payload.key, payload.value);
       store.usedBytes += bytesOf(payload.key, payload.value);
-      store.revision += 1;
+      change(store, payload.key, payload.value);
       break;
     case 'delete':
       if (!store.values.has(payload.key)) return null;
       supersede(store, payload.key);
       store.values.delete(payload.key);
-      store.revision += 1;
+      change(store, payload.key, null);
       break;
     case 'compact':
       if (payload.revision <= store.compactRevision) return 'compacted';
@@ -81,6 +94,8 @@ export function applyToStore(store: KeyStore, payload: StorePayload): StoreRefus
       while ((store.history[0]?.revision ?? Number.POSITIVE_INFINITY) <= payload.revision) {
         store.usedBytes -= store.history.shift()?.bytes ?? 0;
       }
+      while ((store.changes[0]?.revision ?? Number.POSITIVE_INFINITY) < payload.revision)
+        store.changes.shift();
       break;
   }
   store.fileBytes = Math.max(store.fileBytes, inUseOf(store));
@@ -114,6 +129,11 @@ export function hashOf(store: KeyStore, revision: number): number {
     hash = Math.imul(hash ^ character.charCodeAt(0), 0x01000193) >>> 0;
   }
   return hash;
+}
+
+function change(store: KeyStore, key: string, value: string | null): void {
+  store.revision += 1;
+  store.changes.push({ revision: store.revision, key, value: value?.slice(0, VALUE_SHOWN) ?? null });
 }
 
 function supersede(store: KeyStore, key: string): void {

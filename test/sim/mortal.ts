@@ -14,6 +14,8 @@ export interface Mortal {
   awake(): Promise<void>;
   /** Aborts at death: for those who hold something open for this process. */
   readonly death: AbortSignal;
+  /** What it reads piece by piece. */
+  stream<T>(source: AsyncIterable<T>): AsyncGenerator<T, void, undefined>;
   /** The same port, as this process has it. Methods that only tell (`passive`) go on working. */
   port<T extends object>(port: T, passive?: readonly (keyof T)[]): T;
 }
@@ -55,6 +57,18 @@ export function createMortal(): Mortal {
       return pause !== null;
     },
     awake,
+    async *stream(source) {
+      const pieces = source[Symbol.asyncIterator]();
+      try {
+        for (;;) {
+          const step = (await guard(pieces.next())) as IteratorResult<never>;
+          if (step.done === true) return;
+          yield step.value;
+        }
+      } finally {
+        await pieces.return?.();
+      }
+    },
     death: death.signal,
     port: (port, passive = []) =>
       new Proxy(port, {

@@ -44,6 +44,8 @@ export interface ScenarioOptions {
 
 /** Of the lives, those with two schedulers. */
 const ELECTED_PART = 0.3;
+/** Those with an archive. */
+const ARCHIVED_PART = 0.3;
 /** Those in which masters may die. */
 const MASTERS_FAIL_PART = 0.25;
 /** Those in which wall clocks jump. */
@@ -68,6 +70,7 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
     latencyMs: random.pick([0.3, 1, 5]),
     mastersFail: chance.stream('masters').chance(MASTERS_FAIL_PART),
     isElected: chance.stream('schedulers').chance(ELECTED_PART),
+    isArchived: options.storage !== 'sandbox' && chance.stream('archived').chance(ARCHIVED_PART),
     ...(options.storage === undefined ? {} : { storage: options.storage }),
     debug: options.debug === true,
     ...(options.onLine === undefined ? {} : { onLine: options.onLine }),
@@ -131,7 +134,8 @@ interface Life {
 async function live(life: Life): Promise<void> {
   const { world, random, jumps, endings, storage, say } = life;
   const elected = world.zooKeeperHost === null ? '' : ', two schedulers';
-  say(`${world.size} members on ${world.hosts.length} hosts${elected}`);
+  const archived = world.archive === null ? '' : ', an archive';
+  say(`${world.size} members on ${world.hosts.length} hosts${elected}${archived}`);
   if (random.chance(0.5)) planCrash(world, random, say);
   const calm = new AbortController();
   if (jumps.chance(JUMPING_PART)) void jumpAround(life, calm.signal);
@@ -168,6 +172,8 @@ async function live(life: Life): Promise<void> {
   if (life.faults.includes(RECORD_PUT_BACK)) await giveRecordUp(life, isWholeAgain);
   await world.runUntil('the cluster is whole again', isWholeAgain, WHOLE_WITHIN_MS);
   await beCalm(world);
+  const problems = await world.archiveProblems();
+  if (problems.length > 0) throw new Error(`the archive is not what was committed: ${problems.join('; ')}`);
   if (storage !== 'sandbox' && endings.chance(MAJORITY_LOST_PART)) await loseMajority(world, endings, say);
 }
 

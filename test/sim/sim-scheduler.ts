@@ -1,4 +1,13 @@
-import type { HttpTransport, Ids, Leadership, Logger, Random, StateStore } from '../../src/base/ports.ts';
+import type {
+  Clock,
+  HttpTransport,
+  Ids,
+  Leadership,
+  Logger,
+  Random,
+  StateStore,
+} from '../../src/base/ports.ts';
+import type { ArchiveAccess } from '../../src/framework/archive-access.ts';
 import type { SchedulerConfig } from '../../src/framework/config.ts';
 import {
   createScheduler,
@@ -14,6 +23,7 @@ import type { OrderKey } from '../../src/protocol/signature.ts';
 import { createActiveScheduler } from '../../src/runtime/active-scheduler.ts';
 import { type CrashPlan, type CrashPoint, createCrashPoint } from './crash-point.ts';
 import { createMortal, type Mortal } from './mortal.ts';
+import { archiveOf } from './process-archive.ts';
 import { MASTER_URL } from './sim-mesos.ts';
 import type { OpenState, SimState } from './sim-state.ts';
 import type { Story } from './story.ts';
@@ -52,6 +62,8 @@ export interface SimSchedulerOptions {
   /** Of this process alone. */
   readonly link: { readonly transport: HttpTransport; readonly end: () => void };
   readonly members: Members;
+  /** By the clock of the process; `null`: nowhere. */
+  readonly archive: ((clock: Clock) => ArchiveAccess) | null;
   /** It has heard this of a supervisor. */
   readonly onStatus: (status: MemberStatus) => void;
   /** Breaks its store on purpose. */
@@ -82,7 +94,8 @@ export function startSimScheduler(options: SimSchedulerOptions): SimScheduler {
   const members = listening(mortal.port(crash.members(options.members)), options.onStatus);
   const masters = createFixedMasterSource(MASTER_URL);
   const log = loggerOf(story, name);
-  const world = { transport, masters, clock, random, ids, log, members, archive: null };
+  const archive = options.archive === null ? null : archiveOf(options.archive(clock), mortal, crash);
+  const world = { transport, masters, clock, random, ids, log, members, archive };
   let state: OpenState | null = null;
   let acting: SimScheduler['acting'] = () => null;
 

@@ -45,7 +45,7 @@ export interface SimSchedulersOptions
   /** What the scheduler on that host is started with. */
   readonly given: (
     host: string,
-  ) => Pick<SimSchedulerOptions, 'config' | 'random' | 'ids' | 'orderKey' | 'link' | 'members'>;
+  ) => Pick<SimSchedulerOptions, 'config' | 'random' | 'ids' | 'orderKey' | 'link' | 'members' | 'archive'>;
   /** One has ended, or could not go on, and should have. */
   readonly onFailure: (text: string) => void;
   /** One was killed or stands still: what it had heard and not stored nobody knows. */

@@ -19,6 +19,7 @@ import type { OperatorCommand } from '../../src/reconcile/commands.ts';
 import type { ClusterHealth } from '../../src/reconcile/decision.ts';
 import type { Spec } from '../../src/reconcile/observation.ts';
 import { seatsToUpdate, targetOf } from '../../src/reconcile/rollout.ts';
+import { archiveUnrest, createArchiveChecks } from './archive-checks.ts';
 import { createDecisionChecks } from './decision-checks.ts';
 import { createFenceCheck } from './fence-check.ts';
 import { createInvariants } from './invariants.ts';
@@ -26,6 +27,7 @@ import { type Ledger, startLedger } from './ledger.ts';
 import { createModelEtcd, type EtcdObserver, type EtcdProcess, type ModelEtcdClient } from './model-etcd.ts';
 import { createNetwork, type Network } from './network.ts';
 import { createChance } from './prng.ts';
+import { createSimArchive, type SimArchive } from './sim-archive.ts';
 import { createSimContainers, type SimContainers } from './sim-containers.ts';
 import { createSimDisk } from './sim-disk.ts';
 import { type SimMember, startSimMember } from './sim-member.ts';
@@ -55,6 +57,10 @@ export interface World {
   readonly masterHost: string;
   /** `null` where the schedulers have none. */
   readonly zooKeeperHost: string | null;
+  /** `null`: nothing is archived. */
+  readonly archive: SimArchive | null;
+  /** What is wrong with what lies in the archive. */
+  archiveProblems(): Promise<readonly string[]>;
   readonly unreachableTimeoutMs: number;
   /** One acts. */
   readonly schedulerRuns: boolean;
@@ -182,6 +188,8 @@ export interface WorldOptions {
   readonly isElected?: boolean;
   /** Masters may die. Default: there is one, for ever. */
   readonly mastersFail?: boolean;
+  /** The cluster is archived. Default: it is not. */
+  readonly isArchived?: boolean;
   readonly debug: boolean;
   readonly onLine?: (line: string) => void;
   readonly canary?: Canary;
@@ -290,15 +298,41 @@ export function createWorld(options: WorldOptions): World {
     unreachableTimeoutMs: UNREACHABLE_TIMEOUT_MS,
     supervised: (seatId) => [...members].some((member) => member.alive && member.launch.seat === seatId),
   });
+  const archiveChecks = createArchiveChecks({
+    place: () => archive?.place ?? null,
+    record: state.record,
+    onViolation: (text) => failures.push(`archive violated: ${text}`),
+  });
+  const observer = told(invariants.observer, story);
   const etcd = createModelEtcd({
     clock,
     random: chance.stream('etcd'),
     reachable: network.reachable,
     latencyMs: network.latencyMs,
     diskMs: (host) => slowDisks.get(host) ?? 0,
-    observer: told(invariants.observer, story),
+    observer: {
+      ...observer,
+      started: (process) => {
+        observer.started(process);
+        archiveChecks.started(process);
+      },
+      committed: (leader, entry) => {
+        observer.committed(leader, entry);
+        archiveChecks.committed(leader, entry);
+      },
+    },
   });
   network.onChange(etcd.networkChanged);
+  const archive =
+    options.isArchived === true
+      ? createSimArchive({
+          clock,
+          random: chance.stream('archive'),
+          network,
+          etcd,
+          onWritten: archiveChecks.written,
+        })
+      : null;
   const disk = createSimDisk(etcd);
 
   const containers = new Map<string, SimContainers>();
@@ -394,6 +428,7 @@ export function createWorld(options: WorldOptions): World {
         orderKey: ORDER_KEY,
         link: mesos.transport(host),
         members: options.canary?.members?.(port) ?? port,
+        archive: archive === null ? null : (own) => archive.access({ host, clock: own }),
       };
     },
     onFailure: (text) => failures.push(text),
@@ -513,6 +548,7 @@ export function createWorld(options: WorldOptions): World {
     }
     const snapshot = schedulers.snapshot();
     if (record.rollout !== null || isBehind()) wrong.push('an update is not over');
+    wrong.push(...archiveUnrest(snapshot?.archive ?? null));
     if (snapshot?.mesos.suppressed !== true) wrong.push('the scheduler still wants offers');
     for (const blocked of (snapshot?.blocked ?? []).filter(({ code }) => code !== 'foreign-volume'))
       wrong.push(`blocked: ${blocked.code}: ${blocked.message}`);
@@ -556,7 +592,9 @@ export function createWorld(options: WorldOptions): World {
     recordSeen = record;
     if (nowMs - decisionsLookedMs >= DECISIONS_LOOK_MS) {
       decisionsLookedMs = nowMs;
-      const problem = decisions.look(schedulers.snapshot());
+      const snapshot = schedulers.snapshot();
+      const problem = decisions.look(snapshot);
+      archiveChecks.published(snapshot?.archive ?? null);
       if (problem !== null) throw new Error(`decisions violated: ${problem}`);
     }
     const violation = invariants.violations[0];
@@ -583,6 +621,8 @@ export function createWorld(options: WorldOptions): World {
     schedulerHosts: schedulers.hosts,
     masterHost: MASTER_HOST,
     zooKeeperHost: options.isElected === true ? ZOOKEEPER_HOST : null,
+    archive,
+    archiveProblems: archiveChecks.atEnd,
     unreachableTimeoutMs: UNREACHABLE_TIMEOUT_MS,
     get schedulerRuns() {
       return schedulers.acting() !== null;
