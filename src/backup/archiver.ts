@@ -52,8 +52,11 @@ export interface ArchiverOptions {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly logger: Logger;
-  /** Where what the archive's store does not take is kept meanwhile; `null`: in memory alone. */
-  readonly spool: SpoolPlace | null;
+  /**
+   * Opens where what the archive's store does not take is kept meanwhile; `null`: in memory alone. So it is too where
+   * this rejects with an {@link ArchiveStoreError}, and the status says why.
+   */
+  readonly spool: (() => Promise<SpoolPlace | null>) | null;
   /** When a full is due; `null`: only where one is needed or asked for. */
   readonly fullSchedule: Schedule | null;
   /** Called after each full, to remove what need not be kept; `null`: all is. What it throws is only told. */
@@ -285,11 +288,13 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
 
   /** `null` where there is none, or its disk does not let us: then what waits is in memory alone. */
   const spoolAfter = async (archived: bigint, id: string): Promise<Spool | null> => {
-    const { spool: place, generation } = options;
-    if (place === null) return null;
+    const { generation } = options;
     try {
+      const place = (await options.spool?.()) ?? null;
+      if (place === null) return null;
       const shared = { place, archive, epoch, generation, writer: id, clock, logger };
-      const { spool, gaps: found } = await openSpool(shared, archived, running);
+      const { spool, gaps: found, problem } = await openSpool(shared, archived, running);
+      spoolProblem = problem;
       for (const gap of found) noteGap(gap);
       return spool;
     } catch (error) {

@@ -75,29 +75,35 @@ const keyOf = (number: number): string => String(number).padStart(10, '0');
 
 /**
  * Opens what an earlier run has left, if it goes on exactly from where the archive ends; else it begins empty. A file
- * that a crash cut short counts up to there.
+ * that a crash cut short counts up to there. What does not count is removed, unless it cannot be a spool's.
  * @param archived the last revision that is durable in the archive.
+ * @returns beside it gaps that the archive does not have yet, and what lay there and should not have; `null`: nothing.
  */
 export async function openSpool(
   options: SpoolOptions,
   archived: bigint,
   signal: AbortSignal,
-): Promise<{ readonly spool: Spool; readonly gaps: readonly Gap[] }> {
+): Promise<{ readonly spool: Spool; readonly gaps: readonly Gap[]; readonly problem: string | null }> {
   const { place, logger } = options;
-  const found = await filesIn(place.store, signal);
-  const left = await readLeft(options, found, archived, signal);
-  const spool = createSpool(options, left, (found.at(-1)?.number ?? 0) + 1);
-  const isOfUse = left.lastRevision !== null && left.lastRevision > archived;
+  const { files: found, problems } = await filesIn(place.store, signal);
+  const read = await readLeft(options, found, archived, (text) => problems.push(text), signal);
+  const problem = problems.length === 0 ? null : `the spool ${place.store.place}: ${problems.join('; ')}`;
+  if (problem !== null) logger.warn('what lay in the spool does not all count', { problem });
+  const isOfUse = read.lastRevision !== null && read.lastRevision > archived;
+  const left = isOfUse ? read : NOTHING_LEFT;
+  const dropped = found.filter(({ key }) => !left.files.some((file) => file.key === key));
+  for (const { key } of dropped) await place.store.remove(key, signal);
+  const spool = createSpool(options, left, Number(left.files.at(-1)?.key ?? 0) + 1);
   if (isOfUse) {
     logger.info('what an earlier run had spooled goes on where the archive ends', {
       to: String(left.lastRevision),
       bytes: spool.sizeBytes,
+      filesDropped: dropped.length,
     });
-    return { spool, gaps: left.gaps };
+  } else if (found.length > 0) {
+    logger.info('what an earlier run had spooled is of no use', { files: found.length });
   }
-  if (found.length > 0) logger.info('what an earlier run had spooled is of no use', { files: found.length });
-  for (const { key } of found) await place.store.remove(key, signal);
-  return { spool: createSpool(options, NOTHING_LEFT, 1), gaps: [] };
+  return { spool, gaps: left.gaps, problem };
 }
 
 interface Left {
@@ -108,12 +114,20 @@ interface Left {
 }
 const NOTHING_LEFT: Left = { files: [], lastRevision: null, gaps: [] };
 
+/** Names of others that are told. */
+const OTHERS_SHOWN_MAX = 3;
+
 async function filesIn(store: ArchiveStore, signal: AbortSignal) {
-  const found: { readonly key: string; readonly number: number }[] = [];
+  const files: { readonly key: string }[] = [];
+  const others: string[] = [];
   for await (const { key } of store.list('', { signal })) {
-    if (/^\d{10}$/.test(key)) found.push({ key, number: Number(key) });
+    if (/^\d{10}$/.test(key)) files.push({ key });
+    else others.push(key);
   }
-  return found;
+  const shown =
+    others.slice(0, OTHERS_SHOWN_MAX).join(', ') + (others.length > OTHERS_SHOWN_MAX ? ', …' : '');
+  const problems = others.length === 0 ? [] : [`it holds what is none of its files and stays: ${shown}`];
+  return { files, problems };
 }
 
 /**
@@ -124,6 +138,7 @@ async function readLeft(
   options: SpoolOptions,
   found: readonly { readonly key: string }[],
   archived: bigint,
+  onProblem: (text: string) => void,
   signal: AbortSignal,
 ): Promise<Left> {
   const files: SpoolFile[] = [];
@@ -137,7 +152,12 @@ async function readLeft(
           const { previous, gap } = item.header;
           const before = BigInt(previous.lastRevision);
           const follows = lastRevision === null ? before <= archived : before === lastRevision;
-          if (!follows || !isOurs(options, item.header)) return { files, lastRevision, gaps };
+          if (!isOurs(options, item.header)) {
+            const { archiveId, epoch } = item.header;
+            onProblem(`${key} was of epoch ${epoch} of archive ${archiveId} and is dropped`);
+            return { files, lastRevision, gaps };
+          }
+          if (!follows) return { files, lastRevision, gaps };
           if (gap !== null && BigInt(gap.to) > archived) gaps.push(gap);
         }
         if (item.kind === 'batch') file.atMs ??= item.batch.atMs;
@@ -146,9 +166,12 @@ async function readLeft(
       }
     } catch (error) {
       if (!(error instanceof ArchiveError)) throw error;
-      options.logger.warn('what was spooled is damaged', { problem: describeError(error) });
+      onProblem(describeError(error));
+      if (file.sizeBytes === 0) continue;
     }
     if (file.sizeBytes > 0) files.push(file);
+    // It has its header from the start.
+    else onProblem(`${key} is too short to be one of its files`);
   }
   return { files, lastRevision, gaps };
 }

@@ -133,7 +133,7 @@ export function createArchiving(options: ArchivingOptions): Archiving {
         clock,
         ids: options.ids,
         logger: log,
-        spool: await access.openSpool(),
+        spool: access.openSpool,
         fullSchedule: access.fullSchedule,
         retain: retain === null ? null : async (within) => await retain(own, within),
         verification:

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { listFulls } from '../../src/backup/full.ts';
+import type { ArchiveStore } from '../../src/backup/store-port.ts';
 import { createMemoryArchiveStore, type MemoryArchiveStore } from '../sim/memory-archive-store.ts';
 import { createChance } from '../sim/prng.ts';
 import { createVirtualClock, type VirtualClock } from '../sim/virtual-clock.ts';
@@ -20,6 +21,11 @@ interface World {
   begin(options?: RunOptions): Run;
 }
 
+const spoolIn =
+  (store: ArchiveStore, bytesMax = 1e6) =>
+  async () =>
+    await Promise.resolve({ store, bytesMax });
+
 async function createWorld({ spoolBytesMax = 1e6 } = {}): Promise<World> {
   const clock = createVirtualClock({ settleTurns: 4 });
   const store = createMemoryArchiveStore();
@@ -37,7 +43,7 @@ async function createWorld({ spoolBytesMax = 1e6 } = {}): Promise<World> {
       return start(member, place, {
         clock,
         store: failingStore(store, () => world.isAway),
-        spool: { store: spool, bytesMax: spoolBytesMax },
+        spool: spoolIn(spool, spoolBytesMax),
         limits: { waitingBytesMax: 5_000, batchBytesMax: 2_000, ...limits },
         ...more,
       });
@@ -192,12 +198,34 @@ test('another archive’s spool is of no use', async () => {
     { ...other.place, archive: { ...other.place.archive, id: 'b2' } },
     {
       clock: other.clock,
-      spool: { store: world.spool, bytesMax: 1e6 },
+      spool: spoolIn(world.spool),
     },
   );
   await level(other, run);
   expect(world.spool.objects.size).toBe(0);
+  expect(run.archiver.status().problem).toContain('0000000001 was of epoch 1 of archive a1 and is dropped');
   await run.stop();
+});
+
+test('garbage in the spool is told of, and neither trusted nor kept where it may be taken for a file of it', async () => {
+  for (const name of ['0000000001', '0000000002', '0000000900', 'notes.txt']) {
+    const world = await createWorld();
+    const first = world.begin();
+    await level(world, first);
+    world.isAway = true;
+    world.member.write(200);
+    await world.clock.advance(MINUTE_MS);
+    await world.clock.during(first.stop());
+    expect([...world.spool.objects.keys()]).toEqual(['0000000001']);
+    world.spool.objects.set(name, Buffer.from('garbage'.repeat(name.endsWith('2') ? 1 : 100)));
+    world.isAway = false;
+    const second = world.begin({ generation: 2 });
+    await level(world, second);
+    expect(second.archiver.status().problem).toMatch(new RegExp(`^the spool memory: .*${name}`));
+    await second.stop();
+    await expectAll(world);
+    expect([...world.spool.objects.keys()]).toEqual(name === 'notes.txt' ? [name] : []);
+  }
 });
 
 test.for(['unavailable', 'full'] as const)(
@@ -207,7 +235,7 @@ test.for(['unavailable', 'full'] as const)(
     const random = createChance(8).stream(code);
     let share = 0;
     const run = world.begin({
-      spool: { store: failingStore(world.spool, () => random.chance(share), code), bytesMax: 1e6 },
+      spool: spoolIn(failingStore(world.spool, () => random.chance(share), code)),
     });
     await level(world, run);
     share = 0.2;
@@ -227,7 +255,7 @@ test('a disk that takes nothing: the member waits as without a spool, and it is 
   const world = await createWorld();
   let isFull = false;
   const run = world.begin({
-    spool: { store: failingStore(world.spool, () => isFull, 'full'), bytesMax: 1e6 },
+    spool: spoolIn(failingStore(world.spool, () => isFull, 'full')),
   });
   await level(world, run);
   [world.isAway, isFull] = [true, true];

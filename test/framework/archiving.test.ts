@@ -286,6 +286,16 @@ describe('an archive that is not ours', () => {
   });
 });
 
+test('a spool that cannot be opened stops nothing, and is told of', async () => {
+  const { member, begin, archived } = world();
+  const openSpool = () => Promise.reject(new ArchiveStoreError('full', 'no space left on device'));
+  const kept = begin(FORMED, { openSpool });
+  member.write(5);
+  await archived(kept);
+  const problem = 'there is no spool: no space left on device';
+  expect(kept.archiving.view()).toMatchObject({ state: 'following', problem });
+});
+
 describe('a full', () => {
   test('that the core waits for is taken once and read back', async () => {
     const { clock, store, member, begin, archived } = world();
