@@ -68,6 +68,13 @@ export async function archiveAccessOf(
   };
 }
 
+/** Removes what archiving has left in the state directory, whether anything is archived now or not. Safe to repeat. */
+export async function removeArchivingFiles({ stateDir }: Pick<SchedulerOptions, 'stateDir'>): Promise<void> {
+  for (const name of [SPOOL_DIRECTORY, VERIFICATION_DIRECTORY]) {
+    await rm(path.join(stateDir, name), { recursive: true, force: true });
+  }
+}
+
 /** The directory is emptied before: a scheduler that was killed while it verified has left its files there. */
 async function verifyIn(
   directory: string,

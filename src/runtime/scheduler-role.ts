@@ -23,7 +23,7 @@ import { type MasterAccess, openMasterAccess } from './master-access.ts';
 import { etcdOf, type MemberArtifact, memberArtifactOf } from './member-artifact.ts';
 import { createMembersHttp } from './members-http.ts';
 import { createSystemRandom } from './random.ts';
-import { archiveAccessOf } from './scheduler-archive.ts';
+import { archiveAccessOf, removeArchivingFiles } from './scheduler-archive.ts';
 import { openSchedulerState, type SchedulerState } from './scheduler-state.ts';
 import { readSecret } from './secret-file.ts';
 import { StartError } from './start-error.ts';
@@ -154,7 +154,10 @@ async function serve(
         : await actInTerms({ ...active, leadership, clock, log, onTerm: front.leads }, signal);
     if (end === 'uninstalled') {
       front.staysAlone();
-      await state.forget().catch((error: unknown) => log.warn('the state is not all gone', { error }));
+      const leftOver = await Promise.allSettled([state.forget(), removeArchivingFiles(options)]);
+      for (const one of leftOver) {
+        if (one.status === 'rejected') log.warn('the state is not all gone', { error: one.reason });
+      }
       await stayAnswering(log, signal);
     }
   } finally {

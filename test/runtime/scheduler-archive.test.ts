@@ -1,9 +1,17 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { resolveOptions } from '../../src/protocol/option-sources.ts';
-import { archiveAccessOf } from '../../src/runtime/scheduler-archive.ts';
+import { archiveAccessOf, removeArchivingFiles } from '../../src/runtime/scheduler-archive.ts';
 import { clock } from '../wait.ts';
 
 const never = new AbortController().signal;
@@ -45,6 +53,20 @@ test('with a key nothing is in clear, neither there nor on the local disk', asyn
   if (spool != null) await put(spool.store);
   for (const file of ['archive/word', 'state/spool/word']) {
     expect(readFileSync(path.join(directory, file), 'latin1')).not.toContain('in clear');
+  }
+});
+
+test('an uninstall leaves nothing of it in the state directory, and all else as it is', async () => {
+  const access = await accessOf(`--archive=${directory}/archive`);
+  const spool = await access?.openSpool();
+  if (spool != null) await put(spool.store);
+  const state = path.join(directory, 'state');
+  mkdirSync(path.join(state, 'verification'));
+  writeFileSync(path.join(state, 'verification', 'result.db'), 'what a crash has left');
+  writeFileSync(path.join(state, 'order.key'), 'another’s');
+  for (const _ of ['once', 'twice']) {
+    await removeArchivingFiles({ stateDir: state });
+    expect(readdirSync(state)).toEqual(['order.key']);
   }
 });
 
