@@ -16,13 +16,13 @@ export abstract class CodedError<Code extends string> extends Error {
   }
 }
 
-/** One line for a log or a terminal: the message, then the messages of its causes. */
+/** One line for a log or a terminal: the message, then the messages of its causes, unless it repeats them already. */
 export function describeError(error: unknown): string {
   const parts: string[] = [];
   let current: unknown = error;
   for (let depth = 0; depth < 5 && current !== undefined && current !== null; depth += 1) {
     const message = current instanceof Error ? current.message || current.name : String(current);
-    if (message !== '' && !parts.includes(message)) parts.push(message);
+    if (message !== '' && !parts.some((part) => part.includes(message))) parts.push(message);
     current = current instanceof Error ? current.cause : undefined;
   }
   return parts.join(': ');

@@ -130,6 +130,12 @@ export async function openDirectoryArchiveStore(
     if (readOnly) await readdir(root);
     else await prepare();
   } catch (error) {
+    if (readOnly && isAbsence(error)) {
+      const is = codeOf(error) === 'ENOENT' ? 'not there' : 'no directory';
+      throw new ArchiveStoreError('not-found', `${root} is ${is}`, {
+        hint: 'Name the directory that the scheduler writes to.',
+      });
+    }
     throw failed('the archive cannot be used', error);
   }
 

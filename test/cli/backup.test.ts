@@ -155,7 +155,8 @@ describe('backup', () => {
   });
 
   test.for([
-    ['/does/not/exist', 'cannot be used'],
+    ['/does/not/exist', 'etcd-mesos: /does/not/exist is not there\n  Name the directory'],
+    [process.execPath, 'is no directory'],
     ['ftp://somewhere', 'no place of an archive'],
     [tmpdir(), 'holds no archive'],
   ] as const)('%s is refused', async ([place, said]) => {
