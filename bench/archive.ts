@@ -7,10 +7,15 @@ import { BUCKETS, META } from '../src/backup/backend/backend.ts';
 import { revisionKey } from '../src/backup/backend/revision-key.ts';
 import { sealSnapshot } from '../src/backup/backend/snapshot-file.ts';
 import { BoltWriter } from '../src/backup/bolt/writer.ts';
+import { replay } from '../src/backup/replay.ts';
+import { createReplayClient } from '../src/etcd/replay-client.ts';
 import { createLocalFile } from '../src/runtime/local-file.ts';
-import { measureFulls, measureLag } from './archive-stream.ts';
-import { keyValue } from './backend-data.ts';
-import { restoreOfSnapshots } from './bench-etcd.ts';
+import { clock } from '../test/wait.ts';
+import { measureFulls } from './archive-fulls.ts';
+import { measureLag } from './archive-lag.ts';
+import { batchesAfter, keyValue } from './backend-data.ts';
+import { restoreOfSnapshots, startBenchEtcd } from './bench-etcd.ts';
+import { builtProgram } from './built-program.ts';
 import { type Comparison, summarise } from './harness.ts';
 import type { Benchmark } from './main.ts';
 import type { SpliceRun } from './splice-run.ts';
@@ -21,13 +26,14 @@ const KEYS = 384_000;
 const LARGE_KEYS = 786_000;
 const EVENTS = 100_000;
 const FULL = '500 MiB';
+const REPLAY_MS_MAX = 20 * 60_000;
 
 const COMPARISONS = {
   time: { name: `${EVENTS} events into ${FULL}, against its restore`, unit: 's', aim: 3 },
   memory: { name: `${EVENTS} events into ${FULL}, peak`, unit: 'MB', aim: 300, judged: 'value' },
+  replay: { name: `${EVENTS} events replayed, against their splice`, unit: 's', aim: 20 },
 } as const satisfies Readonly<Record<string, Comparison>>;
 
-const RUN = join(import.meta.dirname, 'splice-run.ts');
 const execute = promisify(execFile);
 
 /** Fulls, the lag of the log, and splices, each against what etcd's own tools take where they do the same. */
@@ -39,10 +45,11 @@ export const archive: Benchmark = async (repeats, note) => {
     if (full === undefined || spliced === undefined || data === undefined) throw new Error('three paths');
     note(`writing a full of ${FULL}`);
     await writeFull(full, KEYS);
+    const program = await builtProgram('splice-run');
     const [times, memories, floors]: [number[], number[], number[]] = [[], [], []];
     for (let repeat = 1; repeat <= repeats; repeat += 1) {
       note(`repeat ${repeat} of ${repeats}`);
-      const { stdout } = await execute(process.execPath, [RUN, full, spliced, String(EVENTS)]);
+      const { stdout } = await execute(process.execPath, [program, full, spliced, String(EVENTS)]);
       const run = JSON.parse(stdout) as SpliceRun;
       times.push(run.seconds);
       memories.push(run.peakMb);
@@ -54,6 +61,8 @@ export const archive: Benchmark = async (repeats, note) => {
       floors.push((performance.now() - startedMs) / 1000);
       for (const path of [spliced, data]) await rm(path, { recursive: true });
     }
+    note('a replay of the same events, once');
+    const replayed = await secondsOfReplay(directory, full);
     await rm(full);
     const [large, ofFulls, ofLag] = ['large.db', 'fulls', 'lag'].map((name) => join(directory, name));
     if (large === undefined || ofFulls === undefined || ofLag === undefined) throw new Error('three paths');
@@ -69,11 +78,30 @@ export const archive: Benchmark = async (repeats, note) => {
         memories,
         memories.map(() => 0),
       ),
+      summarise(COMPARISONS.replay, [replayed], times),
     ];
   } finally {
     await rm(directory, { recursive: true, force: true });
   }
 };
+
+/** How long the slow way takes, in which an etcd is started on the full and all is written into it again. */
+async function secondsOfReplay(directory: string, full: string): Promise<number> {
+  const startedMs = performance.now();
+  const etcd = await startBenchEtcd(directory, full, ['--unsafe-no-fsync']);
+  const client = createReplayClient({ url: etcd.url }, clock);
+  const signal = AbortSignal.timeout(REPLAY_MS_MAX);
+  try {
+    const after = BigInt(KEYS + 1);
+    const to = after + BigInt(EVENTS);
+    await replay(client, batchesAfter(after, EVENTS), { after, to, times: new Map(), signal });
+    return (performance.now() - startedMs) / 1000;
+  } finally {
+    client.close();
+    await etcd.stop();
+    await rm(join(directory, 'etcd'), { recursive: true });
+  }
+}
 
 async function writeFull(path: string, keys: number): Promise<void> {
   const file = await createLocalFile(path);

@@ -16,7 +16,6 @@ export interface BenchEtcd {
 
 const execute = promisify(execFile);
 const QUOTA_BYTES = 8 * 2 ** 30;
-
 /** The program that restores snapshots. */
 export function restoreOfSnapshots(): string {
   const restore = whereIs('etcdutl') ?? whereIs('etcdctl');
@@ -27,8 +26,13 @@ export function restoreOfSnapshots(): string {
 /**
  * Starts the first etcd that is at hand, in a new directory of its own.
  * @param snapshot what it begins with, a file that `snapshot restore` takes; `null`: nothing.
+ * @param more further arguments.
  */
-export async function startBenchEtcd(directory: string, snapshot: string | null): Promise<BenchEtcd> {
+export async function startBenchEtcd(
+  directory: string,
+  snapshot: string | null,
+  more: readonly string[] = [],
+): Promise<BenchEtcd> {
   const [binary] = etcdBinaries();
   if (binary === undefined) throw new Error('there is no etcd in PATH, in ETCD_BINARIES and in .cache/etcd');
   const [peerPort = 0, clientPort = 0] = await freePorts(2);
@@ -51,26 +55,29 @@ export async function startBenchEtcd(directory: string, snapshot: string | null)
   }
   const running = await createProcesses().start({
     command: binary.path,
-    args: etcdArguments({
-      version: binary.version,
-      name: 'm0',
-      dataDirectory,
-      logDirectory: null,
-      listenHosts: ['127.0.0.1'],
-      peerPort,
-      clientPort,
-      peerUrl,
-      clientUrl: url,
-      state: 'new',
-      token: 'bench',
-      initialCluster: [{ name: 'm0', peerUrl }],
-      options: {
-        heartbeatIntervalMs: 100,
-        electionTimeoutMs: 1000,
-        quotaBytes: QUOTA_BYTES,
-        snapshotCount: 100_000,
-      },
-    }),
+    args: [
+      ...etcdArguments({
+        version: binary.version,
+        name: 'm0',
+        dataDirectory,
+        logDirectory: null,
+        listenHosts: ['127.0.0.1'],
+        peerPort,
+        clientPort,
+        peerUrl,
+        clientUrl: url,
+        state: 'new',
+        token: 'bench',
+        initialCluster: [{ name: 'm0', peerUrl }],
+        options: {
+          heartbeatIntervalMs: 100,
+          electionTimeoutMs: 1000,
+          quotaBytes: QUOTA_BYTES,
+          snapshotCount: 100_000,
+        },
+      }),
+      ...more,
+    ],
     cwd: directory,
     env: {},
     onLine: () => undefined,

@@ -2,11 +2,11 @@ import { beginEpoch, createArchive } from '../src/backup/archive.ts';
 import { takeFull } from '../src/backup/full.ts';
 import { createStreamClient } from '../src/etcd/stream-client.ts';
 import { createSystemClock } from '../src/runtime/clock.ts';
-import { openDirectoryArchiveStore } from '../src/runtime/directory-archive-store.ts';
+import { type ArchivePlace, openPlace } from './archive-place.ts';
 
 /*
- * node full-run.ts URL DIRECTORY: takes a full of the member into a new archive in the directory, and prints what it
- * took. A process of its own, so that its memory is that of the full.
+ * node full-run.ts URL PLACE: takes a full of the member into a new archive, and prints what it took. PLACE is an
+ * ArchivePlace as JSON. A process of its own, so that its memory is that of the full.
  */
 export interface FullRun {
   readonly seconds: number;
@@ -16,12 +16,12 @@ export interface FullRun {
   readonly sizeBytes: number;
 }
 
-const [url = '', directory = ''] = process.argv.slice(2);
+const [url = '', place = ''] = process.argv.slice(2);
 const never = new AbortController().signal;
 const clock = createSystemClock();
 const client = createStreamClient({ url }, clock);
 const { clusterId } = await client.status(never);
-const store = await openDirectoryArchiveStore(directory);
+const store = await openPlace(JSON.parse(place) as ArchivePlace, never);
 const archive = await createArchive(store, { archiveId: 'bench', owner: 'bench', atMs: 0 }, never);
 const epoch = await beginEpoch(archive, { epoch: 1, clusterId, parent: null, atMs: 0 }, never);
 const startedMs = performance.now();

@@ -2,21 +2,28 @@ import { beginEpoch, createArchive } from '../src/backup/archive.ts';
 import { startArchiver } from '../src/backup/archiver.ts';
 import { createStreamClient } from '../src/etcd/stream-client.ts';
 import { createSystemClock } from '../src/runtime/clock.ts';
-import { openDirectoryArchiveStore } from '../src/runtime/directory-archive-store.ts';
 import { createSystemIds } from '../src/runtime/ids.ts';
 import { silentLogger } from '../test/silent-logger.ts';
+import { type ArchivePlace, openPlace } from './archive-place.ts';
 
 /*
- * node lag-run.ts URL DIRECTORY: archives the member into a new archive in the directory, each revision as it comes,
- * and says `<revision> <milliseconds since 1970>` whenever more is durable. On SIGTERM it ends with its peak memory.
+ * node lag-run.ts URL TARGET: archives the member into a new archive, and says `<revision> <milliseconds since 1970>`
+ * whenever more is durable. On SIGTERM it ends with its peak memory. TARGET is a LagTarget as JSON.
  */
-const [url = '', directory = ''] = process.argv.slice(2);
+export interface LagTarget {
+  readonly place: ArchivePlace;
+  /** How long a segment of the log is; 0: each revision is written as it comes. */
+  readonly segmentMs: number;
+}
+
+const [url = '', json = ''] = process.argv.slice(2);
+const { place, segmentMs } = JSON.parse(json) as LagTarget;
 const over = new AbortController();
 const clock = createSystemClock();
 const client = createStreamClient({ url }, clock);
 const { clusterId } = await client.status(over.signal);
 client.close();
-const store = await openDirectoryArchiveStore(directory);
+const store = await openPlace(place, over.signal);
 const archive = await createArchive(store, { archiveId: 'bench', owner: 'bench', atMs: 0 }, over.signal);
 const birth = { epoch: 1, clusterId, parent: null, atMs: 0 };
 const archiver = startArchiver(
@@ -33,7 +40,7 @@ const archiver = startArchiver(
     fullSchedule: null,
     retain: null,
     verification: null,
-    limits: { segmentMs: 0 },
+    limits: { segmentMs },
   },
   over.signal,
 );

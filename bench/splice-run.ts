@@ -1,9 +1,8 @@
 import { openBackend } from '../src/backup/backend/backend.ts';
 import { checkedDatabase } from '../src/backup/backend/snapshot-file.ts';
-import { type SpliceBatch, splice } from '../src/backup/backend/splice.ts';
-import { encodeFields } from '../src/etcd/protobuf.ts';
+import { splice } from '../src/backup/backend/splice.ts';
 import { createLocalFile, openLocalFile } from '../src/runtime/local-file.ts';
-import { keyValue } from './backend-data.ts';
+import { batchesAfter } from './backend-data.ts';
 
 /*
  * node splice-run.ts FULL TARGET EVENTS: checks the full, splices that many events into it, syncs the result, and
@@ -13,8 +12,6 @@ export interface SpliceRun {
   readonly seconds: number;
   readonly peakMb: number;
 }
-
-const BATCH_REVISIONS = 1000;
 
 const [fullPath = '', targetPath = '', events = '0'] = process.argv.slice(2);
 const startedMs = performance.now();
@@ -30,13 +27,3 @@ const run: SpliceRun = {
 process.stdout.write(JSON.stringify(run));
 await target.close();
 await fullFile.close();
-
-function* batchesAfter(revision: bigint, events: number): Generator<SpliceBatch> {
-  for (let from = 0; from < events; from += BATCH_REVISIONS) {
-    const revisions = Array.from({ length: Math.min(BATCH_REVISIONS, events - from) }, (_, offset) => {
-      const next = revision + BigInt(from + offset + 1);
-      return { revision: next, events: [encodeFields([[2, keyValue(from + offset, next, 2n)]])] };
-    });
-    yield { revisions, leases: [] };
-  }
-}

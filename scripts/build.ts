@@ -4,6 +4,7 @@ import { chmod, glob, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { build } from 'esbuild';
 import { VERSION } from '../src/base/build.ts';
+import { BUNDLE } from './bundle.ts';
 
 /*
  * Bundles src/ into dist/: `etcd-mesos.js`, a chunk for each command behind it, and source maps. Everything is
@@ -18,13 +19,7 @@ const outputDirectory = path.join(root, 'dist');
 const freshDirectory = path.join(root, `.cache/dist-${process.pid}`);
 
 /** What the bytes of dist/ depend on. */
-const SOURCES = ['src/**/*.ts', 'package-lock.json', 'scripts/build.ts'];
-
-/** A CommonJS module inside the bundle asks for node's own modules with `require`, which ES modules lack. */
-const REQUIRE_FOR_COMMONJS = [
-  "import { createRequire as __createRequire } from 'node:module';",
-  'const require = __createRequire(import.meta.url);',
-].join('\n');
+const SOURCES = ['src/**/*.ts', 'package-lock.json', 'scripts/build.ts', 'scripts/bundle.ts'];
 
 /** Commands whose start somebody waits for: what they load is compiled now. */
 const WARMED = ['run-member', 'scheduler'];
@@ -44,21 +39,14 @@ if (!isCurrent) {
 
 async function bundle(): Promise<void> {
   await build({
+    ...BUNDLE,
     absWorkingDir: root,
     entryPoints: { 'etcd-mesos': 'src/cli/etcd-mesos.ts' },
     outdir: freshDirectory,
     chunkNames: 'chunks/[name]-[hash]',
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node22.22',
     sourcemap: true,
     sourcesContent: false,
-    legalComments: 'external',
     define: { __ETCD_MESOS_BUILD__: JSON.stringify(id) },
-    banner: { js: REQUIRE_FOR_COMMONJS },
-    logLevel: 'warning',
   });
   await chmod(path.join(freshDirectory, 'etcd-mesos.js'), 0o755);
   await writeFile(

@@ -2,6 +2,7 @@
 import module from 'node:module';
 import { join } from 'node:path';
 import { BUILD_ID } from '../base/build.ts';
+import { keepNewSpaceSmall } from '../runtime/new-space.ts';
 
 /*
  * Where the built program starts: before anything is loaded that an old node could not even read. What is loaded
@@ -15,5 +16,6 @@ if (major < 22 || (major === 22 && minor < 22)) {
   );
   process.exit(1);
 }
+keepNewSpaceSmall();
 if (BUILD_ID !== 'source') module.enableCompileCache(join(import.meta.dirname, '.compile-cache'));
 await import('./main.ts');

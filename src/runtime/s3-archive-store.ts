@@ -197,6 +197,7 @@ function createBucket(client: S3Client, place: S3Place) {
     rest: Pieces,
     { ifAbsent, signal }: PutOptions,
   ): Promise<number> => {
+    let part = first;
     const what = `${key} was not stored`;
     const { UploadId } = await ask(
       what,
@@ -217,11 +218,14 @@ function createBucket(client: S3Client, place: S3Place) {
       sizeBytes += ContentLength;
     };
     try {
-      await sendPart(first);
-      for (;;) {
-        const part = await rest.take(partBytes(done.length));
-        if (part.byteLength > 0) await sendPart(part);
-        if (part.byteLength < partBytes(done.length - 1)) break;
+      let filled = part.byteLength;
+      await sendPart(part);
+      while (filled === part.byteLength) {
+        const wanted = partBytes(done.length);
+        // Each lies where the one before it lay: that is with the server by now.
+        if (part.byteLength !== wanted) part = Buffer.allocUnsafeSlow(wanted);
+        filled = await rest.fill(part);
+        if (filled > 0) await sendPart(part.subarray(0, filled));
       }
       await ask(what, signal, async () => {
         const command = new CompleteMultipartUploadCommand({
@@ -253,13 +257,18 @@ function createBucket(client: S3Client, place: S3Place) {
 
   const put = async (key: string, content: ObjectContent, options: PutOptions): Promise<number> => {
     if (options.signal.aborted) throw aborted();
+    if (content instanceof Uint8Array && content.byteLength < PART_BYTES) {
+      await putWhole(key, content, options);
+      return content.byteLength;
+    }
     const pieces = createPieces(content);
     try {
-      const first = await pieces.take(PART_BYTES);
+      const first = Buffer.allocUnsafeSlow(PART_BYTES);
+      const sizeBytes = await pieces.fill(first);
       if (options.signal.aborted) throw aborted();
-      if (first.byteLength === PART_BYTES) return await putInParts(key, first, pieces, options);
-      await putWhole(key, first, options);
-      return first.byteLength;
+      if (sizeBytes === PART_BYTES) return await putInParts(key, first, pieces, options);
+      await putWhole(key, first.subarray(0, sizeBytes), options);
+      return sizeBytes;
     } finally {
       await pieces.close();
     }
