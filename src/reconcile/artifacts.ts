@@ -2,6 +2,7 @@ import { describeArtifact, isSameArtifact, readPin, sha256Of } from '../protocol
 import type { Pinned } from './decision.ts';
 import { objectionToVersion, readRelease } from './etcd-upgrades.ts';
 import { type DraftSeat, freshStatus, type Pass, seatsOf } from './pass.ts';
+import { objectionToSubstitute } from './upgrade-backup.ts';
 
 /*
  * What tasks are launched with: what their seat has pinned. A scheduler that brings something newer touches no
@@ -25,12 +26,9 @@ export function launchable(pass: Pass, pinned: Pinned): Launchable | { readonly 
   // Earlier releases launched what they had, and their records do not tell what that was.
   if (pin.source === null) return { run: present, instead: null };
   const missing = `this scheduler does not have ${describeArtifact(pinned.artifact)}, which its member ran`;
-  const objection = objectionToVersion({
-    from: pin.etcd,
-    to: readPin(spec.artifact).etcd,
-    cluster: clusterVersionOf(pass),
-    full: pass.record.upgradeFull,
-  });
+  const { etcd } = readPin(spec.artifact);
+  const step = { from: pin.etcd, to: etcd, cluster: clusterVersionOf(pass), full: pass.record.upgradeFull };
+  const objection = objectionToVersion(step) ?? objectionToSubstitute(pass, pin.etcd, etcd);
   if (objection === null) return { run: present, instead: missing };
   const other = describeArtifact(spec.artifact);
   const cure = 'copy the directory artifacts of the state directory from the machine that packed it';

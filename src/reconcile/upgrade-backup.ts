@@ -58,7 +58,7 @@ export function askForFull(pass: Pass, rollout: Draft<Rollout>, seat: DraftSeat)
   // By the clock of who takes it: one that went back, or another scheduler's, would have them taken without an end.
   rollout.openedAtMs = Math.min(rollout.openedAtMs, pass.seen.wallMs);
   const { etcd } = readPin(rollout.target.artifact);
-  pass.fullWanted = `before the upgrade to etcd ${etcd}`;
+  pass.fullWanted = wantedBefore(etcd);
   block(
     pass,
     'waits-for-full',
@@ -66,4 +66,31 @@ export function askForFull(pass: Pass, rollout: Draft<Rollout>, seat: DraftSeat)
     `its upgrade to etcd ${etcd} waits for a full backup that is read back whole; to go on without one: ` +
       `etcd-mesos plan force-complete update etcd ${FULL_STEP}`,
   );
+}
+
+const wantedBefore = (etcd: string | null): string => `before the upgrade to etcd ${etcd}`;
+
+/**
+ * Why a member may not go up a minor because what it ran is not there any more; `null`: it may. Asks for the full that
+ * it waits for. One that was read back in this scheduler's term is of before: it is what brought the newer etcd.
+ */
+export function objectionToSubstitute(pass: Pass, from: string | null, to: string | null): string | null {
+  const { record, seen } = pass;
+  if (seen.archive === null || !goesUpMinor(from, to)) return null;
+  // Of a cluster that is to be born nothing can be taken; what it is born from is kept.
+  if (record.epoch.phase !== 'formed') return null;
+  if (fullWaived(record as ClusterRecord) !== undefined) return null;
+  const { rollout } = record;
+  const atMs = rollout?.scope === 'all' ? fullFor(pass, rollout) : seen.archive.verifiedFullAtMs;
+  if (atMs === null) {
+    pass.fullWanted = wantedBefore(to);
+    return (
+      'it would go up a minor, which waits for a full backup that is read back whole; to go on without one: ' +
+      `etcd-mesos update start, then etcd-mesos plan force-complete update etcd ${FULL_STEP}`
+    );
+  }
+  if (from !== null && record.upgradeFull?.atMs !== atMs) {
+    record.upgradeFull = { rollout: rollout?.id ?? `substitute-${seen.freshId}`, etcd: from, atMs };
+  }
+  return null;
 }

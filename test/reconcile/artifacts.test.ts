@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { tarballId, writePin } from '../../src/protocol/artifact-pin.ts';
 import { SmallWorld } from './small-world.ts';
 
@@ -35,6 +35,51 @@ test('what is not kept any more gives way to the present one where etcd bears it
   });
   expect(world.seat('etcd-1').pinned.artifact).toBe(served('b', '3.6.16'));
   expect(reasons.join()).toContain('this scheduler does not have etcd 3.5.30 (sha256:aaaaaaaaaaaa)');
+});
+
+describe('where there is an archive', () => {
+  const lacking = (): SmallWorld => {
+    const world = upgraded({ to: '3.6.16', has: [] });
+    world.archive = { archivedRevision: '90', verifiedFullAtMs: null };
+    world.end('etcd-1', 'ended');
+    for (let steps = 0; steps < 20; steps += 1) world.step();
+    return world;
+  };
+
+  test('the present one takes its place a minor up only after a full that was read back', () => {
+    const world = lacking();
+    expect(world.seat('etcd-1').launches).toBe(1);
+    expect(world.last?.fullWanted).toBe('before the upgrade to etcd 3.6.16');
+    const said = world.last?.blocked.find(({ code }) => code === 'artifact-missing')?.message;
+    expect(said).toContain('it would go up a minor, which waits for a full backup that is read back whole');
+    expect(said).toContain('copy the directory artifacts');
+    const atMs = world.nowMs;
+    world.archive = { archivedRevision: '90', verifiedFullAtMs: atMs };
+    world.until(() => world.seat('etcd-1').launches === 2);
+    expect(world.seat('etcd-1').pinned.artifact).toBe(served('b', '3.6.16'));
+    // The way back.
+    expect(world.record.upgradeFull).toMatchObject({ etcd: '3.5.30', atMs });
+  });
+
+  test('or on an operator’s word', () => {
+    const world = lacking();
+    const plan = { kind: 'plan', plan: 'update', by: 'alice' } as const;
+    const told = [
+      world.tell({ ...plan, verb: 'start', force: true, step: null }),
+      world.tell({ ...plan, verb: 'forceComplete', force: false, step: 'full-backup' }),
+    ];
+    expect(told.map(({ outcome }) => outcome)).toEqual(['done', 'done']);
+    world.until(() => world.seat('etcd-1').launches === 2);
+    expect(world.seat('etcd-1').pinned.artifact).toBe(served('b', '3.6.16'));
+  });
+
+  test('another patch waits for nothing', () => {
+    const world = upgraded({ to: '3.5.31', has: [] });
+    world.archive = { archivedRevision: '90', verifiedFullAtMs: null };
+    world.end('etcd-1', 'ended');
+    world.until(() => world.seat('etcd-1').launches === 2);
+    expect(world.last?.fullWanted).toBeNull();
+  });
 });
 
 test('it is not launched with what would skip a minor or go back', () => {

@@ -1,7 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { tarballId, writePin } from '../../src/protocol/artifact-pin.ts';
 import type { CommandAnswer } from '../../src/reconcile/command-answers.ts';
-import { applyCommand } from '../../src/reconcile/commands.ts';
 import type { Spec } from '../../src/reconcile/observation.ts';
 import type { PlanVerb } from '../../src/reconcile/plan-commands.ts';
 import { SmallWorld } from './small-world.ts';
@@ -29,11 +28,7 @@ function restartWith(world: SmallWorld, changes: Partial<Spec>): void {
 
 function tell(world: SmallWorld, verb: PlanVerb, of: { step?: string; force?: boolean } = {}): CommandAnswer {
   const { step = null, force = false } = of;
-  const command = { kind: 'plan', plan: 'update', verb, step, force, by: 'alice' } as const;
-  const context = { spec: world.spec, seen: world.observe(0) };
-  const { record, answer } = applyCommand(world.record, command, context);
-  world.record = record;
-  return answer;
+  return world.tell({ kind: 'plan', plan: 'update', verb, step, force, by: 'alice' });
 }
 
 const isOver = (world: SmallWorld) => (): boolean => world.record.rollout === null;

@@ -1,6 +1,5 @@
 import { describe, expect, it, test } from 'vitest';
 import type { CommandAnswer } from '../../src/reconcile/command-answers.ts';
-import { applyCommand } from '../../src/reconcile/commands.ts';
 import { sizeProblem } from '../../src/reconcile/scaling.ts';
 import { SmallWorld } from './small-world.ts';
 
@@ -11,12 +10,8 @@ function wholeWorld(size = 3): SmallWorld {
   return world;
 }
 
-function scaled(world: SmallWorld, size: number): CommandAnswer {
-  const context = { spec: world.spec, seen: world.observe(0) };
-  const { record, answer } = applyCommand(world.record, { kind: 'scale', size, by: 'alice' }, context);
-  world.record = record;
-  return answer;
-}
+const scaled = (world: SmallWorld, size: number): CommandAnswer =>
+  world.tell({ kind: 'scale', size, by: 'alice' });
 
 const removals = (world: SmallWorld) => world.story.filter((line) => line.startsWith('member-remove'));
 const blocks = (world: SmallWorld) => world.last?.blocked.map(({ code }) => code) ?? [];

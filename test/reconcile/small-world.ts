@@ -7,6 +7,8 @@ import {
   type Probe,
 } from '../../src/protocol/member-status.ts';
 import { type ClusterRecord, newRecord, type Seat, type TaskEnd } from '../../src/protocol/record.ts';
+import type { CommandAnswer } from '../../src/reconcile/command-answers.ts';
+import { applyCommand, type OperatorCommand } from '../../src/reconcile/commands.ts';
 import { decide } from '../../src/reconcile/decide.ts';
 import type { Action, Decision, Want } from '../../src/reconcile/decision.ts';
 import type {
@@ -146,6 +148,13 @@ export class SmallWorld {
       members: new Map([...this.members].map(([id, member]) => [id, this.view(member)])),
       archive: this.archive,
     };
+  }
+
+  /** An operator's command, carried out. */
+  tell(command: OperatorCommand): CommandAnswer {
+    const { record, answer } = applyCommand(this.record, command, { spec: this.spec, seen: this.observe(0) });
+    this.record = record;
+    return answer;
   }
 
   /** One pass: decide, store, act. */

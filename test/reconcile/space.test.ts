@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { CommandAnswer } from '../../src/reconcile/command-answers.ts';
-import { applyCommand, type OperatorCommand } from '../../src/reconcile/commands.ts';
+import type { OperatorCommand } from '../../src/reconcile/commands.ts';
 import { judgeHashes } from '../../src/reconcile/hashes.ts';
 import { SmallWorld } from './small-world.ts';
 
@@ -17,11 +17,7 @@ function wholeWorld(size = 3): SmallWorld {
   return world;
 }
 
-function tell(world: SmallWorld, command: OperatorCommand): CommandAnswer {
-  const applied = applyCommand(world.record, command, { spec: world.spec, seen: world.observe(0) });
-  world.record = applied.record;
-  return applied.answer;
-}
+const tell = (world: SmallWorld, command: OperatorCommand): CommandAnswer => world.tell(command);
 const defragment = (slot: string | null = null, force = false): OperatorCommand => ({
   kind: 'defragment',
   slot,
