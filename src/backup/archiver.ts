@@ -86,6 +86,8 @@ export interface ArchiverLimits {
   readonly authMs: number;
   /** So many bytes of log since the newest full make the next due; `null`: any number may. */
   readonly logBytesPerFull: number | null;
+  /** A store that has not answered for so long is away, as one that refuses. */
+  readonly silenceMsMax: number;
 }
 
 export const ARCHIVER_LIMITS: ArchiverLimits = {
@@ -97,6 +99,7 @@ export const ARCHIVER_LIMITS: ArchiverLimits = {
   proofMs: 5 * 60 * 1000,
   authMs: 30 * 1000,
   logBytesPerFull: 1024 * 1024 * 1024,
+  silenceMsMax: 10 * 1000,
 };
 
 export interface ArchiverStatus {
@@ -235,9 +238,21 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
     });
   };
 
+  const noteStoreProblem = (problem: string): void => {
+    if (storeProblem === null) logger.warn('the archive is not written', { problem });
+    storeProblem = problem;
+  };
+  /** A store may hang for minutes until it fails, and a mount for ever: what waits has to be spooled meanwhile. */
+  const noteSilence = async (answered: AbortSignal): Promise<void> => {
+    const over = AbortSignal.any([answered, rested.signal]);
+    await clock.sleep(limits.silenceMsMax, over);
+    if (!over.aborted) noteStoreProblem(`it has not answered for ${limits.silenceMsMax / 1000} s`);
+  };
   /** Tries until it is done, nothing may be written any more, or the archive says that we must not. */
   const persist = async <T>(what: string, work: () => Promise<T>): Promise<T | null> => {
     for (let pauseMs = RETRY_MS_MIN; !closed.signal.aborted; pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)) {
+      const answered = new AbortController();
+      void noteSilence(answered.signal);
       try {
         const result = await work();
         if (storeProblem !== null) logger.info('the archive is written again', { what });
@@ -247,12 +262,11 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
         if (!(error instanceof ArchiveStoreError)) throw error;
         // At the end one try is enough: whoever archives next has it from a member.
         if (running.aborted) return null;
-        if (storeProblem === null) {
-          logger.warn('the archive is not written', { problem: describeError(error) });
-        }
-        storeProblem = describeError(error);
-        await clock.sleep(pauseMs, running);
+        noteStoreProblem(describeError(error));
+      } finally {
+        answered.abort();
       }
+      await clock.sleep(pauseMs, running);
     }
     return null;
   };

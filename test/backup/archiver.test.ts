@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { listFulls, verifyFull } from '../../src/backup/full.ts';
-import { ArchiveStoreError } from '../../src/backup/store-port.ts';
+import { type ArchiveStore, ArchiveStoreError } from '../../src/backup/store-port.ts';
 import { createMemoryArchiveStore } from '../sim/memory-archive-store.ts';
 import { createChance } from '../sim/prng.ts';
 import { clock, until } from '../wait.ts';
@@ -184,6 +184,47 @@ describe.for([
     expect(problem).toContain('as the test wants it');
     isAway = false;
     await archived(member, run);
+    await run.stop();
+    await expectAll(place, member);
+  });
+
+  test('knows of a store that hangs that it is away, and goes on when it answers', async () => {
+    const { place, member, store } = await setUp();
+    const gate = { held: null as Promise<void> | null };
+    const { growing, put } = store;
+    const hanging: ArchiveStore = {
+      ...store,
+      put: async (...args) => {
+        await gate.held;
+        return await put(...args);
+      },
+      growing:
+        growing === null
+          ? null
+          : {
+              create: async (...args) => {
+                const object = await growing.create(...args);
+                return {
+                  close: object.close,
+                  append: async (bytes) => {
+                    await gate.held;
+                    await object.append(bytes);
+                  },
+                };
+              },
+            },
+    };
+    const run = start(member, place, { store: hanging, limits: { silenceMsMax: 50 } });
+    await until('it follows', 5_000, () => run.archiver.status().archivedRevision === 1n);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    gate.held = promise;
+    member.write(5);
+    await until('it is away', 5_000, () => run.archiver.status().state === 'away');
+    expect(run.archiver.status().problem).toContain('it has not answered for 0.05 s');
+    gate.held = null;
+    resolve();
+    await archived(member, run);
+    expect(run.archiver.status().state).toBe('following');
     await run.stop();
     await expectAll(place, member);
   });

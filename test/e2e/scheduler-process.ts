@@ -32,6 +32,8 @@ export function startScheduler(options: {
   readonly args: readonly string[];
   /** The program. Default: that of these sources. */
   readonly entry?: string;
+  /** Variables beside those of the test. */
+  readonly environment?: Readonly<Record<string, string>>;
 }): SchedulerProcess {
   const { directory } = options;
   mkdirSync(directory, { recursive: true });
@@ -42,6 +44,7 @@ export function startScheduler(options: {
     [options.entry ?? ENTRY, 'scheduler', ...own, ...place, ...options.args],
     {
       stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...process.env, ...options.environment },
     },
   );
   const log = createWriteStream(join(directory, 'scheduler.log'), { flags: 'a' });

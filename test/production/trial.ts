@@ -86,8 +86,12 @@ export interface Trial {
 export async function startTrial(
   name: string,
   agents: number,
-  options: Pick<LocalClusterOptions, 'access'> = {},
+  options: Pick<LocalClusterOptions, 'access'> & {
+    /** Of its schedulers, beside the test's. */
+    readonly environment?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<Trial> {
+  const { environment = {}, ...local } = options;
   const directory = mkdtempSync(join(tmpdir(), `etcd-mesos-${name}-`));
   const mesos = await startLocalCluster({
     directory: join(directory, 'mesos'),
@@ -97,7 +101,7 @@ export async function startTrial(
       memMb: 1024,
       diskMb: 4096,
     })),
-    ...options,
+    ...local,
   });
   const transport = createHttpTransport();
   /** The last that was started goes first. */
@@ -110,6 +114,7 @@ export async function startTrial(
       ...of,
       masterUrl: mesos.masterUrl,
       directory,
+      environment,
       args: [...USUAL.filter(([name]) => !of.args.includes(name)).flat(), ...of.args],
     });
     ends.unshift(scheduler.stop);

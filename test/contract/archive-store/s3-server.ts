@@ -14,6 +14,10 @@ export interface S3Server {
   /** Where it keeps the buckets. */
   readonly directory: string;
   readonly credentials: { readonly accessKeyId: string; readonly secretAccessKey: string };
+  /** SIGSTOP holds it: it takes connections and answers nothing. SIGKILL ends it. What it keeps stays. */
+  signal(name: 'SIGSTOP' | 'SIGCONT' | 'SIGKILL'): void;
+  /** Starts it again on its port and its objects; it must have been killed. */
+  start(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -33,21 +37,29 @@ export async function startS3Server(program: string, flags: readonly string[] = 
   const [port = 0] = await freePorts(1);
   const credentials = { accessKeyId: 'test', secretAccessKey: 'testsecret' };
   await mkdir(join(directory, 'objects', 'bucket'), { recursive: true });
-  const child: ChildProcess = spawn(
-    program,
-    ['--quiet', '--port', `127.0.0.1:${port}`, ...flags, 'posix', join(directory, 'objects')],
-    {
-      stdio: 'ignore',
-      env: { ROOT_ACCESS_KEY: credentials.accessKeyId, ROOT_SECRET_KEY: credentials.secretAccessKey },
-    },
-  );
-  const ended = new Promise((resolve) => child.once('close', resolve));
-  await until('the S3 server answers', 20_000, async () => await isOpen(port));
+  let child: ChildProcess;
+  let ended: Promise<unknown> = Promise.resolve();
+  const start = async (): Promise<void> => {
+    await ended;
+    child = spawn(
+      program,
+      ['--quiet', '--port', `127.0.0.1:${port}`, ...flags, 'posix', join(directory, 'objects')],
+      {
+        stdio: 'ignore',
+        env: { ROOT_ACCESS_KEY: credentials.accessKeyId, ROOT_SECRET_KEY: credentials.secretAccessKey },
+      },
+    );
+    ended = new Promise((resolve) => child.once('close', resolve));
+    await until('the S3 server answers', 20_000, async () => await isOpen(port));
+  };
+  await start();
   return {
     port,
     bucket: 'bucket',
     directory: join(directory, 'objects'),
     credentials,
+    signal: (name) => void child.kill(name),
+    start,
     close: async () => {
       child.kill('SIGKILL');
       await ended;
