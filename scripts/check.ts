@@ -59,7 +59,7 @@ const STAGES: readonly Stage[] = [
   tests('e2e', 10),
   { ...tests('crash', 15), onlyNamed: true },
   { ...tests('mesos', 40), onlyNamed: true },
-  { ...tests('archive', 20), onlyNamed: true },
+  { ...tests('archive', 30), onlyNamed: true },
   { ...tests('operations', 40), onlyNamed: true },
 ];
 

@@ -11,7 +11,8 @@ import { watchPorts } from '../e2e/watched-ports.ts';
  *
  *     node pausing-scheduler.ts <journal> <points> [OPTIONS OF THE SCHEDULER]
  *
- * <points> is a JSON array of kinds, as "order member-remove"; <journal> gets lines as in `JournalEntry`.
+ * <points> is a JSON array of kinds, as "order member-remove", or "archive append 100": before the hundredth time that
+ * something is added to the log of a directory archive. <journal> gets lines as in `JournalEntry`.
  */
 
 /** `paused`: it has stopped, and whatever follows was done after it was woken. */
@@ -47,7 +48,8 @@ const watcher = {
 };
 
 try {
-  const wrapPorts = (ports: SchedulerPorts) => watchPorts(withOrdersOnTheirWay(ports), watcher);
+  const wrapPorts = (ports: SchedulerPorts) =>
+    watchPorts(withCountedAppends(withOrdersOnTheirWay(ports)), watcher);
   await runScheduler({ argv, environment: {}, wrapPorts });
 } catch (error) {
   console.error(describeError(error), error instanceof CodedError ? error.hint : '');
@@ -62,4 +64,32 @@ function withOrdersOnTheirWay(ports: SchedulerPorts): SchedulerPorts {
   const order: typeof members.order = async (url, signed) =>
     await members.order(url, signed, AbortSignal.timeout(ORDER_MS_MAX));
   return { ...ports, members: { status: (...asked) => members.status(...asked), order } };
+}
+
+/** What it adds to its archive is noted only where it is to be paused before that. */
+function withCountedAppends(ports: SchedulerPorts): SchedulerPorts {
+  const { archive } = ports;
+  if (archive === null) return ports;
+  const wanted = new Set(points);
+  let count = 0;
+  const open: typeof archive.open = async (signal) => {
+    const store = await archive.open(signal);
+    const { growing } = store;
+    if (growing === null) return store;
+    const create: typeof growing.create = async (key, first, within) => {
+      const { append, close } = await growing.create(key, first, within);
+      return {
+        close,
+        append: async (bytes) => {
+          count += 1;
+          const kinds = [`archive append ${count}`].filter((kind) => wanted.has(kind));
+          if (kinds.length > 0) watcher.before(kinds);
+          await append(bytes);
+          note({ moment: 'after', kinds });
+        },
+      };
+    };
+    return { ...store, growing: { create } };
+  };
+  return { ...ports, archive: { ...archive, open } };
 }

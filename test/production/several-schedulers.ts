@@ -50,6 +50,8 @@ export interface SeveralSchedulers {
   readonly ledger: Ledger;
   /** A client of ZooKeeper beside the schedulers'. */
   readonly client: ZooKeeper;
+  /** With {@link API_TOKEN}. */
+  readonly tokenFile: string;
   /** @param options.args Options of its own beside those that all have. */
   start(
     name: string,
@@ -62,6 +64,8 @@ export interface SeveralSchedulers {
   whole(what: string, also?: (record: ClusterRecord) => boolean): Promise<Whole>;
   /** Begins to write, through every place that the newest record has. */
   write(): void;
+  /** Resolves when what was begun to be written has been. */
+  stopWriting(): Promise<void>;
   /** Resolves when another write was acknowledged. */
   written(): Promise<void>;
   /** Acknowledged entries that a member does not have, by slot; empty where none is missing. */
@@ -97,6 +101,8 @@ export async function startSeveral(): Promise<SeveralSchedulers> {
   const shared = { zooKeeper: client, nodes, isProtected: false, clock, ids, log: silentLogger };
   const store = await openZooKeeperStateStore(shared);
 
+  let stopWriting = async (): Promise<void> => await Promise.resolve();
+  ends.push(async () => await stopWriting());
   let newest: ClusterRecord | null = null;
   const record = async (): Promise<ClusterRecord> => {
     const stored = await store.load();
@@ -127,6 +133,7 @@ export async function startSeveral(): Promise<SeveralSchedulers> {
     nodes,
     ledger,
     client,
+    tokenFile,
     record,
     start: (name, { pausesBefore = [], args: own = [] } = {}) => {
       const started = startOneOfSeveral({ name, directory, pausesBefore, args: [...args, ...own] });
@@ -155,11 +162,12 @@ export async function startSeveral(): Promise<SeveralSchedulers> {
     write: () => {
       const ended = new AbortController();
       const running = ledger.run(ended.signal);
-      ends.push(async () => {
+      stopWriting = async () => {
         ended.abort();
         await running;
-      });
+      };
     },
+    stopWriting: async () => await stopWriting(),
     written: async () => {
       const before = ledger.acknowledged();
       await until('another acknowledged write', 30_000, () => ledger.acknowledged() > before);
