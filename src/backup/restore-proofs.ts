@@ -25,7 +25,11 @@ export interface Disagreement {
   readonly knownDefects: readonly string[];
 }
 
-/** Proofs that were told before the revision from which a log is read are looked for over so many revisions. */
+/**
+ * Proofs that were told before a full are looked for over so many revisions before it. Where nobody compacts, all that
+ * were ever told could be compared: the log would be read from its beginning for each full, and each hash takes a walk
+ * through it. They would prove nothing more: a hash covers all before it, and one is asked for after each full.
+ */
 export const PROOF_LOOKBACK_REVISIONS = 10_000n;
 
 /** Proofs of a log, each once, whatever parts of it are read. */
