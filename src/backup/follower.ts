@@ -1,5 +1,6 @@
 import { describeError } from '../base/errors.ts';
 import type { Clock, Logger } from '../base/ports.ts';
+import { etcdErrorOf } from '../etcd/error-texts.ts';
 import { EtcdError, type StreamClient } from '../etcd/port.ts';
 import type { LeaseGrant } from './batch.ts';
 import type { Gap } from './documents.ts';
@@ -43,6 +44,8 @@ export interface Follower {
   run(signal: AbortSignal): Promise<void>;
 }
 
+/** As gRPC says it of what has no status of its own. */
+const UNKNOWN = 2;
 /** Between two members that are tried: doubles up to the longest. */
 const PAUSE_MS_MIN = 50;
 const PAUSE_MS_MAX = 5_000;
@@ -109,7 +112,7 @@ export function createFollower(options: FollowerOptions): Follower {
         leave({ reason: 'lost', from: String(ending.from), to: String(ending.to) });
         return;
       case 'cancelled':
-        throw new EtcdError('other', `the watch was cancelled: ${ending.reason}`);
+        throw etcdErrorOf('the watch was cancelled', UNKNOWN, ending.reason, undefined);
     }
   };
 

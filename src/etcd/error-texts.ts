@@ -7,6 +7,8 @@ const INTERNAL = 13;
 const UNAVAILABLE = 14;
 const UNIMPLEMENTED = 12;
 
+const NAMELESS = 'user name is empty';
+
 /**
  * etcd tells its refusals apart by their texts only (`api/v3rpc/rpctypes/error.go`, the same in 3.4 to 3.6).
  * The first that is contained decides, so the longer of two similar texts comes first.
@@ -27,6 +29,7 @@ const TEXTS: readonly (readonly [text: string, code: EtcdError['code']])[] = [
   ['request timed out', 'timeout'],
   ['database space exceeded', 'no-space'],
   ['corrupt cluster', 'corrupt-cluster'],
+  [NAMELESS, 'needs-user'],
   ['required revision has been compacted', 'compacted'],
   ['required revision is a future revision', 'future-revision'],
   ['message larger than max', 'answer-too-large'],
@@ -38,7 +41,10 @@ const TEXTS: readonly (readonly [text: string, code: EtcdError['code']])[] = [
  */
 export function etcdErrorOf(call: string, code: number, detail: string, cause: unknown): EtcdError {
   const known = TEXTS.find(([text]) => detail.includes(text));
-  const message = `${call}: ${detail === '' ? `gRPC status ${code}` : detail}`;
+  const said = detail === '' ? `gRPC status ${code}` : detail;
+  // What etcd says of that tells nobody what is the matter.
+  const why = known?.[1] === 'needs-user' ? 'etcd’s authentication is on, and no user is known here: ' : '';
+  const message = `${call}: ${why}${said}`;
   return new EtcdError(known?.[1] ?? byStatus(code), message, { cause });
 }
 
@@ -48,7 +54,7 @@ export function etcdErrorOf(call: string, code: number, detail: string, cause: u
  * alike.
  */
 export function provesQuorum(detail: string): boolean {
-  return ['permission denied', 'user name is empty', 'corrupt cluster'].some((text) => detail.includes(text));
+  return ['permission denied', NAMELESS, 'corrupt cluster'].some((text) => detail.includes(text));
 }
 
 function byStatus(code: number): EtcdError['code'] {

@@ -177,6 +177,8 @@ export class EtcdError extends CodedError<
   | 'no-space'
   /** Reads and writes are refused: a member was found to differ from the others, and the alarm stands. */
   | 'corrupt-cluster'
+  /** Its authentication is on, and it answers nobody without a name. */
+  | 'needs-user'
   /** That revision was compacted. */
   | 'compacted'
   /** That revision is yet to come. */

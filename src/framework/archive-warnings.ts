@@ -34,6 +34,10 @@ function stateWarnings({ state, place, problem, lagMs }: PublishedArchive): read
     const message = `the archive ${place} takes nothing; what happens has waited for ${formatAge(lagMs)}${why}`;
     return [{ code: 'archive-away', message }];
   }
+  if (state === 'no-member' && problem !== null) {
+    const message = `nothing is archived, as no member can be followed: ${problem}`;
+    return [{ code: 'archive-unfollowed', message }];
+  }
   return [];
 }
 

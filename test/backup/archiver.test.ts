@@ -289,3 +289,15 @@ test('a member that is behind the archive is not followed', async () => {
   await until('it has caught up', 10_000, () => second.archiver.status().archivedRevision === 24n);
   await second.stop();
 });
+
+test('an etcd that wants to know who asks is not followed, and it is said why', async () => {
+  const member = createFakeMember();
+  const cancelReason = 'rpc error: code = InvalidArgument desc = etcdserver: user name is empty';
+  member.tell = (answer) => [{ ...answer, cancelled: true, cancelReason }];
+  const run = start(member, await sampleArchive(createMemoryArchiveStore()));
+  await until('it is said', 20_000, () => {
+    const { state, problem } = run.archiver.status();
+    return state === 'no-member' && problem?.includes('etcd’s authentication is on');
+  });
+  await run.stop();
+});

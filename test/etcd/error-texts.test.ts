@@ -27,6 +27,14 @@ test.for([
   expect(error.message).toBe(`MemberAdd: ${detail}`);
 });
 
+test('a refusal for lack of a name says what is the matter', () => {
+  const error = etcdErrorOf('Snapshot', 2, 'auth: user name is empty', null);
+  expect(error.code).toBe('needs-user');
+  expect(error.message).toBe(
+    'Snapshot: etcd’s authentication is on, and no user is known here: auth: user name is empty',
+  );
+});
+
 test('a refusal for lack of permission comes after the quorum was asked', () => {
   expect(provesQuorum('etcdserver: permission denied')).toBe(true);
   expect(provesQuorum('etcdserver: user name is empty')).toBe(true);

@@ -12,6 +12,8 @@ const told = (archive: PublishedArchive | null): readonly string[] => {
 
 test('an archive that all is well with is not warned of', () => {
   expect(told(sampleArchive())).toEqual([]);
+  // A moment after one archiver took over from another.
+  expect(told(sampleArchive({ state: 'no-member', problem: null }))).toEqual([]);
   // What was before it is in its first full.
   expect(told(sampleArchive({ gaps: [{ reason: 'begin', from: '1', to: '9' }] }))).toEqual([]);
   expect(told(sampleArchive({ state: 'waiting', id: null, lastFull: null, nextFullAtMs: null }))).toEqual([]);
@@ -28,6 +30,7 @@ test('none is told of', () => {
 test.for<[string, Partial<PublishedArchive>]>([
   ['archive-refused', { state: 'refused', problem: 'it holds archive 9, not 5c1e' }],
   ['archive-away', { state: 'away', problem: 'connect ECONNREFUSED', lagMs: 754_321 }],
+  ['archive-unfollowed', { state: 'no-member', problem: 'the watch was cancelled: authentication is on' }],
   [
     'archive-gap',
     {
