@@ -85,9 +85,9 @@ async function restore(flags: Flags, output: RestoreRequest['output']): Promise<
   const programs = { etcdutl, etcd };
   const target = parseTarget(to);
   const signal = interruptible();
-  const archive = await openArchiveToRead(flags, signal);
   const progress = progressOn(process.stderr, { isWanted: !json });
   try {
+    const archive = await openArchiveToRead(flags, signal);
     return await restoreTo(
       { archive, target, epoch, raiseBy, acceptsMismatch, proofsMax, method, programs, output },
       { onProgress: progress.step, signal },

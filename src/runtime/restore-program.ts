@@ -94,9 +94,14 @@ export async function runRestore(
     `--initial-cluster-token=${place.token}`,
     `--initial-advertise-peer-urls=${place.peerUrls}`,
   ];
-  const options = { env: RESTORE_ENVIRONMENT, cwd: parent, signal, maxBuffer: OUTPUT_BYTES_MAX };
+  signal.throwIfAborted();
+  const options = { env: RESTORE_ENVIRONMENT, cwd: parent, maxBuffer: OUTPUT_BYTES_MAX };
+  const running = promisify(execFile)(program.path, args, options);
+  // By ourselves: with a signal of its own execFile does not wait for the end, until which the program may write.
+  const end = (): void => void running.child.kill('SIGKILL');
+  signal.addEventListener('abort', end, { once: true });
   try {
-    await promisify(execFile)(program.path, args, options);
+    await running;
   } catch (cause) {
     signal.throwIfAborted();
     const said = saidBy(cause);
@@ -105,6 +110,8 @@ export async function runRestore(
       cause,
       hint: 'What it says names the option or the file that it does not take.',
     });
+  } finally {
+    signal.removeEventListener('abort', end);
   }
 }
 

@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -24,6 +26,16 @@ for word in "$@"; do case "$word" in --data-dir=*) target="\${word#--data-dir=}"
 echo "$@" > "\${target%/*}/arguments"
 mkdir -p "$target/member/snap"
 cat "$3" > "$target/member/snap/db"
+`;
+
+/** Ends whoever has started it as Ctrl-C does, and writes as long as it is let. */
+const STUBBORN = `#!/bin/sh
+if [ "$1" = version ]; then echo 'etcdutl version: 3.6.0'; exit 0; fi
+for word in "$@"; do case "$word" in --data-dir=*) target="\${word#--data-dir=}";; esac; done
+echo $$ > "$0.pid"
+trap '' INT TERM
+kill -INT $PPID
+for turn in $(seq 200); do mkdir -p "$target/member"; sleep 0.02; done
 `;
 
 describe('restore', () => {
@@ -147,6 +159,40 @@ describe('restore', () => {
     expect(stderr).toContain(said);
     expect([code, stdout]).toEqual([exitCode, '']);
     expect(await readdir(directory)).toEqual(before);
+  });
+
+  const INTERRUPTED = 'it was ended before it was done; nothing is left behind\n';
+
+  test('is ended by Ctrl-C while etcd’s own program writes: nothing is left, and that program does not go on', async () => {
+    await writeFile(fileOf('stubborn'), STUBBORN, { mode: 0o755 });
+    const before = await readdir(directory);
+    const { code, stdout, stderr } = await restore(
+      ...['--data-dir', fileOf('ended'), '--etcdutl', fileOf('stubborn')],
+    );
+    expect(stderr).toContain(INTERRUPTED);
+    expect([code, stdout]).toEqual([1, '']);
+    expect(await readdir(directory)).toEqual([...before, 'stubborn.pid'].toSorted());
+    const pid = (await readFile(fileOf('stubborn.pid'), 'utf8')).trim();
+    expect(existsSync(`/proc/${pid}`)).toBe(false);
+  });
+
+  test('is ended by Ctrl-C while the archive does not answer', async () => {
+    const asked = Promise.withResolvers<void>();
+    const silent = createServer(() => asked.resolve());
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
+    const { port } = silent.address() as AddressInfo;
+    const file = fileOf('never.db');
+    const { code, stdout, stderr } = await runCli(
+      [
+        ...['restore', '--archive', 's3://bucket/etcd', '--s3-endpoint', `http://127.0.0.1:${port}`],
+        ...['--s3-path-style', '--snapshot-file', file],
+      ],
+      { AWS_ACCESS_KEY_ID: 'a', AWS_SECRET_ACCESS_KEY: 'b' },
+      { when: asked.promise, signal: 'SIGINT' },
+    );
+    silent.close();
+    expect([code, stdout, stderr]).toEqual([1, '', `etcd-mesos: ${INTERRUPTED}`]);
+    expect(existsSync(file)).toBe(false);
   });
 });
 

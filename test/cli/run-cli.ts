@@ -15,12 +15,17 @@ const ENDS_MS_MAX = 15_000;
 
 /**
  * Runs the real command line as a child with an environment that holds nothing of this one but PATH.
- * @param once the signal it gets when that text is in its output.
+ * @param once the signal it gets when that text is in its output, or when that has resolved.
  */
 export async function runCli(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
-  once: { readonly line: string; readonly signal: NodeJS.Signals } | null = null,
+  once:
+    | ({ readonly signal: NodeJS.Signals } & (
+        | { readonly line: string }
+        | { readonly when: Promise<unknown> }
+      ))
+    | null = null,
   endsMsMax = ENDS_MS_MAX,
 ): Promise<CliResult> {
   const child = spawn(process.execPath, [ENTRY, ...args], {
@@ -34,8 +39,10 @@ export async function runCli(
   let isSignalled = false;
   child.stdout.on('data', (chunk: Buffer) => {
     stdout += chunk.toString();
-    if (once !== null && !isSignalled && stdout.includes(once.line)) isSignalled = child.kill(once.signal);
+    if (once === null || !('line' in once) || isSignalled) return;
+    if (stdout.includes(once.line)) isSignalled = child.kill(once.signal);
   });
+  if (once !== null && 'when' in once) void once.when.then(() => child.kill(once.signal));
   child.stderr.on('data', (chunk: Buffer) => {
     stderr += chunk.toString();
   });
