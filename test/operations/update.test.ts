@@ -1,13 +1,25 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { Etcd3 } from 'etcd3';
 import { afterEach, beforeEach, expect, type TestContext, test } from 'vitest';
+import { openArchive } from '../../src/backup/archive.ts';
+import { hashKv } from '../../src/backup/backend/hash-kv.ts';
+import { verifyArchive } from '../../src/backup/survey.ts';
+import { createEtcdClient } from '../../src/etcd/client.ts';
+import { clientUrlOf } from '../../src/protocol/launch.ts';
 import type { ClusterRecord } from '../../src/protocol/record.ts';
 import type { PublishedPlan } from '../../src/protocol/view.ts';
 import type { ArchiveSurvey } from '../../src/runtime/archive-place.ts';
+import { openDirectoryArchiveStore } from '../../src/runtime/directory-archive-store.ts';
+import { createDrafts } from '../../src/runtime/draft-files.ts';
+import { expectSame, restoreTo } from '../archive/checks.ts';
+import { observe } from '../archive/workload.ts';
+import { never } from '../backup/sample-log.ts';
 import { runCli } from '../cli/run-cli.ts';
 import type { SchedulerProcess } from '../e2e/scheduler-process.ts';
 import { skipWithout } from '../needs.ts';
-import { type EtcdBinary, etcdBinaries } from '../real-etcd/binaries.ts';
+import { type EtcdBinary, etcdBinaries, restoreProgram } from '../real-etcd/binaries.ts';
 import { clock, until } from '../wait.ts';
 import { type OperationsTrial, PHASE_MS_MAX, seatOf, startTrial, type Whole } from './trial.ts';
 
@@ -165,47 +177,126 @@ test.for([
   },
 );
 
-test('where there is an archive etcd goes up a minor only after a full backup, which is the way back', async (context) => {
-  const [old, next] = [ofMinor(context, 4), ofMinor(context, 5)];
-  const of = await begin('upgrade-archived', '--etcd-binary', old.path);
-  const archive = join(of.directory, 'archive');
-  mkdirSync(archive);
-  await restartWith(of, '--etcd-binary', next.path, '--archive', archive);
-  await until('the plan to begin with a full backup', PHASE_MS_MAX, async () => {
-    const [first] = (await planOf('update')).phases[0]?.steps ?? [];
-    return first?.name === 'full-backup' && first.message.endsWith('; waits for etcd-mesos update start');
+test.for([
+  [4, 5],
+  [5, 6],
+] as const)(
+  'where there is an archive etcd 3.%i goes to 3.%i only after a full backup, which is the way back; it is archived all the way',
+  async ([from, to], context) => {
+    const [old, next] = [ofMinor(context, from), ofMinor(context, to)];
+    const archive = join(mkdtempSync(join(tmpdir(), 'etcd-mesos-upgrade-')), 'archive');
+    const archived = ['--archive', archive, '--archive-proof-interval', '1s'];
+    const of = await begin(`upgrade-archived-${from}-${to}`, '--etcd-binary', old.path, ...archived);
+    await until('it is archived', PHASE_MS_MAX, async () => {
+      const { archive: seen } = await scheduler.view();
+      return seen?.state === 'following' && seen.lastFull !== null;
+    });
+    await restartWith(of, '--etcd-binary', next.path, ...archived);
+    await until('the plan to begin with a full backup', PHASE_MS_MAX, async () => {
+      const [first] = (await planOf('update')).phases[0]?.steps ?? [];
+      return first?.name === 'full-backup' && first.message.endsWith('; waits for etcd-mesos update start');
+    });
+
+    await of.observe(
+      `${old.version.text} to ${next.version.text}, with an archive`,
+      async () => expect(await of.command('update', 'start')).toContain('a full backup is taken first'),
+      isRolledOut,
+    );
+    expect(await versions()).toEqual(SLOTS.map(() => next.version.text));
+    const { stdout } = await runCli(['backup', 'list', '--archive', archive, '--json']);
+    const { epochs } = JSON.parse(stdout) as Pick<ArchiveSurvey, 'epochs'>;
+    const taken = epochs.flatMap(({ fulls }) => fulls.map(({ name, document }) => ({ name, ...document })));
+    const before = taken.filter(({ reason }) => reason === `before the upgrade to etcd ${next.version.text}`);
+    const [full, ...others] = before;
+    if (full === undefined) throw new Error(`no full was taken for it: ${JSON.stringify(taken)}`);
+    expect(others).toEqual([]);
+    expect(full.etcdVersion).toBe(old.version.text);
+    expect(full.finishedAtMs).toBeLessThan(
+      Math.min(...of.record().seats.map(({ launchedAtMs }) => launchedAtMs)),
+    );
+
+    expect(await of.command('backup', 'now', '--reason', 'a trial')).toContain('it was read back whole');
+    expect(await of.command('backup', 'status')).toContain(`${archive} is written`);
+
+    const takenAt = new Date(full.finishedAtMs).toISOString();
+    await until('the way back to be closed, and the full to be named', PHASE_MS_MAX, async () => {
+      await restartWith(of, '--etcd-binary', old.path, ...archived);
+      const { stderr } = await of.cli('update', 'start');
+      return stderr.includes(`restore --to ${takenAt}, when a full of etcd ${old.version.text} was taken`);
+    });
+    await restartWith(of, '--etcd-binary', next.path, ...archived);
+    await of.expectNothingLost();
+    await expectArchivedAsItLives(of, archive, full.revision);
+    const program = restoreProgram(old);
+    const back = await runCli(
+      [
+        ...['restore', '--archive', archive, '--to', takenAt, '--data-dir', join(of.directory, 'back')],
+        ...['--json', ...(program === null ? [] : ['--etcdutl', program])],
+      ],
+      {},
+      null,
+      PHASE_MS_MAX,
+    );
+    expect(back.code, back.stderr).toBe(0);
+    expect(JSON.parse(back.stdout)).toMatchObject({
+      full: { name: full.name },
+      program: { version: old.version.text },
+      proofs: { disagreeing: [] },
+    });
+    rmSync(dirname(archive), { recursive: true });
+  },
+);
+
+/**
+ * Nobody writes any more: the archive has a log without a gap, and what is restored of it is what each member has, key
+ * by key and by its hash; with the full from before the upgrade and all that came since as well as with the newest.
+ */
+async function expectArchivedAsItLives(
+  of: OperationsTrial,
+  place: string,
+  fullBefore: string | null,
+): Promise<void> {
+  await until('all to be archived', PHASE_MS_MAX, async () => {
+    const { archive } = await scheduler.view();
+    const isAll = archive !== null && archive.archivedRevision === archive.seenRevision;
+    return isAll && archive.state === 'following' && archive.lastProof?.revision === archive.seenRevision;
   });
-
-  await of.observe(
-    `${old.version.text} to ${next.version.text}, with an archive`,
-    async () => expect(await of.command('update', 'start')).toContain('a full backup is taken first'),
-    isRolledOut,
-  );
-  expect(await versions()).toEqual(SLOTS.map(() => next.version.text));
-  const { stdout } = await runCli(['backup', 'list', '--archive', archive, '--json']);
-  const { epochs } = JSON.parse(stdout) as Pick<ArchiveSurvey, 'epochs'>;
-  const taken = epochs.flatMap(({ fulls }) => fulls.map(({ document }) => document));
-  const before = taken.filter(({ reason }) => reason === `before the upgrade to etcd ${next.version.text}`);
-  const [full, ...others] = before;
-  if (full === undefined) throw new Error(`no full was taken for it: ${JSON.stringify(taken)}`);
-  expect(others).toEqual([]);
-  expect(full.etcdVersion).toBe(old.version.text);
-  expect(full.finishedAtMs).toBeLessThan(
-    Math.min(...of.record().seats.map(({ launchedAtMs }) => launchedAtMs)),
-  );
-
-  expect(await of.command('backup', 'now', '--reason', 'a trial')).toContain('it was read back whole');
-  expect(await of.command('backup', 'status')).toContain(`${archive} is written`);
-
-  await until('the way back to be closed, and the full to be named', PHASE_MS_MAX, async () => {
-    await restartWith(of, '--etcd-binary', old.path, '--archive', archive);
-    const { stderr } = await of.cli('update', 'start');
-    const takenAt = new Date(full.startedAtMs).toISOString();
-    return stderr.includes(`restore --to ${takenAt}, when a full of etcd ${old.version.text} was taken`);
+  const store = await openDirectoryArchiveStore(place, { readOnly: true });
+  const archive = await openArchive(store, { archiveId: null, owner: of.record().cluster }, never);
+  const { epochs, problems } = await verifyArchive(archive, {
+    newFile: createDrafts(of.directory),
+    signal: never,
   });
-  await restartWith(of, '--etcd-binary', next.path, '--archive', archive);
-  await of.expectNothingLost();
-});
+  expect(problems).toEqual([]);
+  expect(epochs.map(({ gaps, runs }) => [gaps.map(({ reason }) => reason), runs.length])).toEqual([
+    [['begin'], 1],
+  ]);
+  const [first] = epochs
+    .flatMap(({ restorable }) => restorable)
+    .filter(({ fromRevision }) => fromRevision === fullBefore);
+  expect(first?.proofs?.disagreeing).toEqual([]);
+  expect(first?.proofs?.agreeing).toBeGreaterThan(0);
+
+  const { backend, report, draft } = await restoreTo(archive, null, of.directory);
+  expect(report.proofs.disagreeing).toEqual([]);
+  for (const seat of of.record().seats) {
+    const url = clientUrlOf(seat);
+    const [ours, theirs] = [createEtcdClient({ url }, clock), new Etcd3({ hosts: url })];
+    try {
+      const seen = await observe(theirs);
+      expect(String(seen.revision)).toBe(report.revision);
+      await expectSame(backend, seen);
+      const { hash, compactRevision } = await ours.hashKv(report.revision, AbortSignal.timeout(10_000));
+      expect((await hashKv(backend, { compactRevision: BigInt(compactRevision) })).hash, seat.slot).toBe(
+        hash,
+      );
+    } finally {
+      ours.close();
+      theirs.close();
+    }
+  }
+  await draft.discard();
+}
 
 test('a member that does not serve with what is new stops the update; the former options heal it', async (context) => {
   const binary = ofMinor(context, 4);
