@@ -212,8 +212,9 @@ function relieve(pass: Pass, membership: Membership, space: DraftSpace): void {
     }
     case 'fruitless':
       relief.waitedMs += pass.seen.elapsedMs;
-      if (wasFreed(relief, fills) || isDueAgain(relief, fills)) space.relief = newRelief(pass);
-      else blockNoSpace(pass, fills);
+      if (wasFreed(relief, fills) || isDueAgain(relief, fills) || holdsMore(pass, membership, relief)) {
+        space.relief = newRelief(pass);
+      } else blockNoSpace(pass, fills);
       return;
   }
 }
@@ -299,6 +300,13 @@ function wasFreed(relief: Relief, fills: readonly Fill[]): boolean {
 function isDueAgain(relief: Relief, fills: readonly Fill[]): boolean {
   const isFree = fills.every(({ inUseBytes, quotaBytes }) => inUseBytes < COMFORTABLE * quotaBytes);
   return isFree && relief.waitedMs >= STEP_MS_MAX;
+}
+
+/** What kept history from being compacted was the archive, and it has caught up. */
+function holdsMore(pass: Pass, membership: Membership, { waitedMs, compactTo }: Relief): boolean {
+  if (pass.seen.archive === null || waitedMs < STEP_MS_MAX) return false;
+  const target = compactionTarget(pass, membership);
+  return target !== null && (compactTo === null || compareUint64(target, compactTo) > 0);
 }
 
 function blockNoSpace(pass: Pass, fills: readonly Fill[]): void {

@@ -204,6 +204,17 @@ describe('NOSPACE', () => {
     expect(world.story).toContain('to revision 1234');
   });
 
+  it('is taken up again when the archive that kept history from being compacted has caught up', () => {
+    const world = wholeWorld();
+    world.archive = { archivedRevision: '1234', verifiedFullAtMs: null };
+    fill(world, 1, 0.95);
+    world.until(() => world.record.space?.relief?.stage === 'fruitless');
+    for (let step = 0; step < 150; step += 1) world.step(1_000);
+    expect(world.record.space?.relief?.stage).toBe('fruitless');
+    world.archive = { archivedRevision: '2345', verifiedFullAtMs: null };
+    world.until(() => world.story.includes('to revision 2345'));
+  });
+
   it('of live data is the operator’s after one round, and is taken up again when they have freed some', () => {
     const world = wholeWorld();
     fill(world, 1, 0.95);

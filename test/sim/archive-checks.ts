@@ -9,14 +9,13 @@ import type { EtcdProcess } from './model-etcd.ts';
 import type { Entry, RaftNode } from './model-raft.ts';
 import { applyToStore, type Change, createKeyStore, type KeyStore } from './model-store.ts';
 import { eventsOf } from './model-stream.ts';
+import type { ArchiveObserver } from './sim-archive.ts';
 
 /**
  * What must hold of an archive whatever happens, looked at from outside: by what its store takes, by what the record
  * says at that time, and at the end by holding all that a reader finds in it against what the cluster has committed.
  */
-export interface ArchiveChecks {
-  /** The store has taken it. */
-  written(place: MemoryArchiveStore, key: string): void;
+export interface ArchiveChecks extends ArchiveObserver {
   committed(leader: RaftNode, entry: Entry): void;
   /** An etcd starts. */
   started(process: EtcdProcess): void;
@@ -42,6 +41,7 @@ export function createArchiveChecks(options: ArchiveChecksOptions): ArchiveCheck
   const generations = new WeakMap<MemoryArchiveStore, Map<string, number>>();
   const seen = new WeakMap<MemoryArchiveStore, Set<string>>();
   const founded = new Set<string>();
+  const fulls = createFullChecks(record, onViolation);
   /** Archive id → the last revision that a scheduler has said to be archived. */
   const claimed = new Map<string, bigint>();
 
@@ -71,6 +71,9 @@ export function createArchiveChecks(options: ArchiveChecksOptions): ArchiveCheck
   };
 
   return {
+    sending: fulls.sending,
+    read: fulls.read,
+    spoiled: fulls.spoiled,
     written: (place, key) => {
       const keys = seen.get(place) ?? new Set<string>();
       seen.set(place, keys);
@@ -88,7 +91,12 @@ export function createArchiveChecks(options: ArchiveChecksOptions): ArchiveCheck
       const change = store.changes.at(-1);
       if (store.revision > revision && change !== undefined) changes.set(change.revision, change);
     },
-    started: ({ mode, data: { clusterId } }) => {
+    started: (process) => {
+      const {
+        mode,
+        data: { clusterId },
+      } = process;
+      if (options.place() !== null) fulls.started(process);
       if (mode !== 'bootstrap' || founded.has(clusterId)) return;
       founded.add(clusterId);
       const place = options.place();
@@ -109,6 +117,41 @@ export function createArchiveChecks(options: ArchiveChecksOptions): ArchiveCheck
         return [`the record names the archive ${JSON.stringify(known)}, the one that is there is ${id}`];
       }
       return await contentProblems(place, id, histories, claimed.get(id) ?? 0n);
+    },
+  };
+}
+
+/** No member goes up a minor in a roll-out before a full was begun for it, and read back whole as it was written. */
+function createFullChecks(
+  record: ArchiveChecksOptions['record'],
+  onViolation: (text: string) => void,
+): Pick<ArchiveChecks, 'sending' | 'read' | 'spoiled' | 'started'> {
+  /** Key of a full's data → the roll-out that was under way when it was begun. */
+  const begunIn = new Map<string, string>();
+  const spoiled = new Set<string>();
+  /** Roll-outs that a full was taken for, and read back. */
+  const covered = new Set<string>();
+  /** Cluster id → the highest minor that a member of it was started with. */
+  const minors = new Map<string, number>();
+  return {
+    sending: (key) => {
+      const { rollout = null } = record() ?? {};
+      if (key.endsWith('/data') && rollout !== null) begunIn.set(key, rollout.id);
+    },
+    spoiled: (key) => void spoiled.add(key),
+    read: (key) => {
+      const rollout = begunIn.get(key);
+      if (rollout !== undefined && !spoiled.has(key)) covered.add(rollout);
+    },
+    started: ({ version, commandLine, data: { clusterId } }) => {
+      const minor = Number(version.split('.')[1]);
+      const highest = minors.get(clusterId) ?? minor;
+      minors.set(clusterId, Math.max(minor, highest));
+      const { rollout = null } = record() ?? {};
+      if (minor <= highest || rollout === null || covered.has(rollout.id)) return;
+      onViolation(
+        `${commandLine.name} is started with etcd ${version} before a full of ${rollout.id} was read back`,
+      );
     },
   };
 }

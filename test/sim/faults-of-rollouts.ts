@@ -15,16 +15,24 @@ const RESOURCES = [
   { cpus: 3.95, memMb: 512, diskMb: 2048 },
   { cpus: 1, memMb: 512, diskMb: 4000 },
 ];
-const ARTIFACTS = [1, 2, 3].map(simArtifact);
+const ARTIFACTS = [1, 2, 3];
+/** What an upgrade brings; the next minor after that of {@link simArtifact}. */
+const NEXT_ETCD = '3.6.11';
 const ETCD = [10_000, 5_000].map((snapshotCount) => simEtcdOptions({ snapshotCount }));
 
-function otherOptions({ random }: Injection): SimOptions {
+/** Nobody goes back to an older etcd. */
+function otherArtifact({ world, random }: Injection): string {
+  return simArtifact(random.pick(ARTIFACTS), world.etcdAsked);
+}
+
+function otherOptions(at: Injection): SimOptions {
+  const { random } = at;
   const strategy = random.chance(0.2)
     ? ({ updateStrategy: random.pick(['serial', 'canary'] as const) } as const)
     : {};
   switch (random.pick(['artifact', 'artifact', 'etcd', 'resources', 'all'] as const)) {
     case 'artifact':
-      return { ...strategy, artifact: random.pick(ARTIFACTS) };
+      return { ...strategy, artifact: otherArtifact(at) };
     case 'etcd':
       return { ...strategy, etcd: random.pick(ETCD) };
     case 'resources':
@@ -32,11 +40,21 @@ function otherOptions({ random }: Injection): SimOptions {
     case 'all':
       return {
         ...strategy,
-        artifact: random.pick(ARTIFACTS),
+        artifact: otherArtifact(at),
         etcd: random.pick(ETCD),
         resources: random.pick(RESOURCES),
       };
   }
+}
+
+/** A minor upgrade of etcd, which waits for a full where there is an archive. */
+export async function upgradeEtcd(at: Injection): Promise<void> {
+  const { world, random, say } = at;
+  say(`an upgrade to etcd ${NEXT_ETCD} is asked for`);
+  world.startWith({ artifact: simArtifact(random.pick(ARTIFACTS), NEXT_ETCD) });
+  await world.run(random.between(500, 10_000));
+  tell(at, 'start');
+  await world.run(random.between(0, 60_000));
 }
 
 function tell({ world, random }: Injection, verb: PlanVerb): void {

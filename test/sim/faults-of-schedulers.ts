@@ -128,7 +128,7 @@ export const RECORD_FAULTS: readonly Fault[] = [
   },
 ];
 
-async function loseRecord({ world, random, storage, seats, say }: Injection): Promise<void> {
+export async function loseRecord({ world, random, storage, seats, say }: Injection): Promise<void> {
   // With its tasks a sandbox is gone: nothing would be left to be adopted.
   const picked = storage === 'sandbox' ? random.pick(['while all runs'] as const) : random.pick(RECORD_LOST);
   // Of a framework that was removed, on hosts that are all down, a master shows nothing: that is a first start.

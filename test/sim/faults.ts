@@ -1,4 +1,5 @@
 import type { Fault } from './fault.ts';
+import { ARCHIVE_FAULTS } from './faults-of-archives.ts';
 import { CLOCK_FAULTS } from './faults-of-clocks.ts';
 import { HOST_FAULTS } from './faults-of-hosts.ts';
 import { MOVE_FAULTS } from './faults-of-moves.ts';
@@ -27,6 +28,7 @@ export const FAULTS: readonly Fault[] = [
   ...CLOCK_FAULTS,
   ...SPACE_FAULTS,
   ...ROLLOUT_FAULTS,
+  ...ARCHIVE_FAULTS,
 ];
 
 /** Those that can happen in that world now. */

@@ -28,6 +28,7 @@ import {
   votersOf,
 } from './model-raft.ts';
 import { alarmsOf, exceedsQuota, hasAlarm, hashOf, inUseOf } from './model-store.ts';
+import { createModelVersions, versionOfProgram } from './model-versions.ts';
 import type { RandomStream } from './prng.ts';
 
 /**
@@ -75,6 +76,7 @@ export interface EtcdProcess {
   readonly host: string;
   readonly pid: number;
   readonly commandLine: EtcdCommandLine;
+  readonly version: string;
   readonly mode: 'bootstrap' | 'join' | 'resume';
   readonly data: DataDirectory;
   /** `null` until its raft has started. */
@@ -97,8 +99,6 @@ export interface ModelEtcdOptions {
   readonly observer: EtcdObserver;
   /** What a write to that host's disk takes beyond the usual. Default 0. */
   readonly diskMs?: (host: string) => number;
-  /** What `etcd --version` prints. */
-  readonly version?: string;
 }
 
 export interface EtcdObserver {
@@ -140,8 +140,8 @@ const DONE = 'done';
 
 export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
   const { clock, random, observer } = options;
-  const version = options.version ?? '3.5.29';
   const directories = new Map<string, DataDirectory>();
+  const versions = createModelVersions();
   /** Cluster id → the entries with which all of its first members begin. */
   const bootstraps = new Map<string, readonly Entry[]>();
   const running = new Set<EtcdProcess>();
@@ -167,12 +167,13 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
       await clock.sleep(random.between(2, 15));
       pids += 1;
       const args = words.slice(program + 1);
-      if (args.includes('--version')) return printVersion(pids, spec);
-      return startEtcd(host, pids, args, spec);
+      const version = versionOfProgram(words[program] as string);
+      if (args.includes('--version')) return printVersion(pids, version, spec);
+      return startEtcd({ host, pid: pids, version, args }, spec);
     },
   });
 
-  const printVersion = (pid: number, spec: ProcessSpec): RunningProcess => ({
+  const printVersion = (pid: number, version: string, spec: ProcessSpec): RunningProcess => ({
     pid,
     exit: clock.sleep(random.between(5, 20)).then(() => {
       for (const line of [`etcd Version: ${version}`, 'Git SHA: 0000000', 'Go Version: go1.24']) {
@@ -183,12 +184,8 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
     signal: () => {},
   });
 
-  const startEtcd = (
-    host: string,
-    pid: number,
-    args: readonly string[],
-    spec: ProcessSpec,
-  ): RunningProcess => {
+  const startEtcd = (program: StartedProgram, spec: ProcessSpec): RunningProcess => {
+    const { host, pid, version, args } = program;
     const { promise: exit, resolve } = Promise.withResolvers<ProcessExit>();
     let ending = false;
     let current: EtcdProcess | null = null;
@@ -228,7 +225,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
         fail(claim);
         return;
       }
-      const opened = open(host, commandLine);
+      const opened = open(host, version, commandLine);
       if ('refusal' in opened) {
         await clock.sleep(random.between(5, 500));
         fail(opened.refusal);
@@ -238,6 +235,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
         host,
         pid,
         commandLine,
+        version,
         mode: opened.mode,
         data: opened.data,
         node: null,
@@ -248,6 +246,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
         onApplied: new Set(),
       };
       running.add(current);
+      versions.started(opened.data, version);
       observer.started(current);
       await clock.sleep(random.between(10, 150));
       if (ending) return;
@@ -274,11 +273,13 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
 
   const open = (
     host: string,
+    version: string,
     commandLine: EtcdCommandLine,
   ): { readonly data: DataDirectory; readonly mode: EtcdProcess['mode'] } | { readonly refusal: string } => {
     const key = directoryKey(host, commandLine.dataDirectory);
     const existing = directories.get(key);
     if (existing !== undefined) {
+      if (!versions.serves(existing, version)) return { refusal: DOWNGRADE };
       if (commandLine.checksData && differsFromPeers(host, existing)) {
         return { refusal: 'checkInitialHashKV failed: found data inconsistency with peers' };
       }
@@ -286,6 +287,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
     }
     const opened = commandLine.isNew ? bootstrap(host, commandLine) : join(host, commandLine);
     if (typeof opened === 'string') return { refusal: opened };
+    if (!versions.serves(opened, version)) return { refusal: DOWNGRADE };
     directories.set(key, opened);
     return { data: opened, mode: commandLine.isNew ? 'bootstrap' : 'join' };
   };
@@ -470,7 +472,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
     return {
       status: (signal) => call(signal, async (node) => statusOf(node)),
       clusterVersion: (signal) =>
-        call(signal, async (node) => (node.leader === null ? null : version.replace(/\d+$/, '0'))),
+        call(signal, async (node) => (node.leader === null ? null : versions.ofCluster(node.data))),
       confirmQuorum: (signal) => call(signal, async (node, asked) => confirm(refuseLearner(node), asked)),
       members: (signal) => call(signal, async (node) => membersOf(refuseLearner(node))),
       alarms: (signal) =>
@@ -534,7 +536,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
   };
 
   const statusOf = (node: RaftNode): EtcdStatus => ({
-    version,
+    version: versions.ofMember(node.data),
     clusterId: node.data.clusterId,
     memberId: node.data.memberId,
     leaderId: node.leader?.data.memberId ?? null,
@@ -691,6 +693,16 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
     },
   };
 }
+
+/** An etcd as it is started. */
+interface StartedProgram {
+  readonly host: string;
+  readonly pid: number;
+  readonly version: string;
+  readonly args: readonly string[];
+}
+
+const DOWNGRADE = 'invalid downgrade; server version is lower than determined cluster version';
 
 /** A question to a server: its asker may have given up. */
 interface Asked {

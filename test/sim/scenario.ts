@@ -1,4 +1,5 @@
 import { faultsIn, isFinal } from './faults.ts';
+import { ARCHIVE_THEME, startOverArchive } from './faults-of-archives.ts';
 import { startWeather } from './faults-of-network.ts';
 import { resumeAll } from './faults-of-pods.ts';
 import { RECORD_PUT_BACK } from './faults-of-schedulers.ts';
@@ -34,7 +35,7 @@ export interface ScenarioOptions {
   readonly seed: number;
   /** Default `persistent`. In sandboxes what ends a task ends its data: such faults count as losses there. */
   readonly storage?: SimStorage;
-  /** Half of the faults are of those whose name begins so. Default: whichever. */
+  /** Half of the faults are of those whose name begins so. Default: whichever; those of the archive where there is one. */
   readonly theme?: string;
   readonly debug?: boolean;
   readonly onLine?: (line: string) => void;
@@ -46,6 +47,8 @@ export interface ScenarioOptions {
 const ELECTED_PART = 0.3;
 /** Those with an archive. */
 const ARCHIVED_PART = 0.3;
+/** Of these, those whose archive is away or not empty when they begin. */
+const START_OVER_ARCHIVE_PART = 0.3;
 /** Those in which masters may die. */
 const MASTERS_FAIL_PART = 0.25;
 /** Those in which wall clocks jump. */
@@ -88,12 +91,13 @@ export async function runScenario(options: ScenarioOptions): Promise<Outcome> {
       world.story.tell('scenario', text);
     };
     const storage = options.storage ?? 'persistent';
-    const { theme = null } = options;
+    const { theme = world.archive === null ? null : ARCHIVE_THEME } = options;
     await live({
       world,
       random,
       jumps: chance.stream('clock jumps'),
       endings: chance.stream('endings'),
+      archived: chance.stream('archived'),
       storage,
       theme,
       faults,
@@ -124,6 +128,7 @@ interface Life {
   readonly random: RandomStream;
   readonly jumps: RandomStream;
   readonly endings: RandomStream;
+  readonly archived: RandomStream;
   readonly storage: SimStorage;
   readonly theme: string | null;
   /** Names of those that were injected. */
@@ -132,10 +137,10 @@ interface Life {
 }
 
 async function live(life: Life): Promise<void> {
-  const { world, random, jumps, endings, storage, say } = life;
+  const { world, random, jumps, endings, archived, storage, say } = life;
   const elected = world.zooKeeperHost === null ? '' : ', two schedulers';
-  const archived = world.archive === null ? '' : ', an archive';
-  say(`${world.size} members on ${world.hosts.length} hosts${elected}${archived}`);
+  const hasArchive = world.archive === null ? '' : ', an archive';
+  say(`${world.size} members on ${world.hosts.length} hosts${elected}${hasArchive}`);
   if (random.chance(0.5)) planCrash(world, random, say);
   const calm = new AbortController();
   if (jumps.chance(JUMPING_PART)) void jumpAround(life, calm.signal);
@@ -143,6 +148,8 @@ async function live(life: Life): Promise<void> {
     startWeather(life);
     void world.clock.sleep(FIRST_WEATHER_MS).then(() => world.network.setWeather(null));
   }
+  if (world.archive !== null && archived.chance(START_OVER_ARCHIVE_PART))
+    await startOverArchive(world, archived, say);
   world.startScheduler();
   await world.runUntil('the cluster has formed and is whole', () => isWhole(world), WHOLE_WITHIN_MS);
   world.startWriter();
@@ -249,6 +256,7 @@ async function heal(world: World): Promise<void> {
   await world.announceMaintenance([]);
   for (const host of world.hosts) if (!world.isGone(host)) await world.reactivate(host);
   world.network.healAll();
+  world.archive?.heal();
   world.deny([]);
   world.endAbandoned();
   for (const host of world.hosts) world.slowDisk(host, 0);

@@ -39,4 +39,8 @@ export const SEEDS_THAT_FAILED: readonly { readonly seed: number; readonly showe
     showed: 'a member that was removed while its etcd was down kept its slot, after the record was lost',
   },
   { seed: 1717553428, showed: 'a position passed for known that had arrived at a scheduler after its death' },
+  {
+    seed: 16,
+    showed: 'a full database was the operator’s for good, though the archive that was behind had caught up',
+  },
 ];

@@ -34,6 +34,8 @@ export interface SimArchive {
   replace(by: 'another' | 'nothing'): void;
   /** What lay there before {@link replace} does again. */
   putBack(): void;
+  /** All is as usual from now on. */
+  heal(): void;
 }
 
 export interface SimArchiveOptions {
@@ -41,8 +43,18 @@ export interface SimArchiveOptions {
   readonly random: RandomStream;
   readonly network: Network;
   readonly etcd: Pick<ModelEtcd, 'connect' | 'running'>;
+  readonly observer: ArchiveObserver;
+}
+
+export interface ArchiveObserver {
+  /** It is sent to the store, which has not taken it yet. */
+  sending(key: string): void;
   /** The object is there, before whoever put it is told. */
-  readonly onWritten: (place: MemoryArchiveStore, key: string) => void;
+  written(place: MemoryArchiveStore, key: string): void;
+  /** All of it was read. */
+  read(key: string): void;
+  /** It does not read as it was written. */
+  spoiled(key: string): void;
 }
 
 export const ARCHIVE_HOST = '10.0.5.1';
@@ -53,7 +65,7 @@ const TIMEOUT_MS_MAX = 5_000;
 const RETENTION = { keepFulls: 2, keepMs: 30_000 };
 
 export function createSimArchive(options: SimArchiveOptions): SimArchive {
-  const { clock, random, network } = options;
+  const { clock, random, network, observer } = options;
   const grows = random.chance(0.5);
   const isSpooled = random.chance(0.7);
   const limits = {
@@ -85,8 +97,9 @@ export function createSimArchive(options: SimArchiveOptions): SimArchive {
       isNextSpoiled = false;
       const bytes = where.objects.get(key) as Buffer;
       bytes[bytes.byteLength >> 1] = 1 ^ (bytes[bytes.byteLength >> 1] as number);
+      observer.spoiled(key);
     }
-    options.onWritten(where, key);
+    observer.written(where, key);
   };
 
   /** The store as the processes on that host reach it. */
@@ -127,6 +140,7 @@ export function createSimArchive(options: SimArchiveOptions): SimArchive {
       put: async (key, content, putOptions) =>
         await ask(async () => {
           const where = place;
+          observer.sending(key);
           const stored = await where.put(key, sent(content), putOptions);
           written(where, key);
           return stored;
@@ -135,6 +149,7 @@ export function createSimArchive(options: SimArchiveOptions): SimArchive {
         await arrive(host, ARCHIVE_HOST);
         yield* place.read(key, readOptions);
         await arrive(ARCHIVE_HOST, host);
+        if (readOptions.range === undefined) observer.read(key);
       },
       head: async (key, signal) => await ask(async () => await place.head(key, signal)),
       async *list(prefix, listOptions) {
@@ -163,6 +178,11 @@ export function createSimArchive(options: SimArchiveOptions): SimArchive {
     const store = spools.get(host) ?? createMemoryArchiveStore();
     spools.set(host, store);
     return store;
+  };
+
+  const putBack = () => {
+    place = before ?? place;
+    before = null;
   };
 
   return {
@@ -199,9 +219,12 @@ export function createSimArchive(options: SimArchiveOptions): SimArchive {
       place = createMemoryArchiveStore({ grows });
       if (by === 'another') void fillForeign(place);
     },
-    putBack: () => {
-      place = before ?? place;
-      before = null;
+    putBack,
+    heal: () => {
+      putBack();
+      isFull = false;
+      fate = null;
+      isNextSpoiled = false;
     },
   };
 }

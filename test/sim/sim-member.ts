@@ -7,6 +7,7 @@ import type { MemberStatus } from '../../src/protocol/member-status.ts';
 import type { Receipt, SignedOrder } from '../../src/protocol/orders.ts';
 import { parsePublicOrderKey } from '../../src/protocol/signature.ts';
 import type { EtcdProcess, ModelEtcd } from './model-etcd.ts';
+import { versionOfProgram } from './model-versions.ts';
 import { createMortal } from './mortal.ts';
 import type { RandomStream } from './prng.ts';
 import type { TaskProcess } from './sim-containers.ts';
@@ -46,8 +47,6 @@ export interface SimMemberOptions {
   /** This etcd is about to be ended by its supervisor's or the scheduler's will. */
   readonly stopping: (process: EtcdProcess, why: string) => void;
 }
-
-const ETCD_VERSION = parseEtcdVersion('etcd Version: 3.5.29\nGit SHA: 0000000\n');
 
 /** Of the volume; or, where the data is to lie in the sandbox, of a directory that is made there. */
 function volumePathOf({ host, spec, disk }: SimMemberOptions, launch: Launch): string {
@@ -126,7 +125,7 @@ export function startSimMember(options: SimMemberOptions): SimMember {
       log: options.log,
       etcdLog: () => {},
       build: 'simulated',
-      etcdVersion: ETCD_VERSION,
+      etcdVersion: parseEtcdVersion(`etcd Version: ${versionOfProgram(launch.etcdBinary)}`),
       warnings: [],
       listenHosts: [host, '127.0.0.1'],
       workDirectory: volumePath,

@@ -36,7 +36,7 @@ export interface SimScheduler {
   readonly alive: boolean;
   readonly paused: boolean;
   /** What acts in it; `null` while it stands by. */
-  acting(): Pick<Scheduler, 'snapshot' | 'tell'> | null;
+  acting(): Pick<Scheduler, 'snapshot' | 'tell' | 'fullNow'> | null;
   readonly crash: CrashPoint;
   /** SIGKILL. */
   kill(): void;

@@ -7,7 +7,7 @@ import { placementRulesOf } from '../../src/framework/placement-rules.ts';
 import type { ContainerSpec } from '../../src/local/container-runtime.ts';
 import type { AgentDescription } from '../../src/local/messages.ts';
 import type { Resource } from '../../src/mesos/wire.ts';
-import { writePin } from '../../src/protocol/artifact-pin.ts';
+import { readPin, writePin } from '../../src/protocol/artifact-pin.ts';
 import { type EtcdOptions, etcdOptions } from '../../src/protocol/etcd-options.ts';
 import { isNameTaskId } from '../../src/protocol/identifiers.ts';
 import type { Members } from '../../src/protocol/members-port.ts';
@@ -25,6 +25,7 @@ import { createFenceCheck } from './fence-check.ts';
 import { createInvariants } from './invariants.ts';
 import { type Ledger, startLedger } from './ledger.ts';
 import { createModelEtcd, type EtcdObserver, type EtcdProcess, type ModelEtcdClient } from './model-etcd.ts';
+import { USUAL_VERSION } from './model-versions.ts';
 import { createNetwork, type Network } from './network.ts';
 import { createChance } from './prng.ts';
 import { createSimArchive, type SimArchive } from './sim-archive.ts';
@@ -102,6 +103,8 @@ export interface World {
   readonly ended: boolean;
   /** An operator tells the scheduler that runs; what it answers is in the story. */
   tell(command: OperatorCommand): void;
+  /** An operator asks the scheduler that runs for a full; what comes of it is in the story. */
+  askForFull(): void;
   /** Asks that the service be given up, with all its data: of the scheduler that runs, or by a restart of it. */
   uninstall(by: 'environment' | 'operator'): void;
   /** An operator asks the scheduler for as many members; it may refuse, or be killed meanwhile. */
@@ -112,6 +115,8 @@ export interface World {
   startWithSize(size: number): boolean;
   /** Starts the scheduler anew with other options; what is not named stays as it is. */
   startWith(changes: SimOptions): void;
+  /** Which etcd the options ask for. */
+  readonly etcdAsked: string;
   /** Has what the options ask for rolled out, whatever it waits for; called again and again. */
   insistOnUpdate(): void;
   /** A scheduler has ended because nothing of the service is left. */
@@ -330,7 +335,7 @@ export function createWorld(options: WorldOptions): World {
           random: chance.stream('archive'),
           network,
           etcd,
-          onWritten: archiveChecks.written,
+          observer: archiveChecks,
         })
       : null;
   const disk = createSimDisk(etcd);
@@ -508,6 +513,14 @@ export function createWorld(options: WorldOptions): World {
       );
   };
 
+  const askForFull = (): void => {
+    const asked = schedulers.acting()?.acting()?.fullNow('an operator asked for it');
+    asked?.then(
+      ({ name }) => story.tell('operator', `full ${name} was taken`),
+      (error: unknown) => story.tell('operator', 'no full was taken', describeError(error)),
+    );
+  };
+
   /** Members do not have what the scheduler's options ask for. */
   const isBehind = (): boolean => {
     const { spec } = configOf({ size: sizeOption, storage, changes: specChanges });
@@ -679,6 +692,7 @@ export function createWorld(options: WorldOptions): World {
       return ended;
     },
     tell,
+    askForFull,
     uninstall: (by) => {
       if (by === 'environment') {
         uninstall = { destroyData: true };
@@ -701,6 +715,9 @@ export function createWorld(options: WorldOptions): World {
     startWith: (changes) => {
       specChanges = { ...specChanges, ...changes };
       schedulers.kill(`to be started with ${JSON.stringify(changes)}`, 100, 'all');
+    },
+    get etcdAsked() {
+      return readPin(specChanges.artifact ?? simArtifact(1)).etcd ?? USUAL_VERSION;
     },
     insistOnUpdate: () => {
       const nowMs = clock.monotonicMs();
@@ -922,12 +939,13 @@ export function simEtcdOptions(changes: Partial<EtcdOptions> = {}): EtcdOptions 
   return etcdOptions.parse({ quotaBytes: 16 * 1024 * 1024, ...changes });
 }
 
-/** What members run, by its number: builds of the supervisor, with the same etcd. */
-export function simArtifact(number: number): string {
+/** What members run, by its number: builds of the supervisor, with the same etcd unless another is named. */
+export function simArtifact(number: number, etcd = USUAL_VERSION): string {
+  const etcdBinary = etcd === USUAL_VERSION ? '/usr/bin/etcd' : `/opt/etcd-${etcd}/etcd`;
   return writePin({
-    id: `checkout:${number}`,
-    etcd: '3.5.29',
-    source: { from: 'checkout', node: '/usr/bin/node', entry: '/etcd-mesos.ts', etcdBinary: '/usr/bin/etcd' },
+    id: `checkout:${number}${etcd === USUAL_VERSION ? '' : `-${etcd}`}`,
+    etcd,
+    source: { from: 'checkout', node: '/usr/bin/node', entry: '/etcd-mesos.ts', etcdBinary },
   });
 }
 
