@@ -21,6 +21,12 @@ export interface ArchiveChecks extends ArchiveObserver {
   started(process: EtcdProcess): void;
   /** A scheduler says so of it. */
   published(archive: PublishedArchive | null): void;
+  /** A newer record is stored. */
+  recordStored(record: ClusterRecord): void;
+  /** The record is lost, or replaced by an older one: what it knew of the archive may be forgotten. */
+  recordGone(): void;
+  /** Members have forgotten what was before this revision. */
+  compacted(revision: bigint): void;
   /** What is wrong with what lies there now. */
   atEnd(): Promise<readonly string[]>;
 }
@@ -44,6 +50,8 @@ export function createArchiveChecks(options: ArchiveChecksOptions): ArchiveCheck
   const fulls = createFullChecks(record, onViolation);
   /** Archive id → the last revision that a scheduler has said to be archived. */
   const claimed = new Map<string, bigint>();
+  /** The archive that a stored record has had as one that is there. */
+  let made: string | null = null;
 
   const checkOwner = (place: MemoryArchiveStore, key: string): void => {
     const known = record()?.archive ?? null;
@@ -107,6 +115,20 @@ export function createArchiveChecks(options: ArchiveChecksOptions): ArchiveCheck
       if (archive === null || archive.id === null) return;
       const revision = BigInt(archive.archivedRevision);
       if (revision > (claimed.get(archive.id) ?? 0n)) claimed.set(archive.id, revision);
+    },
+    recordStored: ({ archive }) => {
+      if (made !== null && archive?.id !== made) {
+        onViolation(`the record names archive ${archive?.id}, and ${made} was ours`);
+      }
+      if (archive?.made === true) made = archive.id;
+    },
+    recordGone: () => {
+      made = null;
+    },
+    compacted: (revision) => {
+      const archived = Math.max(0, ...[...claimed.values()].map(Number));
+      if (options.place() === null || revision <= archived) return;
+      onViolation(`compacted to revision ${revision}, the archive goes up to ${archived}`);
     },
     atEnd: async () => {
       const place = options.place();

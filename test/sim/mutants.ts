@@ -1,3 +1,5 @@
+import { ARCHIVE_MUTANTS } from './mutants-of-archives.ts';
+
 /**
  * Bugs as people write them, each planted in the real sources by changing their text. The simulation must see every
  * one: it shows that the checkers would see the next.
@@ -548,4 +550,5 @@ export const MUTANTS: readonly Mutant[] = [
       },
     ],
   },
+  ...ARCHIVE_MUTANTS,
 ];

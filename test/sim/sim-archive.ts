@@ -217,7 +217,8 @@ export function createSimArchive(options: SimArchiveOptions): SimArchive {
     replace: (by) => {
       before ??= place;
       place = createMemoryArchiveStore({ grows });
-      if (by === 'another') void fillForeign(place);
+      const owner = random.chance(0.5) ? ownerOf(before) : null;
+      if (by === 'another') void fillForeign(place, owner ?? 'another');
     },
     putBack,
     heal: () => {
@@ -229,9 +230,14 @@ export function createSimArchive(options: SimArchiveOptions): SimArchive {
   };
 }
 
+/** Of a place that holds an archive. */
+function ownerOf({ objects }: MemoryArchiveStore): string | null {
+  return /"owner":\s*"([^"]+)"/.exec(String(objects.get('archive.json') ?? ''))?.[1] ?? null;
+}
+
 /** The archive of a cluster that was once. */
-async function fillForeign(store: ArchiveStore): Promise<void> {
+async function fillForeign(store: ArchiveStore, owner: string): Promise<void> {
   const { signal } = new AbortController();
-  const archive = await createArchive(store, { archiveId: 'another', owner: 'etcd', atMs: 1 }, signal);
+  const archive = await createArchive(store, { archiveId: 'another', owner, atMs: 1 }, signal);
   await beginEpoch(archive, { epoch: 1, clusterId: 'feed', parent: null, atMs: 1 }, signal);
 }

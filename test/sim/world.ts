@@ -11,7 +11,7 @@ import { readPin, writePin } from '../../src/protocol/artifact-pin.ts';
 import { type EtcdOptions, etcdOptions } from '../../src/protocol/etcd-options.ts';
 import { isNameTaskId } from '../../src/protocol/identifiers.ts';
 import type { Members } from '../../src/protocol/members-port.ts';
-import type { SignedOrder } from '../../src/protocol/orders.ts';
+import { orderSchema, type SignedOrder } from '../../src/protocol/orders.ts';
 import type { ClusterRecord } from '../../src/protocol/record.ts';
 import { createOrderKey } from '../../src/protocol/signature.ts';
 import type { CommandAnswer } from '../../src/reconcile/command-answers.ts';
@@ -424,6 +424,11 @@ export function createWorld(options: WorldOptions): World {
         for (const problem of [fences.done(task, order), databases.done(order)]) {
           if (problem !== null) failures.push(problem);
         }
+        const done = orderSchema.parse(JSON.parse(order.order));
+        if (done.kind === 'compact') {
+          archiveChecks.published(schedulers.snapshot()?.archive ?? null);
+          archiveChecks.compacted(BigInt(done.args.revision));
+        }
       };
       const port = createSimMembers({ clock, network, members, fromHost: host, onDone });
       return {
@@ -601,7 +606,10 @@ export function createWorld(options: WorldOptions): World {
     assert(steps < STEPS_MAX, `no end after ${STEPS_MAX} steps`);
     invariants.step();
     const record = state.record();
-    if (record !== null && record !== recordSeen) invariants.recordStored(record);
+    if (record !== null && record !== recordSeen) {
+      invariants.recordStored(record);
+      archiveChecks.recordStored(record);
+    }
     recordSeen = record;
     if (nowMs - decisionsLookedMs >= DECISIONS_LOOK_MS) {
       decisionsLookedMs = nowMs;
@@ -823,6 +831,7 @@ export function createWorld(options: WorldOptions): World {
       // Whoever has it adopted says how many members it had.
       sizeOption = state.record()?.size ?? sizeOption;
       invariants.recordGone();
+      archiveChecks.recordGone();
       state.wipe();
       // What the record told of positions is remembered by the volumes alone.
       invariants.schedulerGone();
@@ -831,6 +840,7 @@ export function createWorld(options: WorldOptions): World {
     rollBackRecord: (saves) => {
       schedulers.kill('to put an older copy of the record back', 1_000, 'all');
       invariants.recordGone();
+      archiveChecks.recordGone();
       state.rollBack(saves);
       recordSeen = state.record();
       if (recordSeen !== null) invariants.recordPutBack(recordSeen);
