@@ -129,6 +129,17 @@ export const ARCHIVE_FAULTS: readonly Fault[] = [
     },
   },
   {
+    name: `${ARCHIVE_THEME} has a full before an upgrade`,
+    possible: isArchived,
+    inject: async (at) => {
+      const { world, random, say } = at;
+      say('an operator asks for a full');
+      world.askForFull();
+      await world.run(random.between(100, 10_000));
+      await upgradeEtcd(at);
+    },
+  },
+  {
     name: `${ARCHIVE_THEME} replaced`,
     possible: isMade,
     inject: async (at) => {
