@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
 import { MUTANTS } from './mutants.ts';
-import type { SimStorage } from './world.ts';
+import type { SimStorage } from './sim-config.ts';
 
 /** What `npm run sim` is asked for. */
 export type SimCommand =

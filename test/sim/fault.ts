@@ -1,5 +1,6 @@
 import type { RandomStream } from './prng.ts';
-import type { SimStorage, World } from './world.ts';
+import type { SimStorage } from './sim-config.ts';
+import type { World } from './world.ts';
 
 /** Something that is done to a world in the middle of its life: by nature, by operators, by whoever else may. */
 export interface Fault {

@@ -1,6 +1,6 @@
 import type { PlanVerb } from '../../src/reconcile/plan-commands.ts';
 import type { Fault, Injection } from './fault.ts';
-import { type SimOptions, simArtifact, simEtcdOptions } from './world.ts';
+import { type SimOptions, simArtifact, simEtcdOptions } from './sim-config.ts';
 
 /*
  * Schedulers that are started with other options, and operators who have them rolled out, hold that, force it and

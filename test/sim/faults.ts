@@ -10,7 +10,8 @@ import { ROLLOUT_FAULTS } from './faults-of-rollouts.ts';
 import { SCALING_FAULTS } from './faults-of-scaling.ts';
 import { RECORD_FAULTS, SCHEDULER_FAULTS, ZOOKEEPER_FAULTS } from './faults-of-schedulers.ts';
 import { SPACE_FAULTS } from './faults-of-space.ts';
-import type { SimStorage, World } from './world.ts';
+import type { SimStorage } from './sim-config.ts';
+import type { World } from './world.ts';
 
 /** All that a scenario may do. A new fault is added to the list of its kind; a new kind here. */
 export const FAULTS: readonly Fault[] = [

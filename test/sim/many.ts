@@ -1,6 +1,6 @@
 import type { SeedReport } from './report.ts';
 import { createSeedRunner } from './seed-runner.ts';
-import type { SimStorage } from './world.ts';
+import type { SimStorage } from './sim-config.ts';
 
 export interface Many {
   readonly from: number;

@@ -529,7 +529,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'disarmed-while-full',
     about: 'the alarm of a full database is let go, whether anything was freed or not',
-    shownBy: [4223],
+    shownBy: [11],
+    isQuick: true,
     edits: [
       {
         file: 'src/reconcile/space.ts',

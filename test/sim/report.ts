@@ -1,5 +1,5 @@
+import type { SimStorage } from './sim-config.ts';
 import { STORY_HEADER } from './story.ts';
-import type { SimStorage } from './world.ts';
 
 /** What is left of a seed's life when it is over: plain data, small enough to keep many of. */
 export interface SeedReport {

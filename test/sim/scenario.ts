@@ -6,7 +6,8 @@ import { RECORD_PUT_BACK } from './faults-of-schedulers.ts';
 import { forceWhatWaits } from './faults-of-space.ts';
 import { loseMajority } from './majority-lost.ts';
 import { createChance, type RandomStream } from './prng.ts';
-import { createWorld, type SimStorage, type World, type WorldOptions } from './world.ts';
+import type { SimStorage } from './sim-config.ts';
+import { createWorld, type World, type WorldOptions } from './world.ts';
 
 /**
  * One life of a cluster, chosen by a seed: bootstrap, some faults, calm, and the cluster must be whole again.

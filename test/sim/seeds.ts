@@ -1,7 +1,7 @@
 import { expect } from 'vitest';
 import { liveThrough } from './life.ts';
 import { explain } from './report.ts';
-import type { SimStorage } from './world.ts';
+import type { SimStorage } from './sim-config.ts';
 
 /** Lives through the seeds `first`, `first + 2` … below `end`: two files of tests share them, to run side by side. */
 export async function surviveEverySecond(first: number, end: number): Promise<void> {

@@ -3,12 +3,9 @@ import { describeError } from '../../src/base/errors.ts';
 import type { Processes, StateStore } from '../../src/base/ports.ts';
 import type { SchedulerConfig } from '../../src/framework/config.ts';
 import { ownerOf } from '../../src/framework/labels.ts';
-import { placementRulesOf } from '../../src/framework/placement-rules.ts';
 import type { ContainerSpec } from '../../src/local/container-runtime.ts';
-import type { AgentDescription } from '../../src/local/messages.ts';
 import type { Resource } from '../../src/mesos/wire.ts';
-import { readPin, writePin } from '../../src/protocol/artifact-pin.ts';
-import { type EtcdOptions, etcdOptions } from '../../src/protocol/etcd-options.ts';
+import { readPin } from '../../src/protocol/artifact-pin.ts';
 import { isNameTaskId } from '../../src/protocol/identifiers.ts';
 import type { Members } from '../../src/protocol/members-port.ts';
 import { orderSchema, type SignedOrder } from '../../src/protocol/orders.ts';
@@ -17,7 +14,6 @@ import { createOrderKey } from '../../src/protocol/signature.ts';
 import type { CommandAnswer } from '../../src/reconcile/command-answers.ts';
 import type { OperatorCommand } from '../../src/reconcile/commands.ts';
 import type { ClusterHealth } from '../../src/reconcile/decision.ts';
-import type { Spec } from '../../src/reconcile/observation.ts';
 import { seatsToUpdate, targetOf } from '../../src/reconcile/rollout.ts';
 import { archiveUnrest, createArchiveChecks } from './archive-checks.ts';
 import { createDecisionChecks } from './decision-checks.ts';
@@ -29,6 +25,15 @@ import { USUAL_VERSION } from './model-versions.ts';
 import { createNetwork, type Network } from './network.ts';
 import { createChance } from './prng.ts';
 import { createSimArchive, type SimArchive } from './sim-archive.ts';
+import {
+  configOf,
+  describeAgent,
+  KEEP_REVISIONS,
+  type SimOptions,
+  type SimStorage,
+  simArtifact,
+  UNREACHABLE_TIMEOUT_MS,
+} from './sim-config.ts';
 import { createSimContainers, type SimContainers } from './sim-containers.ts';
 import { createSimDisk } from './sim-disk.ts';
 import { type SimMember, startSimMember } from './sim-member.ts';
@@ -200,10 +205,6 @@ export interface WorldOptions {
   readonly canary?: Canary;
 }
 
-/** `mount`: on MOUNT disks of agents whose every resource is reserved for a role above the scheduler's. */
-export type SimStorage = 'persistent' | 'sandbox' | 'mount';
-const ROLE_ABOVE = 'public';
-
 /** What can be broken on purpose, to see that the checkers see it. */
 export interface Canary {
   readonly store?: (store: StateStore) => StateStore;
@@ -214,7 +215,6 @@ export interface Canary {
 const SCHEDULER_HOST = '10.0.2.1';
 const STANDBY_HOST = '10.0.2.2';
 const CLIENT_HOST = '10.0.3.1';
-const UNREACHABLE_TIMEOUT_MS = 20_000;
 /** Conditions over everything are looked at this often, not after every timer. */
 const LOOK_MS = 250;
 const DECISIONS_LOOK_MS = 20;
@@ -224,6 +224,8 @@ const STEPS_AT_ONCE_MAX = 20_000;
 const STEPS_MAX = 400_000;
 /** A supervisor that runs for this long is known to the scheduler, and so is its etcd. */
 const SETTLED_MS = 5_000;
+/** Between two words of an operator who insists. */
+const INSIST_MS = 10_000;
 const MAINTENANCE_MS = 6 * 3_600_000;
 const ORDER_KEY = createOrderKey().key;
 
@@ -905,107 +907,5 @@ function told(observer: EtcdObserver, story: Story): EtcdObserver {
       story.tell(node.host, 'etcd rewrites its database');
       observer.defragmenting(node);
     },
-  };
-}
-
-function describeAgent(host: string, index: number, storage: SimStorage): AgentDescription {
-  const disks = [3_000, 5_000].map((value, at): Resource => {
-    const root = `${workDirectoryOf(host)}/disks/${at}`;
-    return {
-      name: 'disk',
-      type: 'SCALAR',
-      scalar: { value },
-      disk: { source: { type: 'MOUNT', mount: { root } } },
-    };
-  });
-  const plain: readonly Resource[] = [
-    { name: 'cpus', type: 'SCALAR', scalar: { value: 4 } },
-    { name: 'mem', type: 'SCALAR', scalar: { value: 8192 } },
-    { name: 'disk', type: 'SCALAR', scalar: { value: 20_000 } },
-    { name: 'ports', type: 'RANGES', ranges: { range: [{ begin: 31_000, end: 31_099 }] } },
-  ];
-  const reservations = [{ type: 'STATIC', role: ROLE_ABOVE }] as const;
-  return {
-    hostname: `agent-${index + 1}.example`,
-    ip: host,
-    port: 5051,
-    resources:
-      storage === 'mount' ? [...plain, ...disks].map((resource) => ({ ...resource, reservations })) : plain,
-    attributes: [],
-    domain: null,
-  };
-}
-
-/** Options with which a scheduler of a simulated life may be started anew. */
-export type SimOptions = Partial<Pick<Spec, 'artifact' | 'etcd' | 'resources' | 'updateStrategy'>>;
-
-/** Between two words of an operator who insists. */
-const INSIST_MS = 10_000;
-
-const KEEP_REVISIONS = 5;
-
-/** etcd's options in simulated lives: a quota that can be reached. */
-export function simEtcdOptions(changes: Partial<EtcdOptions> = {}): EtcdOptions {
-  return etcdOptions.parse({ quotaBytes: 16 * 1024 * 1024, ...changes });
-}
-
-/** What members run, by its number: builds of the supervisor, with the same etcd unless another is named. */
-export function simArtifact(number: number, etcd = USUAL_VERSION): string {
-  const etcdBinary = etcd === USUAL_VERSION ? '/usr/bin/etcd' : `/opt/etcd-${etcd}/etcd`;
-  return writePin({
-    id: `checkout:${number}${etcd === USUAL_VERSION ? '' : `-${etcd}`}`,
-    etcd,
-    source: { from: 'checkout', node: '/usr/bin/node', entry: '/etcd-mesos.ts', etcdBinary },
-  });
-}
-
-function configOf(of: {
-  readonly size: number;
-  readonly storage: SimStorage;
-  readonly changes: SimOptions;
-}): SchedulerConfig {
-  const { size, storage, changes } = of;
-  const onMount = storage === 'mount';
-  return {
-    framework: {
-      name: 'etcd',
-      user: 'root',
-      role: onMount ? `${ROLE_ABOVE}/etcd` : 'etcd',
-      preReservedRole: onMount ? ROLE_ABOVE : null,
-      principal: 'etcd',
-      failoverTimeoutMs: 28 * 86_400_000,
-    },
-    masterTimeoutMs: 0,
-    placement: placementRulesOf([]),
-    storage: {
-      kind: storage === 'sandbox' ? 'sandbox' : 'persistent',
-      diskType: onMount ? 'mount' : 'root',
-      wal: null,
-    },
-    ports: { peer: null, client: null, supervisor: null },
-    spec: {
-      size,
-      bootstrapWindowMs: 5_000,
-      unreachableTimeoutMs: UNREACHABLE_TIMEOUT_MS,
-      volumeTimeoutMs: 60_000,
-      launchTimeoutMs: 60_000,
-      killGraceMs: 10_000,
-      compactKeepRevisions: KEEP_REVISIONS,
-      artifact: simArtifact(1),
-      kept: new Map(),
-      etcd: simEtcdOptions(),
-      resources: { cpus: 1, memMb: 512, diskMb: 2048 },
-      updateStrategy: 'serial',
-      updateStepTimeoutMs: 600_000,
-      ...changes,
-    },
-    artifact: {
-      kind: 'checkout',
-      node: '/usr/bin/node',
-      entry: '/etcd-mesos.ts',
-      etcdBinary: '/usr/bin/etcd',
-    },
-    bootstrap: 'auto',
-    uninstall: null,
   };
 }
