@@ -117,8 +117,8 @@ export function createArchiveChecks(options: ArchiveChecksOptions): ArchiveCheck
       if (revision > (claimed.get(archive.id) ?? 0n)) claimed.set(archive.id, revision);
     },
     recordStored: ({ archive }) => {
-      if (made !== null && archive?.id !== made) {
-        onViolation(`the record names archive ${archive?.id}, and ${made} was ours`);
+      if (made !== null && !(archive?.id === made && archive.made)) {
+        onViolation(`the record names archive ${JSON.stringify(archive)}, and ${made} was ours`);
       }
       if (archive?.made === true) made = archive.id;
     },
@@ -178,14 +178,17 @@ function createFullChecks(
   };
 }
 
-/** Why an archive is not at rest, by what the scheduler that acts says of it. */
+/**
+ * Why an archive is not at rest, by what the scheduler that acts says of it. A full that an operator asked for may have
+ * failed: they were told, and nobody tries again.
+ */
 export function archiveUnrest(archive: PublishedArchive | null): readonly string[] {
   if (archive === null) return [];
   const { state, problem, fullWanted } = archive;
-  if (state === 'following' && problem === null && fullWanted === null) return [];
-  return [
-    `the archive is ${state}${problem === null ? '' : `: ${problem}`}${fullWanted === null ? '' : `; a full is wanted: ${fullWanted}`}`,
-  ];
+  const unrest: string[] = [];
+  if (state !== 'following') unrest.push(`the archive is ${state}: ${problem}`);
+  if (fullWanted !== null) unrest.push(`the archive lacks a full: ${fullWanted}`);
+  return unrest;
 }
 
 /** Read as whoever restores it would. */

@@ -1,6 +1,7 @@
 import type { Fault, Injection } from './fault.ts';
 import { upgradeEtcd } from './faults-of-rollouts.ts';
 import { loseRecord } from './faults-of-schedulers.ts';
+import { fillWithHistory } from './faults-of-space.ts';
 import type { SimArchive } from './sim-archive.ts';
 import type { World } from './world.ts';
 
@@ -62,6 +63,18 @@ export const ARCHIVE_FAULTS: readonly Fault[] = [
       say('nobody reaches the archive');
       world.network.isolate(host);
       await loseRecord(at);
+      await lasting(random.between(0, 60_000), () => world.network.heal(host));
+    },
+  },
+  {
+    name: `${ARCHIVE_THEME} away, and the database full`,
+    possible: isArchived,
+    inject: async (at) => {
+      const { world, random, say, lasting } = at;
+      const { host } = archiveOf(world);
+      say('nobody reaches the archive');
+      world.network.isolate(host);
+      await fillWithHistory(at);
       await lasting(random.between(0, 60_000), () => world.network.heal(host));
     },
   },
@@ -133,10 +146,11 @@ export const ARCHIVE_FAULTS: readonly Fault[] = [
     possible: isArchived,
     inject: async (at) => {
       const { world, random, say } = at;
-      say('an operator asks for a full');
-      world.askForFull();
-      await world.run(random.between(100, 10_000));
-      await upgradeEtcd(at);
+      await upgradeEtcd(at, async () => {
+        say('an operator asks for a full');
+        world.askForFull();
+        await world.run(random.between(3_000, 10_000));
+      });
     },
   },
   {

@@ -47,12 +47,16 @@ function otherOptions(at: Injection): SimOptions {
   }
 }
 
-/** A minor upgrade of etcd, which waits for a full where there is an archive. */
-export async function upgradeEtcd(at: Injection): Promise<void> {
+/**
+ * A minor upgrade of etcd, which waits for a full where there is an archive.
+ * @param before comes when the scheduler has the options, and nobody has had them rolled out.
+ */
+export async function upgradeEtcd(at: Injection, before?: () => Promise<void>): Promise<void> {
   const { world, random, say } = at;
   say(`an upgrade to etcd ${NEXT_ETCD} is asked for`);
   world.startWith({ artifact: simArtifact(random.pick(ARTIFACTS), NEXT_ETCD) });
   await world.run(random.between(500, 10_000));
+  await before?.();
   tell(at, 'start');
   await world.run(random.between(0, 60_000));
 }

@@ -1,4 +1,4 @@
-import { ANYWHERE, type Fault } from './fault.ts';
+import { ANYWHERE, type Fault, type Injection } from './fault.ts';
 import type { ModelEtcdClient } from './model-etcd.ts';
 import type { World } from './world.ts';
 
@@ -18,13 +18,7 @@ export const SPACE_FAULTS: readonly Fault[] = [
   },
   {
     name: 'filled with history',
-    inject: async ({ world, say }) => {
-      say('a client writes one large value again and again');
-      await during(
-        world,
-        fill(world, () => 'bulk-0'),
-      );
-    },
+    inject: fillWithHistory,
   },
   {
     name: 'filled with live data',
@@ -56,6 +50,14 @@ export const SPACE_FAULTS: readonly Fault[] = [
     },
   },
 ];
+
+export async function fillWithHistory({ world, say }: Pick<Injection, 'world' | 'say'>): Promise<void> {
+  say('a client writes one large value again and again');
+  await during(
+    world,
+    fill(world, () => 'bulk-0'),
+  );
+}
 
 /** Of a cluster of one nobody but an operator may have the member answer nobody (S9). */
 export function forceWhatWaits(world: World): void {

@@ -8,7 +8,7 @@ export const ARCHIVE_MUTANTS: readonly Mutant[] = [
   {
     name: 'upgrade-without-full',
     about: 'a member goes up a minor of etcd whether a full was taken before or not',
-    shownBy: [],
+    shownBy: [27],
     edits: [
       {
         file: GATE,
@@ -32,7 +32,7 @@ export const ARCHIVE_MUTANTS: readonly Mutant[] = [
   {
     name: 'full-not-read-back',
     about: 'a full that an upgrade waits for counts before it was read back',
-    shownBy: [],
+    shownBy: [27],
     edits: [
       {
         file: 'src/framework/archiving.ts',
@@ -44,7 +44,7 @@ export const ARCHIVE_MUTANTS: readonly Mutant[] = [
   {
     name: 'first-start-over-archive',
     about: 'a cluster is begun without a look at the archive',
-    shownBy: [],
+    shownBy: [68],
     edits: [
       {
         file: 'src/framework/scheduler.ts',
@@ -56,7 +56,7 @@ export const ARCHIVE_MUTANTS: readonly Mutant[] = [
   {
     name: 'archive-away-is-empty',
     about: 'an archive that cannot be reached at a first start is taken for an empty one',
-    shownBy: [],
+    shownBy: [119],
     edits: [
       {
         file: OPENING,
@@ -68,7 +68,7 @@ export const ARCHIVE_MUTANTS: readonly Mutant[] = [
   {
     name: 'archive-begun-anew',
     about: 'where the archive is not any more another is begun under its id',
-    shownBy: [],
+    shownBy: [56],
     edits: [
       {
         file: OPENING,
@@ -80,7 +80,7 @@ export const ARCHIVE_MUTANTS: readonly Mutant[] = [
   {
     name: 'archive-of-another-taken',
     about: 'an archive is written whatever its id is',
-    shownBy: [],
+    shownBy: [80],
     edits: [
       {
         file: OPENING,
