@@ -1,6 +1,6 @@
 import type { Fault, Injection } from './fault.ts';
 import { upgradeEtcd } from './faults-of-rollouts.ts';
-import { loseRecord } from './faults-of-schedulers.ts';
+import { loseRecord, putRecordBack, RECORD_PUT_BACK } from './faults-of-schedulers.ts';
 import { fillWithHistory } from './faults-of-space.ts';
 import type { SimArchive } from './sim-archive.ts';
 import type { World } from './world.ts';
@@ -76,6 +76,20 @@ export const ARCHIVE_FAULTS: readonly Fault[] = [
       world.network.isolate(host);
       await fillWithHistory(at);
       await lasting(random.between(0, 60_000), () => world.network.heal(host));
+    },
+  },
+  {
+    // Of several generations ago: those since have written to the archive.
+    name: `${ARCHIVE_THEME} kept, and the ${RECORD_PUT_BACK}`,
+    possible: isArchived,
+    inject: async (at) => {
+      const { world, random, say } = at;
+      say('the scheduler is killed again and again');
+      for (let count = random.integer(2, 3); count > 0; count -= 1) {
+        world.killScheduler('by the scenario', 100);
+        await world.run(random.between(2_000, 5_000));
+      }
+      await putRecordBack(at, random.integer(5, 50));
     },
   },
   {

@@ -119,14 +119,17 @@ export const RECORD_FAULTS: readonly Fault[] = [
   { name: 'record lost', inject: loseRecord },
   {
     name: RECORD_PUT_BACK,
-    inject: async ({ world, random, say }) => {
-      const saves = random.pick([random.integer(1, 5), random.integer(1, 50)]);
-      say(`the record of ${saves} saves ago is put back`);
-      world.rollBackRecord(saves);
-      await world.run(random.between(0, 10_000));
-    },
+    inject: async (at) =>
+      await putRecordBack(at, at.random.pick([at.random.integer(1, 5), at.random.integer(1, 50)])),
   },
 ];
+
+/** That of so many saves ago. */
+export async function putRecordBack({ world, random, say }: Injection, saves: number): Promise<void> {
+  say(`the record of ${saves} saves ago is put back`);
+  world.rollBackRecord(saves);
+  await world.run(random.between(0, 10_000));
+}
 
 export async function loseRecord({ world, random, storage, seats, say }: Injection): Promise<void> {
   // With its tasks a sandbox is gone: nothing would be left to be adopted.

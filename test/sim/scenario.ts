@@ -177,7 +177,7 @@ async function live(life: Life): Promise<void> {
     world.insistOnUpdate();
     return isWhole(world);
   };
-  if (life.faults.includes(RECORD_PUT_BACK)) await giveRecordUp(life, isWholeAgain);
+  if (life.faults.some((name) => name.endsWith(RECORD_PUT_BACK))) await giveRecordUp(life, isWholeAgain);
   await world.runUntil('the cluster is whole again', isWholeAgain, WHOLE_WITHIN_MS);
   await beCalm(world);
   const problems = await world.archiveProblems();
