@@ -8,7 +8,8 @@ export const ARCHIVE_MUTANTS: readonly Mutant[] = [
   {
     name: 'upgrade-without-full',
     about: 'a member goes up a minor of etcd whether a full was taken before or not',
-    shownBy: [27],
+    shownBy: [1],
+    isQuick: true,
     edits: [
       {
         file: GATE,
@@ -20,7 +21,8 @@ export const ARCHIVE_MUTANTS: readonly Mutant[] = [
   {
     name: 'full-of-another-rollout',
     about: 'a full that was taken before a roll-out began counts for it',
-    shownBy: [],
+    shownBy: [1],
+    isQuick: true,
     edits: [
       {
         file: GATE,
@@ -32,7 +34,8 @@ export const ARCHIVE_MUTANTS: readonly Mutant[] = [
   {
     name: 'full-not-read-back',
     about: 'a full that an upgrade waits for counts before it was read back',
-    shownBy: [27],
+    shownBy: [1],
+    isQuick: true,
     edits: [
       {
         file: 'src/framework/archiving.ts',
@@ -45,6 +48,7 @@ export const ARCHIVE_MUTANTS: readonly Mutant[] = [
     name: 'first-start-over-archive',
     about: 'a cluster is begun without a look at the archive',
     shownBy: [68],
+    isQuick: true,
     edits: [
       {
         file: 'src/framework/scheduler.ts',
@@ -80,7 +84,7 @@ export const ARCHIVE_MUTANTS: readonly Mutant[] = [
   {
     name: 'archive-of-another-taken',
     about: 'an archive is written whatever its id is',
-    shownBy: [80],
+    shownBy: [],
     edits: [
       {
         file: OPENING,
@@ -92,7 +96,7 @@ export const ARCHIVE_MUTANTS: readonly Mutant[] = [
   {
     name: 'archive-fence-ignored',
     about: 'a log that a later generation has written is gone on with',
-    shownBy: [],
+    shownBy: [99],
     edits: [
       {
         file: 'src/backup/log-writer.ts',
@@ -104,7 +108,7 @@ export const ARCHIVE_MUTANTS: readonly Mutant[] = [
   {
     name: 'compacted-beyond-the-archive',
     about: 'a full database is compacted whatever the archive has of it',
-    shownBy: [],
+    shownBy: [45],
     edits: [
       {
         file: 'src/reconcile/space.ts',
