@@ -1,9 +1,6 @@
-import { beginEpoch, createArchive } from '../src/backup/archive.ts';
-import { startArchiver } from '../src/backup/archiver.ts';
 import { createStreamClient } from '../src/etcd/stream-client.ts';
 import { createSystemClock } from '../src/runtime/clock.ts';
-import { createSystemIds } from '../src/runtime/ids.ts';
-import { silentLogger } from '../test/silent-logger.ts';
+import { archiveEtcd, placeIn } from '../test/archive/archiving.ts';
 import { type ArchivePlace, openPlace } from './archive-place.ts';
 
 /*
@@ -24,26 +21,7 @@ const client = createStreamClient({ url }, clock);
 const { clusterId } = await client.status(over.signal);
 client.close();
 const store = await openPlace(place, over.signal);
-const archive = await createArchive(store, { archiveId: 'bench', owner: 'bench', atMs: 0 }, over.signal);
-const birth = { epoch: 1, clusterId, parent: null, atMs: 0 };
-const archiver = startArchiver(
-  {
-    archive,
-    epoch: await beginEpoch(archive, birth, over.signal),
-    generation: 1,
-    members: () => Promise.resolve([{ url }]),
-    connect: (member) => createStreamClient({ url: member }, clock),
-    clock,
-    ids: createSystemIds(),
-    logger: silentLogger,
-    spool: null,
-    fullSchedule: null,
-    retain: null,
-    verification: null,
-    limits: { segmentMs },
-  },
-  over.signal,
-);
+const archiver = archiveEtcd(await placeIn(store, clusterId), url, { limits: { segmentMs } }, over.signal);
 let said = 0n;
 const saying = setInterval(() => {
   const { archivedRevision } = archiver.status();

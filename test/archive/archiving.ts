@@ -16,13 +16,13 @@ export interface ArchivedPlace {
 export function archiveEtcd(
   place: ArchivedPlace,
   url: string,
-  options: Pick<ArchiverOptions, 'generation'> &
-    Partial<Pick<ArchiverOptions, 'connect' | 'limits' | 'verification'>>,
+  options: Partial<ArchiverOptions>,
   signal: AbortSignal,
 ): Archiver {
   return startArchiver(
     {
       ...place,
+      generation: 1,
       members: () => Promise.resolve([{ url }]),
       connect: (member) => createStreamClient({ url: member }, clock),
       clock,

@@ -1,16 +1,11 @@
 import { Etcd3 } from 'etcd3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RevisionEvents } from '../../src/backup/events.ts';
-import { createFollower } from '../../src/backup/follower.ts';
-import { createInbox } from '../../src/backup/inbox.ts';
-import { createStreamClient } from '../../src/etcd/stream-client.ts';
-import { shown } from '../backup/sample-log.ts';
 import { etcdBinaries } from '../real-etcd/binaries.ts';
-import { type CuttingProxy, startCuttingProxy } from '../real-etcd/cutting-proxy.ts';
+import { type CuttingLanes, expectFollowed, startCuttingLanes } from '../real-etcd/cut-streams.ts';
 import { formed, type PlainCluster, startPlainCluster } from '../real-etcd/plain-cluster.ts';
-import { silentLogger } from '../silent-logger.ts';
 import { createChance } from '../sim/prng.ts';
-import { clock, until } from '../wait.ts';
+import { until } from '../wait.ts';
 import { scaled } from './scale.ts';
 import { recordWatch } from './watch-recorder.ts';
 
@@ -21,7 +16,6 @@ const EDGES = scaled(120);
 const SMALL_STEP = 29;
 /** At the edge itself, beside it, and within and behind the head of the frame that follows. */
 const OFFSETS = [-1, 0, 1, 8, 9, 10];
-const LANES = 12;
 const SMALL_BYTES = 8 * 1024;
 
 const binaries = etcdBinaries().toSorted((one, other) => one.version.minor - other.version.minor);
@@ -33,19 +27,18 @@ describe.for(binaries.map((binary) => ({ binary, name: binary.version.text })))(
     let url: string;
     let clusterId: string;
     let theirs: Etcd3;
-    let proxies: readonly CuttingProxy[];
+    let lanes: CuttingLanes;
     beforeAll(async () => {
       cluster = await startPlainCluster(binary, 1);
       const [status] = await formed(cluster);
       clusterId = status?.clusterId ?? '';
       url = cluster.members[0]?.clientUrl ?? '';
       theirs = new Etcd3({ hosts: url });
-      const port = Number(new URL(url).port);
-      proxies = await Promise.all(Array.from({ length: LANES }, async () => await startCuttingProxy(port)));
+      lanes = await startCuttingLanes(url);
     });
     afterAll(async () => {
       theirs.close();
-      await Promise.all(proxies.map(async (proxy) => await proxy.close()));
+      await lanes.close();
       await cluster.close();
     });
 
@@ -64,55 +57,20 @@ describe.for(binaries.map((binary) => ({ binary, name: binary.version.text })))(
       watch.close();
       return revisions;
     };
-    /** Follows through a proxy as an archiver does, whatever the proxy does, and expects every revision once, whole. */
-    const follow = async (proxy: CuttingProxy, history: readonly RevisionEvents[]): Promise<void> => {
-      const inbox = createInbox({ bytesMax: 1e9, batchBytesMax: 1e9 });
-      const [start, last] = [history[0]?.revision ?? 0n, history.at(-1)?.revision ?? 0n];
-      const follower = createFollower({
-        clusterId,
-        start,
-        members: () => Promise.resolve([{ url: `http://127.0.0.1:${proxy.port}` }]),
-        connect: (to) => createStreamClient({ url: to }, clock),
-        inbox,
-        clock,
-        logger: silentLogger,
-        onGap: (gap) => expect(gap).toBeNull(),
-      });
-      const over = new AbortController();
-      const running = follower.run(over.signal);
-      try {
-        await until('all has come', 60_000, () => follower.status().seenRevision >= last);
-      } finally {
-        over.abort();
-        await running;
-      }
-      const entry = inbox.peek();
-      const came = entry?.kind === 'batch' ? entry.batch.revisions : [];
-      expect(shown(came.filter(({ revision }) => revision <= last))).toEqual(shown(history));
-    };
-    const inLanes = async <T>(items: readonly T[], work: (proxy: CuttingProxy, item: T) => Promise<void>) => {
-      const left = [...items];
-      const lane = async (proxy: CuttingProxy): Promise<void> => {
-        for (let item = left.shift(); item !== undefined; item = left.shift()) await work(proxy, item);
-      };
-      await Promise.all(proxies.map(lane));
-    };
-
     test('at any byte of 8 KiB, gives every revision once and whole', async () => {
       const first = (await put('small', 1)) + 1n;
       let last = first;
       for (let at = 0; at < 48; at += 1) last = await put(`cut/${at % 9}`, (at * 7) % 330);
       const history = await told(first, last);
-      const [proxy] = proxies;
-      if (proxy === undefined) throw new Error('there is no proxy');
-      await follow(proxy, history);
+      const { first: proxy } = lanes;
+      await expectFollowed(proxy, clusterId, history);
       const whole = proxy.passedBytes;
       expect(whole).toBeGreaterThan(SMALL_BYTES);
       const step = binary === binaries.at(-1) ? 1 : Math.max(1, Math.floor(SMALL_STEP / scaled(1)));
       const cuts = Array.from({ length: Math.ceil(whole / step) }, (_, at) => 1 + at * step);
-      await inLanes(cuts, async (through, cut) => {
+      await lanes.run(cuts, async (through, cut) => {
         through.cutNextAfter(cut);
-        await follow(through, history);
+        await expectFollowed(through, clusterId, history);
       });
     }, 900_000);
 
@@ -136,9 +94,8 @@ describe.for(binaries.map((binary) => ({ binary, name: binary.version.text })))(
         ...history.map(({ events }) => events.reduce((sum, event) => sum + event.byteLength, 0)),
       );
       expect(largest).toBeGreaterThan(2.1 * 1024 * 1024);
-      const [proxy] = proxies;
-      if (proxy === undefined) throw new Error('there is no proxy');
-      await follow(proxy, history);
+      const { first: proxy } = lanes;
+      await expectFollowed(proxy, clusterId, history);
       const frames = proxy.frameEnds.length;
       expect(frames).toBeGreaterThan(200);
       console.log(
@@ -148,9 +105,9 @@ describe.for(binaries.map((binary) => ({ binary, name: binary.version.text })))(
         OFFSETS.map((offset) => ({ frame, offset })),
       ).flat();
       const edges = createChance(SEED).stream('edges').shuffle(every).slice(0, EDGES);
-      await inLanes(edges, async (through, { frame, offset }) => {
+      await lanes.run(edges, async (through, { frame, offset }) => {
         through.cutNextAtFrame(frame, offset);
-        await follow(through, history);
+        await expectFollowed(through, clusterId, history);
       });
     }, 900_000);
   },

@@ -1,9 +1,7 @@
 import type { Archive, Epoch } from '../../src/backup/archive.ts';
-import { type Archiver, type ArchiverOptions, startArchiver } from '../../src/backup/archiver.ts';
+import type { Archiver, ArchiverOptions } from '../../src/backup/archiver.ts';
 import type { ArchiveStore } from '../../src/backup/store-port.ts';
-import { createSystemIds } from '../../src/runtime/ids.ts';
-import { silentLogger } from '../silent-logger.ts';
-import { clock } from '../wait.ts';
+import { archiveEtcd } from '../archive/archiving.ts';
 import type { FakeMember } from './fake-member.ts';
 
 /** An archiver that a test runs. */
@@ -27,20 +25,11 @@ export type RunOptions = Partial<
 export function start(member: FakeMember, { archive, epoch }: Place, options: RunOptions = {}): Run {
   const { store = archive.store, limits, ...more } = options;
   const over = new AbortController();
-  const archiver = startArchiver(
+  const archiver = archiveEtcd(
+    { archive: { ...archive, store }, epoch },
+    'http://m0',
     {
-      archive: { ...archive, store },
-      epoch,
-      generation: 1,
-      members: () => Promise.resolve([{ url: 'http://m0' }]),
       connect: (url) => member.connect(url),
-      clock,
-      ids: createSystemIds(),
-      logger: silentLogger,
-      spool: null,
-      fullSchedule: null,
-      retain: null,
-      verification: null,
       limits: { segmentMs: 0, segmentBytesMax: 20_000, ...limits },
       ...more,
     },

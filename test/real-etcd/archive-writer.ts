@@ -1,10 +1,7 @@
 import { loadEpoch, openArchive } from '../../src/backup/archive.ts';
-import { type ArchiverLimits, startArchiver } from '../../src/backup/archiver.ts';
-import { createStreamClient } from '../../src/etcd/stream-client.ts';
-import { createSystemClock } from '../../src/runtime/clock.ts';
+import type { ArchiverLimits } from '../../src/backup/archiver.ts';
 import { openDirectoryArchiveStore } from '../../src/runtime/directory-archive-store.ts';
-import { createSystemIds } from '../../src/runtime/ids.ts';
-import { silentLogger } from '../silent-logger.ts';
+import { archiveEtcd } from '../archive/archiving.ts';
 
 /*
  * Archives an etcd to a directory until it is killed or fenced; says what is durable whenever that changes:
@@ -13,7 +10,6 @@ import { silentLogger } from '../silent-logger.ts';
  */
 const [, , directory = '', url = '', generation = '', limits = '{}'] = process.argv;
 const signal = new AbortController().signal;
-const clock = createSystemClock();
 const archive = await openArchive(
   await openDirectoryArchiveStore(directory),
   { archiveId: null, owner: null },
@@ -21,20 +17,11 @@ const archive = await openArchive(
 );
 const epoch = await loadEpoch(archive, 1, signal);
 if (epoch === null) throw new Error('there is no epoch 1');
-const archiver = startArchiver(
+const archiver = archiveEtcd(
+  { archive, epoch },
+  url,
   {
-    archive,
-    epoch,
     generation: Number(generation),
-    members: () => Promise.resolve([{ url }]),
-    connect: (member) => createStreamClient({ url: member }, clock),
-    clock,
-    ids: createSystemIds(),
-    logger: silentLogger,
-    spool: null,
-    fullSchedule: null,
-    retain: null,
-    verification: null,
     limits: { segmentMs: 0, segmentBytesMax: 40_000, ...(JSON.parse(limits) as Partial<ArchiverLimits>) },
   },
   signal,

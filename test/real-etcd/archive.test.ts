@@ -3,7 +3,6 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { beginEpoch, createArchive } from '../../src/backup/archive.ts';
 import type { RevisionEvents } from '../../src/backup/events.ts';
 import { createFollower } from '../../src/backup/follower.ts';
 import { listFulls, takeFull, verifyFull } from '../../src/backup/full.ts';
@@ -13,6 +12,7 @@ import { createEtcdClient, createKvClient } from '../../src/etcd/client.ts';
 import type { KvClient, StreamClient } from '../../src/etcd/port.ts';
 import { createStreamClient } from '../../src/etcd/stream-client.ts';
 import { openDirectoryArchiveStore } from '../../src/runtime/directory-archive-store.ts';
+import { placeIn } from '../archive/archiving.ts';
 import { contentOf, never, shown } from '../backup/sample-log.ts';
 import { silentLogger } from '../silent-logger.ts';
 import { createMemoryArchiveStore } from '../sim/memory-archive-store.ts';
@@ -20,12 +20,12 @@ import { createChance } from '../sim/prng.ts';
 import { clock, until } from '../wait.ts';
 import { type Archiving, startArchiving } from './archiving-process.ts';
 import { etcdBinaries } from './binaries.ts';
-import { startCuttingProxy } from './cutting-proxy.ts';
+import { expectFollowed, startCuttingLanes } from './cut-streams.ts';
 import { formed, type PlainCluster, startPlainCluster } from './plain-cluster.ts';
 
-/*
- * A stream is cut at every 61st byte; with ARCHIVE_CUTS=all at each, which takes minutes.
- */
+/** A stream is cut every so many bytes; test/archive/cuts.test.ts does so at each. */
+const CUT_STEP = 61;
+
 describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as const))(
   'archiving etcd %s',
   ([, binary]) => {
@@ -61,13 +61,6 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
       }
       return revisions;
     };
-    const place = async (store = createMemoryArchiveStore()) => {
-      const archive = await createArchive(store, { archiveId: 'a1', owner: 'etcd', atMs: 1 }, never);
-      return {
-        archive,
-        epoch: await beginEpoch(archive, { epoch: 1, clusterId, parent: null, atMs: 2 }, never),
-      };
-    };
 
     test('a watch may be left, or given up, at any time', async () => {
       await kv.put('left', 'x', never);
@@ -88,7 +81,7 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
     test('a full is what the member has, to the last bit, with its own revision', async () => {
       for (let at = 0; at < 50; at += 1) await kv.put(`full/${at}`, 'x'.repeat(10_000), never);
       const { revision } = await client.status(never);
-      const { archive, epoch } = await place();
+      const { archive, epoch } = await placeIn(createMemoryArchiveStore(), clusterId);
       const full = await takeFull({ archive, epoch, generation: 1, client, clock, reason: 'test' }, never);
       expect(full.document).toMatchObject({ revision, revisionAtLeast: revision, clusterId });
       await verifyFull(archive, full, never);
@@ -103,52 +96,19 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
     test('a stream that is cut at any byte gives every revision once and whole', async () => {
       const first = BigInt((await client.status(never)).revision) + 1n;
       for (let at = 0; at < 48; at += 1) await kv.put(`cut/${at % 9}`, 'v'.repeat((at * 7) % 330), never);
-      const history = shown(await historyFrom(first));
-      const lanes = 12;
-      const proxies = await Promise.all(
-        Array.from({ length: lanes }, async () => await startCuttingProxy(Number(new URL(url).port))),
-      );
-      /** Follows through a proxy that cuts its first connection; gives how many bytes came over the last. */
-      const followCut = async (lane: number, cut: number): Promise<number> => {
-        const proxy = proxies[lane % lanes];
-        if (proxy === undefined) throw new Error('no proxy');
-        proxy.cutNextAfter(cut);
-        const inbox = createInbox({ bytesMax: 1e9, batchBytesMax: 1e9 });
-        const follower = createFollower({
-          clusterId,
-          start: first,
-          members: () => Promise.resolve([{ url: `http://127.0.0.1:${proxy.port}` }]),
-          connect: (to) => createStreamClient({ url: to }, clock),
-          inbox,
-          clock,
-          logger: silentLogger,
-          onGap: (gap) => expect(gap).toBeNull(),
-        });
-        const over = new AbortController();
-        const running = follower.run(over.signal);
-        const last = first + BigInt(history.length) - 1n;
-        await until(`all after a cut at ${cut}`, 30_000, () => follower.status().seenRevision === last);
-        over.abort();
-        await running;
-        const entry = inbox.peek();
-        expect(entry?.kind === 'batch' && shown(entry.batch.revisions)).toEqual(history);
-        return proxy.passedBytes;
-      };
+      const history = await historyFrom(first);
+      const lanes = await startCuttingLanes(url);
       try {
-        const wholeBytes = await followCut(0, Number.POSITIVE_INFINITY);
-        expect(wholeBytes).toBeGreaterThan(8_000);
-        const step = process.env['ARCHIVE_CUTS'] === 'all' ? 1 : 61;
-        let cut = 1;
-        const lane = async (index: number): Promise<void> => {
-          for (; cut < wholeBytes; ) {
-            const mine = cut;
-            cut += step;
-            await followCut(index, mine);
-          }
-        };
-        await Promise.all(proxies.map(async (_, index) => await lane(index)));
+        await expectFollowed(lanes.first, clusterId, history);
+        const { passedBytes } = lanes.first;
+        expect(passedBytes).toBeGreaterThan(8_000);
+        const cuts = Array.from({ length: Math.ceil(passedBytes / CUT_STEP) }, (_, at) => 1 + at * CUT_STEP);
+        await lanes.run(cuts, async (proxy, cut) => {
+          proxy.cutNextAfter(cut);
+          await expectFollowed(proxy, clusterId, history);
+        });
       } finally {
-        await Promise.all(proxies.map(async (proxy) => await proxy.close()));
+        await lanes.close();
       }
     }, 600_000);
 
@@ -156,7 +116,7 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
       const directory = await mkdtemp(join(tmpdir(), 'etcd-mesos-archive-'));
       const random = createChance(7).stream('kills');
       const store = await openDirectoryArchiveStore(directory);
-      const at = await place(store as ReturnType<typeof createMemoryArchiveStore>);
+      const at = await placeIn(store, clusterId);
       const begin = BigInt((await client.status(never)).revision);
       const over = new AbortController();
       const writing = writeUntil(kv, over.signal);
@@ -199,7 +159,7 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
     });
 
     test('what is compacted while nobody archives is a gap, and a full has it', async () => {
-      const { archive, epoch } = await place();
+      const { archive, epoch } = await placeIn(createMemoryArchiveStore(), clusterId);
       const inbox = createInbox({ bytesMax: 1e9, batchBytesMax: 1e9 });
       const start = BigInt((await client.status(never)).revision) + 1n;
       for (let at = 0; at < 20; at += 1) await kv.put('compacted', `${at}`, never);

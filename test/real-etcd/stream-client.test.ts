@@ -1,14 +1,11 @@
 import { Etcd3 } from 'etcd3';
 import { describe, expect, test } from 'vitest';
-import { beginEpoch, createArchive } from '../../src/backup/archive.ts';
-import { startArchiver } from '../../src/backup/archiver.ts';
 import { listFulls } from '../../src/backup/full.ts';
 import { createEtcdClient, createKvClient } from '../../src/etcd/client.ts';
 import { createStreamClient } from '../../src/etcd/stream-client.ts';
-import { createSystemIds } from '../../src/runtime/ids.ts';
+import { archiveEtcd, placeIn } from '../archive/archiving.ts';
 import { never } from '../backup/sample-log.ts';
 import { type StreamSubject, streamClientContract } from '../contract/stream-client.ts';
-import { silentLogger } from '../silent-logger.ts';
 import { createMemoryArchiveStore } from '../sim/memory-archive-store.ts';
 import { clock, until } from '../wait.ts';
 import { type EtcdBinary, etcdBinaries } from './binaries.ts';
@@ -60,27 +57,10 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
       const { clusterId } = await client.status(never);
       client.close();
       const store = createMemoryArchiveStore();
-      const archive = await createArchive(store, { archiveId: 'a1', owner: 'etcd', atMs: 1 }, never);
-      const epoch = await beginEpoch(archive, { epoch: 1, clusterId, parent: null, atMs: 2 }, never);
+      const place = await placeIn(store, clusterId);
+      const { archive, epoch } = place;
       const over = new AbortController();
-      const archiver = startArchiver(
-        {
-          archive,
-          epoch,
-          generation: 1,
-          members: () => Promise.resolve([{ url: subject.url }]),
-          connect: subject.connect,
-          clock,
-          ids: createSystemIds(),
-          logger: silentLogger,
-          spool: null,
-          fullSchedule: null,
-          retain: null,
-          verification: null,
-          limits: { segmentMs: 0, authMs: 50 },
-        },
-        over.signal,
-      );
+      const archiver = archiveEtcd(place, subject.url, { limits: { segmentMs: 0, authMs: 50 } }, over.signal);
       const fulls = async () =>
         (await listFulls(archive, epoch, never)).map(({ document }) => document.authRevision);
       try {
