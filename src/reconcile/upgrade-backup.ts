@@ -55,10 +55,8 @@ export function lacksFull(pass: Pass, rollout: Draft<Rollout>, seat: DraftSeat):
 }
 
 export function askForFull(pass: Pass, rollout: Draft<Rollout>, seat: DraftSeat): void {
-  // By the clock of who takes it: one that went back, or another scheduler's, would have them taken without an end.
-  rollout.openedAtMs = Math.min(rollout.openedAtMs, pass.seen.wallMs);
   const { etcd } = readPin(rollout.target.artifact);
-  pass.fullWanted = wantedBefore(etcd);
+  wantFull(pass, rollout, etcd);
   block(
     pass,
     'waits-for-full',
@@ -68,7 +66,11 @@ export function askForFull(pass: Pass, rollout: Draft<Rollout>, seat: DraftSeat)
   );
 }
 
-const wantedBefore = (etcd: string | null): string => `before the upgrade to etcd ${etcd}`;
+function wantFull(pass: Pass, rollout: Draft<Rollout> | null, etcd: string | null): void {
+  // By the clock of who takes it: one that went back, or another scheduler's, would have them taken without an end.
+  if (rollout !== null) rollout.openedAtMs = Math.min(rollout.openedAtMs, pass.seen.wallMs);
+  pass.fullWanted = `before the upgrade to etcd ${etcd}`;
+}
 
 /**
  * Why a member may not go up a minor because what it ran is not there any more; `null`: it may. Asks for the full that
@@ -83,13 +85,15 @@ export function objectionToSubstitute(pass: Pass, from: string | null, to: strin
   const { rollout } = record;
   const atMs = rollout?.scope === 'all' ? fullFor(pass, rollout) : seen.archive.verifiedFullAtMs;
   if (atMs === null) {
-    pass.fullWanted = wantedBefore(to);
+    wantFull(pass, rollout, to);
     return (
       'it would go up a minor, which waits for a full backup that is read back whole; to go on without one: ' +
       `etcd-mesos update start, then etcd-mesos plan force-complete update etcd ${FULL_STEP}`
     );
   }
-  if (from !== null && record.upgradeFull?.atMs !== atMs) {
+  // One that was taken after a member had gone up may be of the newer etcd.
+  const isFirst = record.seats.every((seat) => !goesUpMinor(from, etcdOf(pass, seat)));
+  if (from !== null && isFirst && record.upgradeFull?.atMs !== atMs) {
     record.upgradeFull = { rollout: rollout?.id ?? `substitute-${seen.freshId}`, etcd: from, atMs };
   }
   return null;

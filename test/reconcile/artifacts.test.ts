@@ -57,7 +57,10 @@ describe('where there is an archive', () => {
     world.archive = { archivedRevision: '90', verifiedFullAtMs: atMs };
     world.until(() => world.seat('etcd-1').launches === 2);
     expect(world.seat('etcd-1').pinned.artifact).toBe(served('b', '3.6.16'));
-    // The way back.
+    // The way back, which a later full is not.
+    world.archive = { archivedRevision: '99', verifiedFullAtMs: world.nowMs };
+    world.end('etcd-2', 'ended');
+    world.until(() => world.seat('etcd-2').launches === 2);
     expect(world.record.upgradeFull).toMatchObject({ etcd: '3.5.30', atMs });
   });
 
