@@ -28,6 +28,8 @@ const FRAGMENTED = 0.2;
 const ROUNDS_MAX = 6;
 /** How long a compaction, or the end of an alarm, is waited for. */
 const STEP_MS_MAX = 120_000;
+/** How long an archive that is behind is waited for, before only what it has is compacted. */
+const ARCHIVE_MS_MAX = 10_000;
 /** Freed since it was given up, as a part of what was in use: reason enough to try again. */
 const FREED = 0.1;
 /** Defragmentations of a round that may come to nothing. */
@@ -238,6 +240,10 @@ function beginRound(pass: Pass, space: DraftSpace, fills: readonly Fill[]): void
 
 /** No further than a kept window, and never beyond what an archive holds. */
 function compact(pass: Pass, membership: Membership, relief: Relief): void {
+  if (relief.compactTo === null && relief.waitedMs < ARCHIVE_MS_MAX && isArchiveBehind(pass, membership)) {
+    relief.waitedMs += pass.seen.elapsedMs;
+    return;
+  }
   relief.compactTo ??= compactionTarget(pass, membership);
   const { compactTo } = relief;
   if (compactTo === null) {
@@ -265,12 +271,22 @@ function compact(pass: Pass, membership: Membership, relief: Relief): void {
   order(pass, asked.seat, { kind: 'compact', args: { revision: compactTo } }, reason);
 }
 
-function compactionTarget(pass: Pass, { speaker }: Membership): string | null {
+function compactionTarget(pass: Pass, membership: Membership): string | null {
   const { archive } = pass.seen;
-  const window = BigInt(speaker.probe.revision) - BigInt(pass.spec.compactKeepRevisions);
+  const window = windowOf(pass, membership);
   const bound = archive === null ? window : BigInt(archive.archivedRevision);
   const target = window < bound ? window : bound;
   return target > 0n ? target.toString() : null;
+}
+
+/** Up to where nobody wants history any more. */
+function windowOf(pass: Pass, { speaker }: Membership): bigint {
+  return BigInt(speaker.probe.revision) - BigInt(pass.spec.compactKeepRevisions);
+}
+
+function isArchiveBehind(pass: Pass, membership: Membership): boolean {
+  const { archive } = pass.seen;
+  return archive !== null && BigInt(archive.archivedRevision) < windowOf(pass, membership);
 }
 
 function letGo(pass: Pass, membership: Membership, relief: Relief, fills: readonly Fill[]): void {
