@@ -1,8 +1,8 @@
-import { type Archiver, type ArchiverStatus, startArchiver } from '../backup/archiver.ts';
+import { ARCHIVER_LIMITS, type Archiver, type ArchiverStatus, startArchiver } from '../backup/archiver.ts';
 import { ArchiveError } from '../backup/errors.ts';
 import type { ArchiveSource } from '../backup/follower.ts';
 import type { Full } from '../backup/full.ts';
-import { ArchiveStoreError } from '../backup/store-port.ts';
+import { type ArchiveStore, ArchiveStoreError } from '../backup/store-port.ts';
 import { orAborted, withDeadline } from '../base/deadline.ts';
 import { describeError } from '../base/errors.ts';
 import type { Clock, Ids, Logger } from '../base/ports.ts';
@@ -108,12 +108,28 @@ export function createArchiving(options: ArchivingOptions): Archiving {
     }
   };
 
+  /** One that hangs does so for minutes, a mount for ever: it is told as one that is away. */
+  const openStore = async (signal: AbortSignal): Promise<ArchiveStore> => {
+    const { silenceMsMax } = { ...ARCHIVER_LIMITS, ...access.limits };
+    const opened = new AbortController();
+    const over = AbortSignal.any([signal, opened.signal]);
+    void clock.sleep(silenceMsMax, over).then(() => {
+      const problem = `it has not answered for ${silenceMsMax / 1000} s`;
+      if (!over.aborted) state = { kind: 'away', problem };
+    });
+    try {
+      return await access.open(signal);
+    } finally {
+      opened.abort();
+    }
+  };
+
   /** From opening the store to the end of the archiver. */
   const archive = async (signal: AbortSignal): Promise<void> => {
     if (state.kind === 'waiting') state = { kind: 'waiting', problem: null };
     const formed = await passWith(({ record }) => (isFormed(record) ? record : null), signal);
     if (state.kind === 'waiting') state = { kind: 'starting', problem: null };
-    const store = await access.open(signal);
+    const store = await openStore(signal);
     const { place, givenUp } = access;
     const opened = await openOwnArchive(
       { store, place, givenUp, record: formed, claim: stored, clock, ids: options.ids },

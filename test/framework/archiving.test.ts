@@ -203,6 +203,20 @@ describe('archiving', () => {
     await archived(kept);
   });
 
+  test('knows of a store that hangs while it is opened that it is away', async () => {
+    const { clock, store, begin, archived, state } = world();
+    const { promise, resolve } = Promise.withResolvers<ArchiveStore>();
+    const kept = begin(FORMED, { open: async () => await promise });
+    await clock.advance(1_000);
+    expect(kept.archiving.view().state).toBe('starting');
+    await clock.runUntil(state(kept, 'away'), 20_000);
+    expect(kept.archiving.view().problem).toBe('it has not answered for 10 s');
+    resolve(store);
+    await archived(kept);
+    await clock.advance(60_000);
+    expect(kept.archiving.view().state).toBe('following');
+  });
+
   test('ends with the term, whatever the store does', async () => {
     const { clock, store, member, begin, archived } = world();
     const kept = begin(FORMED);
