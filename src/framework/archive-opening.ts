@@ -24,7 +24,7 @@ import { SchedulerError } from './config.ts';
 /** What the record is to say before anything further is done. */
 export interface ArchiveClaim {
   readonly archive: ArchiveRecord;
-  /** The record was lost, and the archive was written by this generation: ours has to be a later one. */
+  /** The record was lost or put back, and the archive was written by this generation: ours has to be a later one. */
   readonly writtenBy: number;
 }
 
@@ -36,6 +36,8 @@ export interface OpeningInput {
   readonly givenUp: string | null;
   /** Stored, its epoch formed. */
   readonly record: ClusterRecord;
+  /** Nothing was archived in this term yet: what the log's end was written by is another's. */
+  readonly isFirst: boolean;
   /** Resolves when the record that is stored says so. Rejects when `signal` aborts. */
   readonly claim: (claim: ArchiveClaim, signal: AbortSignal) => Promise<ClusterRecord>;
   readonly clock: Clock;
@@ -62,8 +64,9 @@ export async function openOwnArchive(input: OpeningInput, signal: AbortSignal): 
       ? await openKnown(input, known, signal)
       : await openNew(input, known?.id ?? null, signal);
   const claimed = { id: archive.id, place: input.place, made: true };
+  const isOthers = known === null || input.isFirst;
   const record = await input.claim(
-    { archive: claimed, writtenBy: known === null ? await writtenBy(archive, input.record, signal) : 0 },
+    { archive: claimed, writtenBy: isOthers ? await writtenBy(archive, input.record, signal) : 0 },
     signal,
   );
   const birth = { ...epochOf(record), parent: null, atMs: clock.wallMs() };

@@ -132,7 +132,16 @@ export function createArchiving(options: ArchivingOptions): Archiving {
     const store = await openStore(signal);
     const { place, givenUp } = access;
     const opened = await openOwnArchive(
-      { store, place, givenUp, record: formed, claim: stored, clock, ids: options.ids },
+      {
+        store,
+        place,
+        givenUp,
+        record: formed,
+        isFirst: last === null,
+        claim: stored,
+        clock,
+        ids: options.ids,
+      },
       signal,
     );
     const { archive: own, epoch, record } = opened;

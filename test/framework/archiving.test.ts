@@ -178,16 +178,22 @@ describe('archiving', () => {
     expect(kept.record.archive).toEqual(KNOWN);
   });
 
-  test('takes the archive up again when the record was lost, as a later generation than its writer', async () => {
-    const { store, begin, archived } = world();
-    const archive = await createArchive(store, { archiveId: 'a7', owner: 'cluster-1', atMs: 1 }, never);
-    const birth = { epoch: 1, clusterId: FAKE_CLUSTER, parent: null, atMs: 2 };
-    const epoch = await beginEpoch(archive, birth, never);
-    await (await sampleWriter({ archive, epoch }, 7)).close();
-    const kept = begin(FORMED);
-    await archived(kept);
-    expect(kept.record).toMatchObject({ generation: 8, archive: { id: 'a7', place: PLACE, made: true } });
-  });
+  test.each([
+    ['lost', null],
+    ['put back', KNOWN],
+  ])(
+    'takes the archive up again when the record was %s, as a later generation than its writer',
+    async (_, known) => {
+      const { store, begin, archived } = world();
+      const archive = await createArchive(store, { archiveId: KNOWN.id, owner: 'cluster-1', atMs: 1 }, never);
+      const birth = { epoch: 1, clusterId: FAKE_CLUSTER, parent: null, atMs: 2 };
+      const epoch = await beginEpoch(archive, birth, never);
+      await (await sampleWriter({ archive, epoch }, 7)).close();
+      const kept = begin({ ...FORMED, archive: known });
+      await archived(kept);
+      expect(kept.record).toMatchObject({ generation: 8, archive: KNOWN });
+    },
+  );
 
   test('is tried for while the store is away', async () => {
     const { clock, store, begin, archived, state } = world();
