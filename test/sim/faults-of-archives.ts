@@ -173,14 +173,15 @@ export const ARCHIVE_FAULTS: readonly Fault[] = [
     inject: async (at) => {
       const { world, random, say } = at;
       const archive = archiveOf(world);
-      const by = random.pick(['another', 'nothing'] as const);
-      const what = by === 'another' ? "another cluster's" : 'nothing';
-      // One that has opened an archive takes it for what it was.
-      world.killScheduler('by the scenario', random.between(1_000, 5_000), 'all');
-      await world.run(1_000);
-      say(`where the archive was there is ${what}`);
-      archive.replace(by);
-      await world.run(random.between(5_000, 60_000));
+      for (const by of random.shuffle(['another', 'nothing'] as const)) {
+        // One that has opened an archive takes it for what it was.
+        world.killScheduler('by the scenario', random.between(1_000, 5_000), 'all');
+        await world.run(1_000);
+        say(`where the archive was there is ${by === 'another' ? "another cluster's" : 'nothing'}`);
+        archive.replace(by);
+        // The next leads when the session of the one before is over.
+        await world.run(random.between(15_000, 60_000));
+      }
       say('the archive is where it was');
       archive.putBack();
     },

@@ -84,7 +84,7 @@ export const ARCHIVE_MUTANTS: readonly Mutant[] = [
   {
     name: 'archive-of-another-taken',
     about: 'an archive is written whatever its id is',
-    shownBy: [],
+    shownBy: [56],
     edits: [
       {
         file: OPENING,

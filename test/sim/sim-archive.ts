@@ -30,7 +30,10 @@ export interface SimArchive {
   setSnapshots(fate: SnapshotFate | null): void;
   /** The next full does not read as it was written. */
   spoilNextFull(): void;
-  /** Something else lies there from now on: another's archive, or nothing. What was open stays as it was. */
+  /**
+   * Something else lies there from now on: nothing, or another archive, in the name of whoever owns what was there. What
+   * was open stays as it was.
+   */
   replace(by: 'another' | 'nothing'): void;
   /** What lay there before {@link replace} does again. */
   putBack(): void;
@@ -217,8 +220,7 @@ export function createSimArchive(options: SimArchiveOptions): SimArchive {
     replace: (by) => {
       before ??= place;
       place = createMemoryArchiveStore({ grows });
-      const owner = random.chance(0.5) ? ownerOf(before) : null;
-      if (by === 'another') void fillForeign(place, owner ?? 'another');
+      if (by === 'another') void fillForeign(place, ownerOf(before) ?? 'another');
     },
     putBack,
     heal: () => {
