@@ -1,5 +1,5 @@
 import type { Clock } from '../base/ports.ts';
-import type { Archive, Epoch } from './archive.ts';
+import { type Archive, type Epoch, openArchive } from './archive.ts';
 import { type Batch, batchSizeBytes } from './batch.ts';
 import type { Gap, Proof, SegmentHeader } from './documents.ts';
 import { ArchiveError } from './errors.ts';
@@ -26,7 +26,8 @@ export interface LogWriter {
   readonly writtenBytes: number;
   /**
    * Durable when it resolves. After a rejection with an `ArchiveStoreError` it may be repeated, with more revisions
-   * too; some of them may be durable by then. Rejects with an {@link ArchiveError} `fenced` for good.
+   * too; some of them may be durable by then. Rejects with an {@link ArchiveError} for good: `fenced`, or as
+   * {@link openArchive} does where the archive is not there any more.
    */
   write(batch: Batch): Promise<void>;
   /** As {@link write}. */
@@ -144,6 +145,8 @@ export async function openLogWriter(options: LogWriterOptions, signal: AbortSign
     fill: (encoder: SegmentEncoder) => readonly Buffer[],
   ): Promise<void> => {
     await letGo();
+    // A place that was emptied, or where another archive is mounted by now, would take it too.
+    await openArchive(store, { archiveId: archive.id, owner: archive.owner }, signal);
     const encoder = createSegmentEncoder(headerAfter(position, nextSequence, gap));
     const parts = [encoder.begin(), ...fill(encoder)];
     if (store.growing === null) parts.push(encoder.end(clock.wallMs()));

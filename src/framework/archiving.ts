@@ -231,6 +231,11 @@ export function createArchiving(options: ArchivingOptions): Archiving {
     }
   };
 
+  /** No later than now: by a clock that went back an old full would pass for one that was taken since. */
+  const verifiedFullMs = (): number | null => {
+    if (verifiedFullAtMs !== null) verifiedFullAtMs = Math.min(verifiedFullAtMs, clock.wallMs());
+    return verifiedFullAtMs;
+  };
   const archivedRevision = (): string => String(statusNow()?.archivedRevision ?? 0n);
 
   return {
@@ -269,7 +274,7 @@ export function createArchiving(options: ArchivingOptions): Archiving {
       noteVerified(full);
       return full;
     },
-    sight: () => ({ archivedRevision: archivedRevision(), verifiedFullAtMs }),
+    sight: () => ({ archivedRevision: archivedRevision(), verifiedFullAtMs: verifiedFullMs() }),
     view: () => viewOf({ place: access.place, id, state, status: statusNow() }),
   };
 }

@@ -213,6 +213,28 @@ describe.for([
     expect((await contentOf(place)).revisions).toHaveLength(90);
   });
 
+  test.for([
+    ['nothing', 'missing', createMemoryArchiveStore],
+    [
+      'another archive',
+      'other-archive',
+      async () => {
+        const store = createMemoryArchiveStore();
+        await sampleArchive(store, 'b2');
+        return store;
+      },
+    ],
+  ] as const)('where %s is in its place by now, no segment is begun', async ([, code, other]) => {
+    const store = createMemoryArchiveStore({ grows });
+    const log = await sampleWriter(await sampleArchive(store), 1);
+    await write(log, 1n, 2n);
+    const { objects } = await other();
+    store.objects.clear();
+    for (const [key, bytes] of objects) store.objects.set(key, bytes);
+    await expect(log.skip({ from: '3', to: '4', reason: 'lost' })).rejects.toMatchObject({ code });
+    expect(store.objects).toEqual(objects);
+  });
+
   test('whatever fails and whoever is paused, nothing that was said to be durable is lost or altered', async () => {
     const runs = 40;
     const firstSeed = 1;

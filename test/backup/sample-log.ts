@@ -45,8 +45,11 @@ export function sampleRevisions(from: bigint, to: bigint): RevisionEvents[] {
 }
 
 /** An archive with one epoch, its log empty. */
-export async function sampleArchive(store: ArchiveStore): Promise<{ archive: Archive; epoch: Epoch }> {
-  const archive = await createArchive(store, { archiveId: 'a1', owner: 'etcd', atMs: 1 }, never);
+export async function sampleArchive(
+  store: ArchiveStore,
+  archiveId = 'a1',
+): Promise<{ archive: Archive; epoch: Epoch }> {
+  const archive = await createArchive(store, { archiveId, owner: 'etcd', atMs: 1 }, never);
   const epoch = await beginEpoch(archive, { epoch: 1, clusterId: 'abc', parent: null, atMs: 2 }, never);
   return { archive, epoch };
 }

@@ -191,16 +191,10 @@ test('another archive’s spool is of no use', async () => {
   await writeAndCompact(world, 1);
   await world.clock.during(first.stop());
   expect(world.spool.objects.size).toBeGreaterThan(0);
-  const other = { ...(await createWorld()), spool: world.spool };
+  const place = await sampleArchive(createMemoryArchiveStore(), 'b2');
+  const other = { ...(await createWorld()), place, spool: world.spool };
   other.member.write(5);
-  const run = start(
-    other.member,
-    { ...other.place, archive: { ...other.place.archive, id: 'b2' } },
-    {
-      clock: other.clock,
-      spool: spoolIn(world.spool),
-    },
-  );
+  const run = start(other.member, place, { clock: other.clock, spool: spoolIn(world.spool) });
   await level(other, run);
   expect(world.spool.objects.size).toBe(0);
   expect(run.archiver.status().problem).toContain('0000000001 was of epoch 1 of archive a1 and is dropped');

@@ -338,6 +338,12 @@ describe('a full', () => {
     const newest = (await listFulls(archive, epoch, never)).at(-1);
     expect(newest?.name).toBe(lastFull?.name);
     expect(kept.archiving.sight().verifiedFullAtMs).toBe(newest?.document.finishedAtMs);
+    // It is no later one for a clock that went back.
+    clock.jumpWall(-3_600_000);
+    const atMs = clock.wallMs();
+    expect(kept.archiving.sight().verifiedFullAtMs).toBe(atMs);
+    await clock.advance(60_000);
+    expect(kept.archiving.sight().verifiedFullAtMs).toBe(atMs);
   });
 
   test('that could not be taken is tried for again, not at once', async () => {
