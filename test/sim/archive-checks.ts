@@ -2,6 +2,7 @@ import { zstdDecompressSync } from 'node:zlib';
 import { listEpochs, openArchive } from '../../src/backup/archive.ts';
 import { listFulls, revisionOf, verifyFull } from '../../src/backup/full.ts';
 import { readLog } from '../../src/backup/log-reader.ts';
+import { fullDataKey } from '../../src/backup/names.ts';
 import type { ClusterRecord } from '../../src/protocol/record.ts';
 import type { PublishedArchive } from '../../src/protocol/view.ts';
 import type { MemoryArchiveStore } from './memory-archive-store.ts';
@@ -47,7 +48,9 @@ export function createArchiveChecks(options: ArchiveChecksOptions): ArchiveCheck
   const generations = new WeakMap<MemoryArchiveStore, Map<string, number>>();
   const seen = new WeakMap<MemoryArchiveStore, Set<string>>();
   const founded = new Set<string>();
-  const fulls = createFullChecks(record, onViolation);
+  /** Keys of data that a disk has altered. */
+  const spoiled = new Set<string>();
+  const fulls = createFullChecks(record, onViolation, spoiled);
   /** Archive id → the last revision that a scheduler has said to be archived. */
   const claimed = new Map<string, bigint>();
   /** The archive that a stored record has had as one that is there. */
@@ -81,7 +84,7 @@ export function createArchiveChecks(options: ArchiveChecksOptions): ArchiveCheck
   return {
     sending: fulls.sending,
     read: fulls.read,
-    spoiled: fulls.spoiled,
+    spoiled: (key) => void spoiled.add(key),
     written: (place, key) => {
       const keys = seen.get(place) ?? new Set<string>();
       seen.set(place, keys);
@@ -138,7 +141,7 @@ export function createArchiveChecks(options: ArchiveChecksOptions): ArchiveCheck
       if (known === null || !known.made || id !== known.id) {
         return [`the record names the archive ${JSON.stringify(known)}, the one that is there is ${id}`];
       }
-      return await contentProblems(place, id, histories, claimed.get(id) ?? 0n);
+      return await contentProblems(place, id, { histories, claimed: claimed.get(id) ?? 0n, spoiled });
     },
   };
 }
@@ -147,10 +150,10 @@ export function createArchiveChecks(options: ArchiveChecksOptions): ArchiveCheck
 function createFullChecks(
   record: ArchiveChecksOptions['record'],
   onViolation: (text: string) => void,
-): Pick<ArchiveChecks, 'sending' | 'read' | 'spoiled' | 'started'> {
+  spoiled: ReadonlySet<string>,
+): Pick<ArchiveChecks, 'sending' | 'read' | 'started'> {
   /** Key of a full's data → the roll-out that was under way when it was begun. */
   const begunIn = new Map<string, string>();
-  const spoiled = new Set<string>();
   /** Roll-outs that a full was taken for, and read back. */
   const covered = new Set<string>();
   /** Cluster id → the highest minor that a member of it was started with. */
@@ -160,7 +163,6 @@ function createFullChecks(
       const { rollout = null } = record() ?? {};
       if (key.endsWith('/data') && rollout !== null) begunIn.set(key, rollout.id);
     },
-    spoiled: (key) => void spoiled.add(key),
     read: (key) => {
       const rollout = begunIn.get(key);
       if (rollout !== undefined && !spoiled.has(key)) covered.add(rollout);
@@ -195,8 +197,15 @@ export function archiveUnrest(archive: PublishedArchive | null): readonly string
 async function contentProblems(
   place: MemoryArchiveStore,
   id: string,
-  histories: ReadonlyMap<string, { readonly changes: ReadonlyMap<number, Change> }>,
-  claimed: bigint,
+  {
+    histories,
+    claimed,
+    spoiled,
+  }: {
+    readonly histories: ReadonlyMap<string, { readonly changes: ReadonlyMap<number, Change> }>;
+    readonly claimed: bigint;
+    readonly spoiled: ReadonlySet<string>;
+  },
 ): Promise<readonly string[]> {
   const { signal } = new AbortController();
   const archive = await openArchive(place, { archiveId: id, owner: null }, signal);
@@ -227,7 +236,9 @@ async function contentProblems(
   const fulls = await listFulls(archive, epoch, signal);
   const sound = fulls.filter((full) => revisionOf(full) >= base);
   if (sound.length === 0) problems.push(`no full has revision ${base}, from which the log goes on`);
-  for (const full of sound.slice(-1)) await verifyFull(archive, full, signal);
+  // That a disk has altered one is found when it is read: by an upgrade, a verification or a restore.
+  const whole = sound.filter(({ name }) => !spoiled.has(fullDataKey(epoch.document.epoch, name)));
+  for (const full of whole.slice(-1)) await verifyFull(archive, full, signal);
   return problems;
 }
 

@@ -48,4 +48,9 @@ export const SEEDS_THAT_FAILED: readonly { readonly seed: number; readonly showe
     showed:
       'what later generations had archived kept one whose record was put back from archiving for its term',
   },
+  {
+    seed: 831,
+    showed:
+      'a full that a disk had altered after nobody was to read it again passed for one that was badly made',
+  },
 ];
