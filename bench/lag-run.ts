@@ -24,8 +24,9 @@ const store = await openPlace(place, over.signal);
 const archiver = archiveEtcd(await placeIn(store, clusterId), url, { limits: { segmentMs } }, over.signal);
 let said = 0n;
 const saying = setInterval(() => {
-  const { archivedRevision } = archiver.status();
-  if (archivedRevision === said) return;
+  const { archivedRevision, lastFull } = archiver.status();
+  // The first full, of all that earlier measurements have left, is not what is measured.
+  if (archivedRevision === said || lastFull === null) return;
   said = archivedRevision;
   process.stdout.write(`${said} ${performance.timeOrigin + performance.now()}\n`);
 }, 1);

@@ -38,6 +38,8 @@ const DIRECTORY_MODE = 0o700;
 const READ_BYTES = 256 * 1024;
 /** Parts of an object are written together. */
 const WRITE_BYTES = 1024 * 1024;
+/** So much of a large object is written back at once: the log of an archive, or an etcd, may be synced on the same disk. */
+const SYNC_BYTES = 16 * 1024 * 1024;
 
 /**
  * An archive in a directory, which is made where it is missing: a disk, or a mount that every scheduler shares. An
@@ -203,6 +205,18 @@ async function writeDraft(
   let partsBytes = 0;
   /** While one write is under way the next parts are taken. */
   let writing: Promise<void> = Promise.resolve();
+  /** What was written is synced by and by, also while more is. */
+  let syncing: Promise<void> = Promise.resolve();
+  let isSyncing = false;
+  let unsyncedBytes = 0;
+  const syncSome = (): void => {
+    [isSyncing, unsyncedBytes] = [true, 0];
+    syncing = file.datasync().finally(() => {
+      isSyncing = false;
+    });
+    // It is looked at before the next, and at the end: what could not be written is told once.
+    syncing.catch(() => undefined);
+  };
   const begin = async (): Promise<void> => {
     await writing;
     writing = writeParts(file, parts);
@@ -216,14 +230,21 @@ async function writeDraft(
       parts.push(part);
       partsBytes += part.byteLength;
       sizeBytes += part.byteLength;
-      if (partsBytes >= WRITE_BYTES) await begin();
+      if (partsBytes < WRITE_BYTES) continue;
+      unsyncedBytes += partsBytes;
+      await begin();
+      if (unsyncedBytes < SYNC_BYTES || isSyncing) continue;
+      await syncing;
+      syncSome();
     }
     abortedBy(signal);
     await begin();
     await writing;
+    await syncing;
     await file.sync();
   } finally {
     await writing.catch(() => undefined);
+    await syncing.catch(() => undefined);
     // Nothing has been promised yet: a failing close is as good as a failing write.
     await file.close().catch((error: unknown) => {
       throw failed('a draft was not closed', error);
