@@ -32,7 +32,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'promote-without-catching-up',
     about: 'a learner is promoted as soon as it is listed',
-    shownBy: [7],
+    shownBy: [1],
     isQuick: true,
     edits: [
       {
@@ -46,7 +46,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'remove-without-quorum',
     about: 'a voter is removed whoever else is healthy',
-    shownBy: [14],
+    shownBy: [58],
     edits: [
       {
         file: 'src/reconcile/quorum.ts',
@@ -71,7 +71,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'remove-before-successor',
     about:
       'a lost voter is removed before its successor is prepared: it is neither looked at when the change is begun nor before it is made',
-    shownBy: [1],
+    shownBy: [5],
     isQuick: true,
     edits: [
       {
@@ -278,7 +278,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'strangers-kept',
     about: 'reservations that the record does not know are left',
-    shownBy: [150],
+    shownBy: [254],
     edits: [
       {
         file: 'src/reconcile/strangers.ts',
@@ -327,7 +327,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'disturb-without-quorum',
     about: 'an operator may have a member restarted or paused whoever else is healthy',
-    shownBy: [27],
+    shownBy: [63],
     edits: [
       {
         file: 'src/reconcile/disruption.ts',
