@@ -232,9 +232,12 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
     fulls.want({ reason, verify: true }, (full) => full.document.startedAtMs >= atMs);
   };
   const noteAuth = (authRevision: bigint): void => {
+    const seenAtMs = clock.wallMs();
     const reason = `users or roles were changed: auth revision ${authRevision}`;
     fulls.want({ reason, verify: false }, ({ document }) => {
-      return document.authRevision === null || BigInt(document.authRevision) >= authRevision;
+      // What does not tell has it where it was begun later.
+      if (document.authRevision === null) return document.startedAtMs >= seenAtMs;
+      return BigInt(document.authRevision) >= authRevision;
     });
   };
 

@@ -39,7 +39,7 @@ export interface FullTakerOptions {
 
 /** Takes one full at a time: when one is needed, when one is due, and when somebody asks. */
 export interface FullTaker {
-  /** One is needed that is as `isMet` wants it; it is tried for until it is there. */
+  /** One is needed that is as `isMet` wants it: where the newest is not, it is tried for until it is there. */
   want(request: FullRequest, isMet: (full: Full) => boolean): void;
   /** So many bytes were written to the log. */
   noteWritten(bytes: number): void;
@@ -151,6 +151,7 @@ export function createFullTaker(options: FullTakerOptions): FullTaker {
 
   return {
     want: (request, isMet) => {
+      if (lastFull !== null && isMet(lastFull)) return;
       needs = [...needs, { ...request, isMet }];
       wake.abort();
     },

@@ -270,6 +270,34 @@ describe.for([
   });
 });
 
+test('a full that was there before the gap asks for it is not taken once more', async () => {
+  const place = await sampleArchive(createMemoryArchiveStore());
+  const member = createFakeMember();
+  let full: unknown = null;
+  const connect: FakeMember['connect'] = (url) => {
+    const client = member.connect(url);
+    const watchAll: typeof client.watchAll = async function* (from, signal) {
+      await until('there is a full', 5_000, () => full);
+      yield* client.watchAll(from, signal);
+    };
+    return { ...client, watchAll };
+  };
+  member.tell = (answer) => {
+    // The first is compacted away from under the watch, behind what the full has.
+    if (!answer.created) return [answer];
+    member.tell = (whole) => [whole];
+    return [{ ...answer, cancelled: true, compactRevision: member.revision }];
+  };
+  const run = start(member, place, { connect });
+  full = await until('there is a full', 5_000, () => run.archiver.status().lastFull);
+  await until('the gap is there', 5_000, () => run.archiver.status().gaps.length === 2);
+  expect(run.archiver.status().fullWanted).toBeNull();
+  member.write(1);
+  await archived(member, run);
+  await run.stop();
+  expect(await listFulls(place.archive, place.epoch, never)).toHaveLength(1);
+});
+
 test('a member that is behind the archive is not followed', async () => {
   const place = await sampleArchive(createMemoryArchiveStore());
   const ahead = createFakeMember();
