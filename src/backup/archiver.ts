@@ -6,19 +6,24 @@ import type { Archive, Epoch } from './archive.ts';
 import { watchAuth } from './auth-watch.ts';
 import { type Backlog, createBacklog } from './backlog.ts';
 import type { Gap, Proof } from './documents.ts';
+import { createFindings } from './findings.ts';
 import { type ArchiveSource, createFollower, type Follower } from './follower.ts';
-import { type Full, revisionOf } from './full.ts';
+import type { Full } from './full.ts';
 import { createFullTaker, type KnownFull } from './full-taker.ts';
-import { createInbox, type InboxEntry } from './inbox.ts';
+import { createInbox } from './inbox.ts';
+import { beginLifetime } from './lifetime.ts';
+import { createLogFeed } from './log-feed.ts';
 import { type LogWriter, openLogWriter } from './log-writer.ts';
 import { createProver } from './prover.ts';
+import { createRetainer } from './retainer.ts';
 import {
-  type ArchiveVerification,
+  type DoneVerification,
   type VerificationOptions,
   verifyBySchedule,
 } from './scheduled-verification.ts';
 import { openSpool, type Spool, type SpoolPlace } from './spool.ts';
 import { ArchiveStoreError } from './store-port.ts';
+import { createStoreRetry } from './store-retry.ts';
 
 /**
  * Keeps an archive level with its cluster: follows a member, writes what it does to the log, and takes a full when
@@ -32,9 +37,9 @@ export interface Archiver {
    */
   fullNow(reason: string, options?: { readonly verify?: boolean }): Promise<Full>;
   /**
-   * Resolves when the signal it was started with has aborted, what had come was written, for {@link END_MS_MAX} at
-   * most, and everything has come to rest; what hangs a second later is left to itself. Rejects with an {@link ArchiveError}, `fenced` above all, when it must not
-   * go on.
+   * Resolves when the signal it was started with has aborted, what had come was written, for three seconds at most,
+   * and everything has come to rest; what hangs a second later is left to itself. Rejects with an `ArchiveError`,
+   * `fenced` above all, when it must not go on.
    */
   readonly ended: Promise<void>;
 }
@@ -125,194 +130,61 @@ export interface ArchiverStatus {
   /** The newest one that this archiver was given; `null` before the first. */
   readonly lastProof: Proof | null;
   /** The newest one by schedule; `null` before the first. */
-  readonly lastVerification: (ArchiveVerification & { readonly atMs: number }) | null;
+  readonly lastVerification: DoneVerification | null;
   readonly memberUrl: string | null;
   /** What is in the way, for people; `null` when nothing is. */
   readonly problem: string | null;
 }
 
-const GAPS_SHOWN_MAX = 20;
-/** Of a reason that stands in a full. */
-const REASON_CHARACTERS_MAX = 300;
-/** Time that what had come has to be written when the archiver ends. */
-export const END_MS_MAX = 3_000;
-/** Time that everything has then to come to rest. */
-const REST_MS_MAX = 1_000;
-/** Between two tries of what the store did not do: doubles up to the longest. */
-const RETRY_MS_MIN = 100;
-const RETRY_MS_MAX = 10_000;
-
 /** Starts to archive; it goes on until `signal` aborts or it must not. */
 export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Archiver {
-  const { archive, epoch, clock, logger } = options;
+  const { archive, epoch, generation, members, connect, clock, logger } = options;
   const limits = { ...ARCHIVER_LIMITS, ...options.limits };
+  const lifetime = beginLifetime(signal, { clock, logger });
+  const { running, closed } = lifetime;
+  const store = createStoreRetry({ lifetime, silenceMsMax: limits.silenceMsMax, clock, logger });
   const inbox = createInbox({ bytesMax: limits.waitingBytesMax, batchBytesMax: limits.batchBytesMax });
-  const over = new AbortController();
-  const running = AbortSignal.any([signal, over.signal]);
-  /** Aborts when nothing may be written any more. */
-  const closed = new AbortController();
-  /** Aborts when it has ended. */
-  const rested = new AbortController();
   let writer: LogWriter | null = null;
   let follower: Follower | null = null;
   let backlog: Backlog | null = null;
-  let storeProblem: string | null = null;
   let spoolProblem: string | null = null;
-  let retentionProblem: string | null = null;
-  let isRetentionDue = false;
-  let retaining: Promise<void> = Promise.resolve();
-  let lastVerification: ArchiverStatus['lastVerification'] = null;
-  let hasEnded = false;
-  const gaps: Gap[] = [];
   const memberUrl = (): string | null => follower?.status().url ?? null;
   const seenRevision = (): bigint => follower?.status().seenRevision ?? 0n;
   const prover = createProver({
     member: memberUrl,
     seenRevision,
-    connect: options.connect,
+    connect,
     clock,
     logger,
     intervalMs: limits.proofMs,
   });
-
-  const retain = async (within: AbortSignal): Promise<void> => {
-    try {
-      await options.retain?.(within);
-      retentionProblem = null;
-    } catch (error) {
-      if (within.aborted) return;
-      retentionProblem = `what is old was not removed: ${describeError(error)}`;
-      logger.warn('what is old was not removed', { problem: describeError(error) });
-    }
-  };
-  /** Beside the fulls: to remove a day of segments one by one takes long. One at a time; more wishes are one wish. */
-  const retainSoon = (within: AbortSignal): void => {
-    if (isRetentionDue) return;
-    isRetentionDue = true;
-    retaining = retaining.then(async () => {
-      isRetentionDue = false;
-      if (!within.aborted) await retain(within);
-    });
-  };
+  const retainer = createRetainer(options.retain, logger);
   const fulls = createFullTaker({
     archive,
     epoch,
-    generation: options.generation,
-    member: async (within) => memberUrl() ?? (await options.members(within))[0]?.url ?? null,
-    connect: options.connect,
+    generation,
+    member: async (within) => memberUrl() ?? (await members(within))[0]?.url ?? null,
+    connect,
     clock,
     logger,
     schedule: options.fullSchedule,
     logBytesMax: limits.logBytesPerFull,
     onTaken: (within) => {
       prover.soon();
-      retainSoon(within);
+      retainer.soon(within);
     },
   });
-
-  const noteGap = (gap: Gap): void => {
-    gaps.push(gap);
-    if (gaps.length > GAPS_SHOWN_MAX) gaps.shift();
-    const reason = `revisions ${gap.from} to ${gap.to} are not in the log: ${gap.reason}`;
-    fulls.want({ reason, verify: false }, (full) => revisionOf(full) >= BigInt(gap.to));
-  };
-  const noteVerification = (verification: ArchiveVerification): void => {
-    const atMs = clock.wallMs();
-    lastVerification = { ...verification, atMs };
-    const [problem] = verification.problems;
-    if (problem === undefined) return;
-    const { lost } = verification;
-    if (lost !== null) {
-      const gap: Gap = { reason: 'lost', ...lost };
-      logger.warn('revisions are missing from the archive', { ...gap });
-      inbox.putGap(gap);
-      noteGap(gap);
-    }
-    const reason = `a verification found: ${problem}`.slice(0, REASON_CHARACTERS_MAX);
-    fulls.want({ reason, verify: true }, (full) => full.document.startedAtMs >= atMs);
-  };
-  const noteAuth = (authRevision: bigint): void => {
-    const seenAtMs = clock.wallMs();
-    const reason = `users or roles were changed: auth revision ${authRevision}`;
-    fulls.want({ reason, verify: false }, ({ document }) => {
-      // What does not tell has it where it was begun later.
-      if (document.authRevision === null) return document.startedAtMs >= seenAtMs;
-      return BigInt(document.authRevision) >= authRevision;
-    });
-  };
-
-  const noteStoreProblem = (problem: string): void => {
-    if (storeProblem === null) logger.warn('the archive is not written', { problem });
-    storeProblem = problem;
-  };
-  /** A store may hang for minutes until it fails, and a mount for ever: what waits has to be spooled meanwhile. */
-  const noteSilence = async (answered: AbortSignal): Promise<void> => {
-    const over = AbortSignal.any([answered, rested.signal]);
-    await clock.sleep(limits.silenceMsMax, over);
-    if (!over.aborted) noteStoreProblem(`it has not answered for ${limits.silenceMsMax / 1000} s`);
-  };
-  /** Tries until it is done, nothing may be written any more, or the archive says that we must not. */
-  const persist = async <T>(what: string, work: () => Promise<T>): Promise<T | null> => {
-    for (let pauseMs = RETRY_MS_MIN; !closed.signal.aborted; pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)) {
-      const answered = new AbortController();
-      void noteSilence(answered.signal);
-      try {
-        const result = await work();
-        if (storeProblem !== null) logger.info('the archive is written again', { what });
-        storeProblem = null;
-        return result;
-      } catch (error) {
-        if (!(error instanceof ArchiveStoreError)) throw error;
-        // At the end one try is enough: whoever archives next has it from a member.
-        if (running.aborted) return null;
-        noteStoreProblem(describeError(error));
-      } finally {
-        answered.abort();
-      }
-      await clock.sleep(pauseMs, running);
-    }
-    return null;
-  };
-
-  const writeOne = async (log: LogWriter, entry: InboxEntry): Promise<boolean> => {
-    const bytesBefore = log.writtenBytes;
-    const done = await persist('log', async () => {
-      await writeEntry(log, entry);
-      return true;
-    });
-    fulls.noteWritten(log.writtenBytes - bytesBefore);
-    return done !== null;
-  };
-  const writeAll = async (log: LogWriter, waiting: Backlog): Promise<void> => {
-    for (;;) {
-      await waiting.something(running);
-      await gathered(waiting, limits.segmentMs, clock, running);
-      const entry = await waiting.peek(closed.signal);
-      if (entry === null) {
-        if (running.aborted) return;
-        continue;
-      }
-      if (!(await writeOne(log, entry))) return;
-      await waiting.drop();
-    }
-  };
-  /** When all that had come is written the hash of it is the last word. */
-  const seal = async (log: LogWriter, waiting: Backlog): Promise<void> => {
-    if (!waiting.isEmpty) return;
-    const proof = await prover.take(closed.signal);
-    if (proof !== null) await writeOne(log, { kind: 'proof', proof });
-  };
+  const findings = createFindings({ fulls, putGap: (gap) => inbox.putGap(gap), clock, logger });
 
   /** `null` where there is none, or its disk does not let us: then what waits is in memory alone. */
   const spoolAfter = async (archived: bigint, id: string): Promise<Spool | null> => {
-    const { generation } = options;
     try {
       const place = (await options.spool?.()) ?? null;
       if (place === null) return null;
       const shared = { place, archive, epoch, generation, writer: id, clock, logger };
-      const { spool, gaps: found, problem } = await openSpool(shared, archived, running);
+      const { spool, gaps, problem } = await openSpool(shared, archived, running);
       spoolProblem = problem;
-      for (const gap of found) noteGap(gap);
+      for (const gap of gaps) findings.noteGap(gap);
       return spool;
     } catch (error) {
       if (!(error instanceof ArchiveStoreError)) throw error;
@@ -324,17 +196,16 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
 
   const run = async (): Promise<void> => {
     const { writer: id = options.ids.uuid() } = options;
-    const opened = await persist('opening', async () => {
-      const { generation } = options;
+    const log = await store.persist('opening', async () => {
       const { segmentBytesMax, segmentAgeMsMax } = limits;
       const shared = { archive, epoch, generation, writer: id, clock };
-      const log = await openLogWriter({ ...shared, segmentBytesMax, segmentAgeMsMax }, closed.signal);
-      await fulls.load(log.base, running);
-      return log;
+      const opened = await openLogWriter({ ...shared, segmentBytesMax, segmentAgeMsMax }, closed);
+      await fulls.load(opened.base, running);
+      return opened;
     });
-    if (opened === null) return;
-    writer = opened;
-    const { lastRevision, sequence } = opened.position;
+    if (log === null) return;
+    writer = log;
+    const { lastRevision, sequence } = log.position;
     logger.info('the archive goes on', {
       epoch: epoch.document.epoch,
       revision: String(lastRevision),
@@ -345,82 +216,75 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
     const following = createFollower({
       clusterId: epoch.document.clusterId,
       start: after === 0n ? 0n : after + 1n,
-      members: options.members,
-      connect: options.connect,
+      members,
+      connect,
       inbox,
       clock,
       logger,
-      onGap: noteGap,
+      onGap: findings.noteGap,
     });
     follower = following;
     const waiting = createBacklog({
       inbox,
       spool,
       after,
-      isAway: () => storeProblem !== null,
+      isAway: () => store.problem !== null,
       onLost: () => {
-        following.rewind(opened.position.lastRevision);
-        return opened.position.lastRevision;
+        following.rewind(log.position.lastRevision);
+        return log.position.lastRevision;
       },
       clock,
       logger,
     });
     backlog = waiting;
+    const feed = createLogFeed({
+      log,
+      backlog: waiting,
+      store,
+      lifetime,
+      segmentMs: limits.segmentMs,
+      clock,
+      onWritten: fulls.noteWritten,
+    });
     const parts = [
       following.run(running),
-      writeAll(opened, waiting),
+      feed.run(),
       waiting.run(running),
       prover.run((proof) => inbox.putProof(proof), running),
       fulls.run(running),
       watchAuth(
         {
           member: memberUrl,
-          connect: options.connect,
+          connect,
           clock,
           logger,
           intervalMs: limits.authMs,
           archived: () => authRevisionOf(fulls.status().lastFull),
-          onChange: noteAuth,
+          onChange: findings.noteAuth,
         },
         running,
       ),
     ];
     if (options.verification !== null) {
-      const around = { clock, logger, onDone: noteVerification };
+      const around = { clock, logger, onDone: findings.noteVerification };
       parts.push(verifyBySchedule(options.verification, around, running));
     }
     let isPeaceful = false;
     try {
       await Promise.all(parts);
-      await seal(opened, waiting);
+      // When all that had come is written the hash of it is the last word.
+      const proof = waiting.isEmpty ? await prover.take(closed) : null;
+      if (proof !== null) await feed.write({ kind: 'proof', proof });
       isPeaceful = true;
     } finally {
-      over.abort();
-      await Promise.allSettled([...parts, retaining]);
+      lifetime.end();
+      await Promise.allSettled([...parts, retainer.rest()]);
       await waiting.close(isPeaceful);
-      await opened.close().catch(() => undefined);
+      await log.close().catch(() => undefined);
     }
   };
 
-  /** Resolves where something hangs that was to come to rest: it is left to itself. */
-  const abandoned = new Promise<void>((resolve) => {
-    const closeLater = async (): Promise<void> => {
-      await clock.sleep(END_MS_MAX, closed.signal);
-      closed.abort();
-      await clock.sleep(REST_MS_MAX, rested.signal);
-      if (!rested.signal.aborted)
-        logger.warn('the archive hangs', { problem: 'what was begun does not end' });
-      resolve();
-    };
-    if (running.aborted) void closeLater();
-    else running.addEventListener('abort', () => void closeLater(), { once: true });
-  });
-  const ended = Promise.race([run(), abandoned]).finally(() => {
-    over.abort();
-    closed.abort();
-    rested.abort();
-    hasEnded = true;
-  });
+  const ended = lifetime.lasting(run());
   // Whoever does not look at how it ended is not brought down by it.
   ended.catch(() => undefined);
 
@@ -432,26 +296,26 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
       const oldestAtMs = backlog?.oldestAtMs ?? null;
       const { lastFull, wanted, nextAtMs, problem } = fulls.status();
       const problems = [
-        storeProblem,
+        store.problem,
         backlog?.problem,
         spoolProblem,
         following.problem,
         problem,
-        retentionProblem,
+        retainer.problem,
       ].filter((text) => text !== null && text !== undefined);
       return {
-        state: stateOf(hasEnded, writer, storeProblem, following.url),
+        state: stateOf(lifetime.rested.aborted, writer, store.problem, following.url),
         archivedRevision: writer?.position.lastRevision ?? 0n,
         seenRevision: following.seenRevision,
         lagMs: oldestAtMs === null ? 0 : Math.max(0, clock.wallMs() - oldestAtMs),
         waitingBytes: inbox.sizeBytes,
         spooledBytes: backlog?.spooledBytes ?? 0,
-        gaps: [...gaps],
+        gaps: findings.gaps,
         lastFull,
         fullWanted: wanted,
         nextFullAtMs: nextAtMs,
         lastProof: prover.last,
-        lastVerification,
+        lastVerification: findings.lastVerification,
         memberUrl: following.url,
         problem: problems.length === 0 ? null : problems.join('; '),
       };
@@ -474,32 +338,4 @@ function stateOf(
   if (storeProblem !== null) return 'away';
   if (writer === null) return 'starting';
   return memberUrl === null ? 'no-member' : 'following';
-}
-
-/** Waits until what is there has been gathered for long enough, or is enough. */
-async function gathered(
-  backlog: Backlog,
-  segmentMs: number,
-  clock: Clock,
-  signal: AbortSignal,
-): Promise<void> {
-  if (segmentMs === 0) return;
-  const enough = new AbortController();
-  const until = AbortSignal.any([signal, enough.signal]);
-  await Promise.race([clock.sleep(segmentMs, until), backlog.batchful(until)]);
-  enough.abort();
-}
-
-async function writeEntry(log: LogWriter, entry: InboxEntry): Promise<void> {
-  switch (entry.kind) {
-    case 'batch':
-      await log.write(entry.batch);
-      return;
-    case 'gap':
-      await log.skip(entry.gap);
-      return;
-    case 'proof':
-      await log.prove(entry.proof);
-      return;
-  }
 }

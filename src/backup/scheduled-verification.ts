@@ -16,6 +16,11 @@ export interface ArchiveVerification {
   readonly lost: { readonly from: string; readonly to: string } | null;
 }
 
+/** One that was done. */
+export interface DoneVerification extends ArchiveVerification {
+  readonly atMs: number;
+}
+
 export interface VerificationOptions {
   /** `null`: never by itself. */
   readonly schedule: Schedule | null;

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { type ArchiverStatus, END_MS_MAX } from '../../src/backup/archiver.ts';
+import type { ArchiverStatus } from '../../src/backup/archiver.ts';
 import { listFulls } from '../../src/backup/full.ts';
+import { END_MS_MAX } from '../../src/backup/lifetime.ts';
 import type { ArchiveStore } from '../../src/backup/store-port.ts';
 import { scheduleOf } from '../../src/protocol/schedule.ts';
 import { createMemoryArchiveStore } from '../sim/memory-archive-store.ts';
