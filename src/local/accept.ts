@@ -176,6 +176,7 @@ function operate(master: Master, acceptance: Acceptance, asked: ResourceOperatio
   }
   const problem = operationProblem(operation, {
     role,
+    principal: framework.info.principal ?? null,
     total: agent.total,
     used: usedOn(master, agent),
   });

@@ -104,11 +104,14 @@ export function removeFramework(master: Master, framework: Framework): void {
 
 /** What a framework may not change of itself; `null` when `next` is allowed after `info`. */
 export function updateProblem(info: FrameworkInfo, next: FrameworkInfo): string | null {
-  for (const field of ['user', 'checkpoint', 'principal'] as const) {
+  if (info.principal !== next.principal) return PRINCIPAL_CHANGED;
+  for (const field of ['user', 'checkpoint'] as const) {
     if (info[field] !== next[field]) return `Updating 'FrameworkInfo.${field}' is unsupported`;
   }
   return null;
 }
+
+const PRINCIPAL_CHANGED = "Changing framework's principal is not allowed.";
 
 /** Takes the framework's new info and roles that it does not want offers for. Offers of roles it left are void. */
 export function updateFramework(
@@ -157,6 +160,8 @@ function subscriptionProblem(
   const refusal = registrationRefusal(master.config.authorize, info);
   if (refusal !== null) return refusal;
   if (master.completedFrameworks.has(id)) return 'Framework has been removed';
+  const known = master.frameworks.get(id);
+  if (known !== undefined && known.info.principal !== info.principal) return PRINCIPAL_CHANGED;
   const isFull = master.frameworks.size >= FRAMEWORKS_MAX && !master.frameworks.has(id);
   return isFull ? `The local Mesos takes ${FRAMEWORKS_MAX} frameworks at a time` : null;
 }

@@ -8,6 +8,8 @@ import { type Resources, resourceProblem } from './resources.ts';
 export interface OperationContext {
   /** The role that the offer was made to. */
   readonly role: string;
+  /** The framework's; `null` where it has none. */
+  readonly principal: string | null;
   /** All that the agent has. */
   readonly total: Resources;
   /** What running tasks of the agent use. */
@@ -51,9 +53,16 @@ function reserveProblem(resource: Resource, context: OperationContext): string |
       `but the resource was allocated to role '${allocated}'`
     );
   }
-  return isVolume(resource)
-    ? `A persistent volume ${formatResources([resource])} must already be reserved`
-    : null;
+  if (isVolume(resource))
+    return `A persistent volume ${formatResources([resource])} must already be reserved`;
+  const { principal } = context;
+  const named = resource.reservations?.at(-1)?.principal;
+  if (principal === null || named === principal) return null;
+  return named === undefined
+    ? `A reserve operation was attempted by principal '${principal}', but there is a reserved resource in the ` +
+        'request with no principal set'
+    : `A reserve operation was attempted by authenticated principal '${principal}', which does not match a ` +
+        `reserved resource in the request with principal '${named}'`;
 }
 
 function unreserveProblem(resource: Resource): string | null {
@@ -70,6 +79,23 @@ function createProblem(resource: Resource, context: OperationContext): string | 
   if (id === undefined) return `Resource ${formatResources([resource])} does not have persistence set`;
   const problem = idProblem(id);
   if (problem !== null) return `Invalid resources: Invalid DiskInfo: ${problem}`;
+  if (resource.disk?.volume?.mode === 'RO') {
+    return 'Not a persistent volume: Read-only persistent volume not supported';
+  }
+  const { principal } = context;
+  const named = resource.disk?.persistence?.principal;
+  if (principal !== null && named === undefined) {
+    return (
+      `Create volume operation attempted by principal '${principal}', but there is a volume in the operation ` +
+      "with no principal set in 'disk.persistence'"
+    );
+  }
+  if (principal !== null && named !== principal) {
+    return (
+      `Create volume operation attempted by authenticated principal '${principal}', which does not match a ` +
+      `volume in the operation with principal '${named}' set in 'disk.persistence'`
+    );
+  }
   const role = resource.reservations?.at(-1)?.role;
   const taken = volumesAmong(context.total).some(
     (volume) => volume.disk.persistence.id === id && volume.reservations?.at(-1)?.role === role,

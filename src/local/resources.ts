@@ -92,14 +92,32 @@ export function withoutVolume(resource: Resource): Resource {
 /** `null` when it is sound, else what is wrong with it. */
 export function resourceProblem(resource: Resource): string | null {
   if (resource.name === '') return 'Empty resource name';
-  const problem = valueProblem(resource);
-  if (problem !== null) return problem;
-  const disk = resource.disk;
+  return valueProblem(resource) ?? reservationProblem(resource.reservations ?? []) ?? diskProblem(resource);
+}
+
+function reservationProblem(reservations: readonly ReservationInfo[]): string | null {
+  for (const [at, { type, role }] of reservations.entries()) {
+    if (role === '*') return 'Invalid reservation: role "*" cannot be reserved';
+    const below = reservations[at - 1];
+    if (below === undefined) continue;
+    if (type === 'STATIC') return 'Invalid refined reservation: A refined reservation cannot be STATIC';
+    if (!role.startsWith(`${below.role}/`)) {
+      return `Invalid refined reservation: role '${role}' is not a refinement of '${below.role}'`;
+    }
+  }
+  return null;
+}
+
+function diskProblem({ name, disk }: Resource): string | null {
   if (disk === undefined) return null;
-  if (resource.name !== 'disk') return `DiskInfo should not be set for ${resource.name} resource`;
-  if (disk.persistence === undefined) return null;
-  if (disk.volume === undefined) return "Expecting 'volume' to be set for persistent volume";
-  if (disk.volume.host_path !== undefined) return "Expecting 'host_path' to be unset for persistent volume";
+  if (name !== 'disk') return `DiskInfo should not be set for ${name} resource`;
+  const { persistence, volume, source } = disk;
+  if (persistence === undefined) {
+    if (volume !== undefined) return 'Invalid DiskInfo: Non-persistent volume not supported';
+    return source === undefined ? 'Invalid DiskInfo: DiskInfo is set but empty' : null;
+  }
+  if (volume === undefined) return "Expecting 'volume' to be set for persistent volume";
+  if (volume.host_path !== undefined) return "Expecting 'host_path' to be unset for persistent volume";
   return null;
 }
 

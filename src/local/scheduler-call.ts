@@ -297,6 +297,8 @@ function parseBody(
   const call = { type, [body.field]: parsed.data } as unknown as Call;
   const uuid = 'uuid' in parsed.data ? String(parsed.data.uuid) : null;
   if (uuid !== null && !isUuidBase64(uuid)) return invalid('Not a valid UUID');
+  if (call.type === 'ACKNOWLEDGE_OPERATION_STATUS' && !('agent_id' in parsed.data))
+    return missing('agent_id');
   return { kind: 'call', frameworkId, call };
 }
 

@@ -108,6 +108,8 @@ function kill(master: Master, framework: Framework, body: Extract<Call, { type: 
     reconcileTask(master, framework, body);
     return;
   }
+  // Mesos passes over it in silence as well.
+  if ((body.agent_id?.value ?? task.agentId) !== task.agentId) return;
   if (isTerminal(task.state)) return;
   const frameworkId = framework.id;
   const message = { kind: 'kill', frameworkId, taskId, killPolicy: body.kill_policy ?? null } as const;
@@ -126,7 +128,7 @@ function acknowledge(
   const task = framework.tasks.get(taskId);
   sendToAgent(master, agent, { kind: 'acknowledge', frameworkId: framework.id, taskId, uuid: body.uuid });
   const isLast = task?.updateUuid === body.uuid && task.updateState !== null && isTerminal(task.updateState);
-  if (task !== undefined && isLast) completeTask(framework, task);
+  if (task?.agentId === agent.id && isLast) completeTask(framework, task);
 }
 
 function acknowledgeOperation(

@@ -286,6 +286,56 @@ describe('an operation that cannot be', () => {
     expect(status?.uuid).toBeUndefined();
   });
 
+  const by = (resource: Resource, principal?: string): Resource => ({
+    ...held(resource),
+    reservations: [{ type: 'DYNAMIC', role: 'etcd', ...(principal === undefined ? {} : { principal }) }],
+  });
+  const volumeBy = (principal?: string): Resource => {
+    const base = volume('v', by(scalar('disk', 10), 'p'));
+    return { ...base, disk: { ...base.disk, persistence: { id: 'v', ...(principal && { principal }) } } };
+  };
+  const ofPrincipals: readonly [string, Operation, string][] = [
+    [
+      'RESERVE without its principal',
+      { type: 'RESERVE', id, reserve: { resources: [by(scalar('cpus', 1))] } },
+      'with no principal set',
+    ],
+    [
+      'RESERVE as another principal',
+      { type: 'RESERVE', id, reserve: { resources: [by(scalar('cpus', 1), 'q')] } },
+      "in the request with principal 'q'",
+    ],
+    [
+      'CREATE without its principal',
+      { type: 'CREATE', id, create: { volumes: [volumeBy()] } },
+      "no principal set in 'disk.persistence'",
+    ],
+    [
+      'CREATE as another principal',
+      { type: 'CREATE', id, create: { volumes: [volumeBy('q')] } },
+      "principal 'q' set in 'disk.persistence'",
+    ],
+  ];
+  it.each(ofPrincipals)('a framework with a principal makes a %s', (_, operation, message) => {
+    const scheduler = createMachines().subscribe({ principal: 'p' });
+    scheduler.accept(firstOffer(scheduler), [operation]);
+    expect(scheduler.operations()).toMatchObject([{ operation_id: id, state: 'OPERATION_ERROR' }]);
+    expect(scheduler.operations()[0]?.message).toContain(message);
+  });
+
+  const refined = (...roles: readonly string[]): Resource => ({
+    ...scalar('cpus', 1),
+    reservations: roles.map((role) => ({ type: 'DYNAMIC', role })),
+  });
+  it.each([
+    ['for everybody', refined('*'), 'role "*" cannot be reserved'],
+    ['that refines another role', refined('other', 'etcd'), "role 'etcd' is not a refinement of 'other'"],
+  ])('RESERVE %s', (_, resource, message) => {
+    const scheduler = createMachines().subscribe();
+    scheduler.accept(firstOffer(scheduler), [{ type: 'RESERVE', id, reserve: { resources: [resource] } }]);
+    expect(scheduler.operations()[0]?.message).toContain(message);
+  });
+
   it('DESTROY of a volume that a task uses', () => {
     const machines = createMachines();
     const [agent] = machines.agents as [TestAgent];
@@ -379,6 +429,16 @@ describe('a framework', () => {
     expect(scheduler.events).toHaveLength(1);
   });
 
+  it('keeps its principal', () => {
+    const machines = createMachines();
+    const scheduler = machines.subscribe({ principal: 'p' });
+    const next = machines.subscribe({ id: { value: scheduler.frameworkId }, principal: 'q' });
+    const message = "Changing framework's principal is not allowed.";
+    expect(next.events).toEqual([{ type: 'ERROR', error: { message } }]);
+    expect(next.ended).toBe(true);
+    expect(scheduler.ended).toBe(false);
+  });
+
   it('may not change its user', () => {
     const scheduler = createMachines().subscribe();
     const update = { framework_info: { ...scheduler.info, user: 'nobody' } };
@@ -415,6 +475,13 @@ describe('an agent', () => {
     });
     machines.advance(300);
     expect(scheduler.offers().at(-1)?.hostname).toBe('agent-1');
+  });
+
+  it('is not told of a KILL that names another agent', () => {
+    const { agent, other, scheduler } = withTask();
+    const elsewhere = { value: other.agentId() ?? '' };
+    scheduler.call({ type: 'KILL', kill: { task_id: { value: 't' }, agent_id: elsewhere } });
+    expect(agent.kills).toEqual([]);
   });
 
   it('is told of a KILL when it comes back', () => {
