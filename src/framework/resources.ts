@@ -27,7 +27,8 @@ export interface Pool {
 
 /**
  * The resources that a new seat may be cut from, grouped by their reservations. Not in it: what a label names
- * as taken, persistent volumes, MOUNT and other special disks (they are given whole, or not at all).
+ * as taken, persistent volumes, MOUNT and other special disks (they are given whole, or not at all), what comes
+ * from a resource provider: Mesos takes no operation on such together with the agent's own.
  */
 export function poolsOf(resources: readonly Resource[], role: string): readonly Pool[] {
   // A large cluster's offers come through here by the thousand: the pools are filled, not copied.
@@ -47,7 +48,11 @@ export function poolsOf(resources: readonly Resource[], role: string): readonly 
 }
 
 function isFree(resource: Resource, reservations: readonly ReservationInfo[], role: string): boolean {
-  return resource.disk === undefined && isReservedForNobodyElse(reservations, role);
+  return (
+    resource.disk === undefined &&
+    resource.provider_id === undefined &&
+    isReservedForNobodyElse(reservations, role)
+  );
 }
 
 function isReservedForNobodyElse(reservations: readonly ReservationInfo[], role: string): boolean {
@@ -68,8 +73,8 @@ export interface MountDisk {
 /** The MOUNT disks without a volume that a new seat may take. */
 export function mountsOf(resources: readonly Resource[], role: string): readonly MountDisk[] {
   return resources.flatMap((resource) => {
-    const { disk, reservations = [] } = resource;
-    if (disk?.source?.type !== 'MOUNT' || disk.persistence !== undefined) return [];
+    const { disk, reservations = [], provider_id: provider } = resource;
+    if (provider !== undefined || disk?.source?.type !== 'MOUNT' || disk.persistence !== undefined) return [];
     if (!isReservedForNobodyElse(reservations, role)) return [];
     return [{ resource, reservations, sizeMb: resource.scalar?.value ?? 0 }];
   });

@@ -62,6 +62,7 @@ export const resourceShape = both(
         }),
       ),
       disk,
+      provider_id: valueShape,
     },
   }),
   valueOfItsType,

@@ -53,6 +53,8 @@ export interface Resource {
   readonly allocation_info?: { readonly role: string };
   readonly reservations?: readonly ReservationInfo[];
   readonly disk?: DiskInfo;
+  /** Of a resource provider (CSI); absent on what is the agent's own. */
+  readonly provider_id?: Value;
 }
 
 export interface Attribute {

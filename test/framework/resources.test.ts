@@ -5,7 +5,9 @@ import {
   countPorts,
   hasPort,
   lowestPorts,
+  mountsOf,
   normalizeRanges,
+  poolsOf,
   rangesOf,
 } from '../../src/framework/resources.ts';
 
@@ -50,5 +52,18 @@ describe('ports', () => {
         expect(lowestPorts(offered, 3, avoid)).toEqual(expected);
       }),
     );
+  });
+});
+
+describe('what a resource provider offers', () => {
+  const disk = { name: 'disk', type: 'SCALAR', scalar: { value: 100 } } as const;
+  const mounted = { ...disk, disk: { source: { type: 'MOUNT', mount: { root: '/mnt/1' } } } };
+  const provider = { provider_id: { value: 'csi-1' } };
+
+  it('is left alone: Mesos takes no operation on it together with what is the agent’s own', () => {
+    expect(mountsOf([mounted, { ...mounted, ...provider }], 'etcd').map(({ resource }) => resource)).toEqual([
+      mounted,
+    ]);
+    expect(poolsOf([disk, { ...disk, ...provider }], 'etcd').map((pool) => pool.disk)).toEqual([100]);
   });
 });
