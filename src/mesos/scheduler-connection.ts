@@ -333,11 +333,21 @@ function errorOf(message: string, subscribed: boolean): MesosError {
     });
   }
   // After SUBSCRIBED it tells of something that went wrong; whether it is for good shows when we subscribe anew.
-  return new MesosError(
-    subscribed ? 'connection-lost' : 'refused-subscription',
-    `the master says: ${message}`,
-  );
+  if (subscribed) return new MesosError('connection-lost', `the master says: ${message}`);
+  // Who may do what could not be found out: an authorizer that is a service of its own may be away.
+  if (/^Authorization failure/.test(message)) {
+    return new MesosError('no-master', `the master says: ${message}`, {
+      hint: 'The master cannot ask its authorizer at present; this usually ends by itself.',
+    });
+  }
+  const isOtherPrincipal = /changing framework's principal/i.test(message);
+  return new MesosError('refused-subscription', `the master says: ${message}`, {
+    ...(isOtherPrincipal ? { hint: OTHER_PRINCIPAL_HINT } : {}),
+  });
 }
+
+const OTHER_PRINCIPAL_HINT =
+  'A framework keeps the principal that it was first subscribed with: start with that --principal, or that service account.';
 
 function tornDownError(): MesosError {
   return new MesosError('framework-removed', 'the framework was torn down by our own call');

@@ -716,6 +716,35 @@ describe('a refusal', () => {
     expect(stream.left).toBe(true);
   });
 
+  it('as another principal than the one it began with is told what to do', async () => {
+    const stream = createServedStream();
+    const message = "Changing framework's principal is not allowed.";
+    stream.send({ type: 'ERROR', error: { message } });
+    const world = start((network) => network.serve(M1, () => streamAnswer(stream)));
+    await world.clock.settle();
+    expect(world.end()).toMatchObject({
+      error: { code: 'refused-subscription', hint: expect.stringContaining('--principal') },
+    });
+  });
+
+  it('by a master that cannot ask its authorizer is tried again', async () => {
+    const master = createMaster();
+    const message = 'Authorization failure: could not create ObjectApprovers for a framework: timed out';
+    let tries = 0;
+    const world = start((network) =>
+      network.serve(M1, (request) => {
+        tries += 1;
+        if (tries > 1) return master.handler(request);
+        const stream = createServedStream();
+        stream.send({ type: 'ERROR', error: { message } });
+        return streamAnswer(stream);
+      }),
+    );
+    await world.clock.advance(RETRY_MS_FIRST);
+    expect(world.kinds()).toEqual(['event', 'no-master', 'subscribed']);
+    await world.stop();
+  });
+
   it.each([
     ['Framework failed over', 'failed-over'],
     ['Framework has been removed', 'framework-removed'],
