@@ -4,7 +4,7 @@ import type { StreamClient } from '../etcd/port.ts';
 import type { Schedule } from '../protocol/schedule.ts';
 import type { Archive, Epoch } from './archive.ts';
 import { ArchiveError } from './errors.ts';
-import { dropFull, type Full, listFulls, revisionOf, takeFull, verifyFull } from './full.ts';
+import { dropFull, type Full, lookAtFulls, revisionOf, takeFull, verifyFull } from './full.ts';
 
 /** A full as the one who took it knows it. */
 export interface KnownFull extends Full {
@@ -161,7 +161,7 @@ export function createFullTaker(options: FullTakerOptions): FullTaker {
       if (logBytesMax !== null && logBytes >= logBytesMax && !wasEnough) wake.abort();
     },
     load: async (base, signal) => {
-      const fulls = await listFulls(archive, epoch, signal);
+      const { sound: fulls } = await lookAtFulls(archive, epoch, signal);
       const newest = fulls.at(-1);
       lastFull = newest === undefined ? null : { ...newest, verifiedAtMs: null };
       const isMet = (full: Full): boolean => revisionOf(full) >= base;

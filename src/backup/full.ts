@@ -132,22 +132,47 @@ async function revisionsIn(database: ReadableFile): Promise<Pick<FullDocument, '
   }
 }
 
-/** Every full of an epoch that is complete, oldest first. */
+/** The fulls of an epoch that are complete, oldest first. */
+export interface Fulls {
+  readonly sound: readonly Full[];
+  /** Those whose description is not what was written: no other one, and no log, is less worth for that. */
+  readonly damaged: readonly DamagedFull[];
+}
+export interface DamagedFull {
+  readonly name: string;
+  /** `corrupt`. */
+  readonly error: ArchiveError;
+}
+
+export async function lookAtFulls(archive: Archive, epoch: Epoch, signal: AbortSignal): Promise<Fulls> {
+  const sound: Full[] = [];
+  const damaged: DamagedFull[] = [];
+  const number = epoch.document.epoch;
+  for await (const { key } of archive.store.list(fullsPrefix(number), { signal })) {
+    const name = fullOf(key);
+    if (name === null) continue;
+    try {
+      const document = await loadDocument(archive, key, fullDocumentSchema, signal);
+      assertPlace(key, archive, epoch, name, document);
+      sound.push({ name, document });
+    } catch (error) {
+      if (!(error instanceof ArchiveError && error.code === 'corrupt')) throw error;
+      damaged.push({ name, error });
+    }
+  }
+  return { sound, damaged };
+}
+
+/** Every full of an epoch that is complete, oldest first. Rejects with an {@link ArchiveError} where one is damaged. */
 export async function listFulls(
   archive: Archive,
   epoch: Epoch,
   signal: AbortSignal,
 ): Promise<readonly Full[]> {
-  const fulls: Full[] = [];
-  const number = epoch.document.epoch;
-  for await (const { key } of archive.store.list(fullsPrefix(number), { signal })) {
-    const name = fullOf(key);
-    if (name === null) continue;
-    const document = await loadDocument(archive, key, fullDocumentSchema, signal);
-    assertPlace(key, archive, epoch, name, document);
-    fulls.push({ name, document });
-  }
-  return fulls;
+  const { sound, damaged } = await lookAtFulls(archive, epoch, signal);
+  const [first] = damaged;
+  if (first !== undefined) throw first.error;
+  return sound;
 }
 
 function assertPlace(

@@ -42,6 +42,12 @@ export function epochOf(key: string): number | null {
   return match?.[1] === undefined ? null : Number(match[1]);
 }
 
+/** The number of the epoch that an object belongs to; `null` for what belongs to none. */
+export function epochWithin(key: string): number | null {
+  const match = /^epochs\/(\d{8})\//.exec(key);
+  return match?.[1] === undefined ? null : Number(match[1]);
+}
+
 /** The name of a full by when it was begun and by whom. */
 export function fullName(atMs: number, generation: number): string {
   return `${padded(Math.floor(atMs), FULL_TIME_DIGITS)}-${padded(generation, 8)}`;

@@ -1,5 +1,5 @@
 import { type Archive, type Epoch, listEpochs } from './archive.ts';
-import { type Full, listFulls, revisionOf } from './full.ts';
+import { type DamagedFull, type Full, lookAtFulls, revisionOf } from './full.ts';
 import { findLogEnd, type LogItem, type LogPosition, readLog } from './log-reader.ts';
 import { type LogRun, listRuns, revisionAt, timeOf } from './log-runs.ts';
 import { RestoreError } from './restore-error.ts';
@@ -16,6 +16,8 @@ export interface Line {
   readonly runs: readonly LogRun[];
   /** By revision, and of one revision the later taken last. */
   readonly fulls: readonly Full[];
+  /** Fulls whose description cannot be read, so that nobody knows their revision. */
+  readonly damaged: readonly DamagedFull[];
   /** The newest revision that a log or a full has; 0 where there is none. */
   readonly head: bigint;
 }
@@ -52,16 +54,18 @@ export async function findLine(archive: Archive, number: number | null, signal: 
   }
   const runs: LogRun[] = [];
   const fulls: Full[] = [];
+  const damaged: DamagedFull[] = [];
   for (const branch of branches) {
     if (branch.end !== null)
       joinRuns(runs, branch, await listRuns(archive, branch.epoch, branch.end, signal));
-    const taken = await listFulls(archive, branch.epoch, signal);
-    fulls.push(...taken.filter((full) => revisionOf(full) <= branch.limit));
+    const taken = await lookAtFulls(archive, branch.epoch, signal);
+    fulls.push(...taken.sound.filter((full) => revisionOf(full) <= branch.limit));
+    damaged.push(...taken.damaged);
   }
   fulls.sort(byRevision);
   const newest = fulls.at(-1);
   const [logHead, fullHead] = [runs.at(-1)?.last ?? 0n, newest === undefined ? 0n : revisionOf(newest)];
-  return { epoch, branches, runs, fulls, head: logHead > fullHead ? logHead : fullHead };
+  return { epoch, branches, runs, fulls, damaged, head: logHead > fullHead ? logHead : fullHead };
 }
 
 /** The logs of a line as one, from the segment that holds `from` on: revisions that are not the line's are left out. */
@@ -150,7 +154,13 @@ function byRevision(left: Full, right: Full): number {
 
 function noEpoch(archive: Archive, epochs: readonly Epoch[], number: number | null): RestoreError {
   if (number === null) {
-    return new RestoreError('bad-target', `${archive.store.place} holds no epoch: nothing was archived yet`);
+    return new RestoreError(
+      'unreachable',
+      `${archive.store.place} holds no epoch: nothing was archived yet`,
+      {
+        hint: 'If something was, its epoch.json was lost: `etcd-mesos backup verify` says which is missing.',
+      },
+    );
   }
   const known = epochs.map(({ document }) => document.epoch).join(', ');
   return new RestoreError('bad-target', `${archive.store.place} has no epoch ${number}`, {

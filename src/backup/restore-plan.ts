@@ -140,14 +140,17 @@ function fullsFor({ runs, fulls }: Line, revision: bigint): readonly Full[] {
 }
 
 function unreachable(
-  { epoch, runs, fulls, head }: Line,
+  { epoch, runs, fulls, damaged, head }: Line,
   target: RestoreTarget,
   revision: bigint | null,
   ranges: readonly RestorableRange[],
 ): RestoreError {
   const asked = target.kind === 'time' ? timeText(target.atMs) : `revision ${revision}`;
   const why = (): string => {
-    if (fulls.length === 0) return 'there is no full backup';
+    if (fulls.length === 0) {
+      const whys = damaged.map(({ error }) => error.message).join('; ');
+      return whys === '' ? 'there is no full backup' : `no full backup can be used: ${whys}`;
+    }
     if (revision === null) return 'nothing was archived by then';
     if (revision > head) return `the archive ends at revision ${head}`;
     const isLogged = runs.some(({ after, last }) => after < revision && revision <= last);

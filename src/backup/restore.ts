@@ -97,7 +97,7 @@ export async function restoreArchive<File extends DraftFile>(
   options: RestoreOptions<File>,
 ): Promise<Restored<File>> {
   const { plan, acceptsMismatch = false } = options;
-  const passedOver: PassedOver[] = [];
+  const passedOver = [...damagedAfter(plan)];
   let disproved: Disproved | null = null;
   let unknownSchema: BackendError | null = null;
   for (const full of plan.fulls) {
@@ -126,6 +126,14 @@ export async function restoreArchive<File extends DraftFile>(
   throw new RestoreError('unreachable', `no full backup for revision ${plan.revision} can be used: ${why}`, {
     hint: 'Restore to an earlier revision, or begin with another epoch.',
   });
+}
+
+/** Fulls that may be newer than the newest of a plan, and cannot be read. */
+export function damagedAfter({ line, fulls }: RestorePlan): readonly PassedOver[] {
+  const newest = fulls[0]?.name ?? '';
+  return line.damaged
+    .filter(({ name }) => name > newest)
+    .map(({ name, error }) => ({ full: name, why: error.message }));
 }
 
 /** Restores the newest revision of the newest epoch, proves it, and throws it away. Rejects where the store fails. */

@@ -4,9 +4,10 @@ import { BackendError } from './backend/backend-error.ts';
 import { BoltError } from './bolt/bolt-error.ts';
 import type { EpochDocument, FullDocument, Gap } from './documents.ts';
 import { ArchiveError } from './errors.ts';
-import { type Full, listFulls, readFull, revisionOf } from './full.ts';
+import { type Full, lookAtFulls, readFull, revisionOf } from './full.ts';
 import { findLogEnd, type LogRest, readLog } from './log-reader.ts';
 import { baseOfLog } from './log-runs.ts';
+import { findMissing } from './missing-objects.ts';
 import { epochKey, fullKey, logPrefix } from './names.ts';
 import { type RestoreOptions, restoreArchive } from './restore.ts';
 import { RestoreError } from './restore-error.ts';
@@ -27,6 +28,8 @@ export interface EpochSurvey {
   readonly document: EpochDocument;
   /** Oldest first. */
   readonly fulls: readonly FullSurvey[];
+  /** Fulls whose description is not what was written: they cannot be used. */
+  readonly damaged: readonly DamageSurvey[];
   /** `null` where none was begun. */
   readonly log: LogSurvey | null;
   /** Revisions to which it can be restored, with what it came from, oldest first. */
@@ -42,6 +45,10 @@ export interface RangeSurvey {
 export interface FullSurvey {
   readonly name: string;
   readonly document: FullDocument;
+}
+export interface DamageSurvey {
+  readonly name: string;
+  readonly problem: string;
 }
 export interface LogSurvey {
   /** It has every revision after this one. */
@@ -74,9 +81,11 @@ export async function surveyArchive(archive: Archive, signal: AbortSignal): Prom
       from: String(range.from),
       to: String(range.to),
     }));
+    const { sound, damaged } = await lookAtFulls(archive, epoch, signal);
     epochs.push({
       document: epoch.document,
-      fulls: await listFulls(archive, epoch, signal),
+      fulls: sound,
+      damaged: damaged.map(({ name, error }) => ({ name, problem: error.message })),
       log,
       restorable,
     });
@@ -84,11 +93,14 @@ export async function surveyArchive(archive: Archive, signal: AbortSignal): Prom
   return { place: archive.store.place, archiveId: archive.id, owner: archive.owner, epochs };
 }
 
-/** Rejects with an {@link ArchiveError} `missing` where there is no full of that name. */
+/** Rejects with an {@link ArchiveError}: `missing` where there is no full of that name, `corrupt` where it is damaged. */
 export async function findFull(archive: Archive, name: string, signal: AbortSignal): Promise<FullSurvey> {
   for (const epoch of await listEpochs(archive, signal)) {
-    const full = (await listFulls(archive, epoch, signal)).find((candidate) => candidate.name === name);
+    const { sound, damaged } = await lookAtFulls(archive, epoch, signal);
+    const full = sound.find((candidate) => candidate.name === name);
     if (full !== undefined) return full;
+    const unreadable = damaged.find((candidate) => candidate.name === name);
+    if (unreadable !== undefined) throw unreadable.error;
   }
   throw new ArchiveError('missing', `${archive.store.place} has no full backup ${JSON.stringify(name)}`, {
     hint: 'Name one that `etcd-mesos backup list` prints.',
@@ -179,9 +191,12 @@ export async function verifyArchive(archive: Archive, options: VerifyOptions): P
         tell(step, log.revisions(), null, 'revisions');
       }
     });
-    const fulls = await check(epochKey(number), async () => await listFulls(archive, epoch, signal));
+    const fulls = await check(epochKey(number), async () => await lookAtFulls(archive, epoch, signal));
+    for (const { name, error } of fulls?.damaged ?? []) {
+      problems.push({ object: fullKey(number, name), problem: error.message });
+    }
     const restorable: Restorable[] = [];
-    for (const full of fulls ?? []) {
+    for (const full of fulls?.sound ?? []) {
       const key = fullKey(number, full.name);
       const isSound = await check(key, async () => {
         let done = 0;
@@ -202,6 +217,10 @@ export async function verifyArchive(archive: Archive, options: VerifyOptions): P
       restorable.push({ ...range, proofs });
     }
     epochs.push({ epoch: number, ...log.result(), restorable });
+  }
+  problems.push(...(await findMissing(archive, signal)));
+  if (epochs.length === 0 && problems.length === 0) {
+    problems.push({ object: archive.store.place, problem: 'nothing was archived yet' });
   }
   if (epochs.length > 0 && options.newFile !== undefined) {
     problems.push(

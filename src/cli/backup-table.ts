@@ -12,7 +12,10 @@ export function renderSurvey(survey: ArchiveSurvey, paint: Paint): string {
   return `${[head, ...(epochs.length === 0 ? ['', 'nothing was archived yet'] : epochs)].join('\n')}\n`;
 }
 
-function epochLines({ document, fulls, log, restorable }: EpochSurvey, paint: Paint): readonly string[] {
+function epochLines(
+  { document, fulls, damaged, log, restorable }: EpochSurvey,
+  paint: Paint,
+): readonly string[] {
   const { epoch, clusterId, parent, createdAtMs } = document;
   const origin = parent === null ? '' : `, from epoch ${parent.epoch} at revision ${parent.forkRevision}`;
   return [
@@ -23,6 +26,7 @@ function epochLines({ document, fulls, log, restorable }: EpochSurvey, paint: Pa
         `  full ${name}  revision ${revisionOf(full)}  ${sizeOf(full.sizeBytes)}  ${timeOf(full.startedAtMs)}  ` +
         paint(full.reason, 'dim'),
     ),
+    ...damaged.map(({ name, problem }) => `  full ${name}  ${paint(`cannot be used: ${problem}`, 'red')}`),
     ...(log === null
       ? [`  ${paint('no log', 'yellow')}`]
       : [`  log from revision ${BigInt(log.base) + 1n} to ${log.lastRevision}, segment ${log.segments}`]),

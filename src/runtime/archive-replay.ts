@@ -9,6 +9,7 @@ import { copyWithLeases, leaseTimes, replay, writeReplayBase } from '../backup/r
 import {
   batchesAfter,
   copyFull,
+  damagedAfter,
   type PassedOver,
   type Restored,
   type RestoreOptions,
@@ -48,7 +49,7 @@ export async function replayArchive(
   options: RestoreOptions<LocalDraft>,
   programs: ReplayPrograms,
 ): Promise<Restored<LocalDraft>> {
-  const passedOver: PassedOver[] = [];
+  const passedOver: PassedOver[] = [...damagedAfter(options.plan)];
   for (const full of options.plan.fulls) {
     try {
       const { file, report } = await attempt(options, programs, full);

@@ -1,0 +1,132 @@
+import { beforeEach, describe, expect, test } from 'vitest';
+import { type Archive, type Epoch, openArchive } from '../../src/backup/archive.ts';
+import { type Full, takeFull } from '../../src/backup/full.ts';
+import { epochKey, fullDataKey, fullKey, segmentKey } from '../../src/backup/names.ts';
+import { damagedAfter } from '../../src/backup/restore.ts';
+import { planRestore } from '../../src/backup/restore-plan.ts';
+import { planRemovals } from '../../src/backup/retention.ts';
+import { findFull, surveyArchive, verifyArchive } from '../../src/backup/survey.ts';
+import { createMemoryArchiveStore, type MemoryArchiveStore } from '../sim/memory-archive-store.ts';
+import { clock } from '../wait.ts';
+import { createFakeMember } from './fake-member.ts';
+import { never, sampleArchive, sampleRevisions, sampleWriter } from './sample-log.ts';
+
+let store: MemoryArchiveStore;
+let archive: Archive;
+let fulls: readonly Full[] = [];
+
+/** Two fulls, and a log from the first of them on in four segments. */
+beforeEach(async () => {
+  store = createMemoryArchiveStore({ grows: false });
+  const place: { archive: Archive; epoch: Epoch } = await sampleArchive(store);
+  archive = place.archive;
+  const member = createFakeMember();
+  const take = async (wallMs: number): Promise<Full> => {
+    member.write(10);
+    const then = { ...clock, wallMs: () => wallMs };
+    const client = member.connect('http://m0');
+    return await takeFull({ ...place, generation: 1, client, clock: then, reason: 'a test' }, never);
+  };
+  const first = await take(1000);
+  const log = await sampleWriter(place, 1, { segmentBytesMax: 1 });
+  await log.skip({ reason: 'begin', from: '1', to: '11' });
+  for (let at = 12n; at <= 15n; at += 1n) {
+    await log.write({ atMs: Number(at), leases: [], revisions: sampleRevisions(at, at) });
+  }
+  await log.close();
+  fulls = [first, await take(2000)];
+});
+
+const problems = async () => (await verifyArchive(archive, { signal: never })).problems;
+const nameOf = (at: number): string => fulls[at]?.name ?? '';
+
+function flip(key: string): void {
+  const bytes = Buffer.from(store.objects.get(key) ?? []);
+  bytes[40] = (bytes[40] ?? 0) ^ 1;
+  store.objects.set(key, bytes);
+}
+
+describe('a full whose description is damaged', () => {
+  const said = (name: string) => `${fullKey(1, name)} is not what was written: it does not end with its hash`;
+
+  test('takes nothing else with it', async () => {
+    flip(fullKey(1, nameOf(1)));
+    const { epochs } = await surveyArchive(archive, never);
+    expect(epochs).toMatchObject([
+      {
+        fulls: [{ name: nameOf(0) }],
+        damaged: [{ name: nameOf(1), problem: said(nameOf(1)) }],
+        restorable: [{ from: '11', to: '15' }],
+      },
+    ]);
+    const plan = await planRestore(archive, { kind: 'head' }, { nowMs: 3000, signal: never });
+    expect(plan).toMatchObject({ revision: 15n, fulls: [{ name: nameOf(0) }] });
+    expect(damagedAfter(plan)).toEqual([{ full: nameOf(1), why: said(nameOf(1)) }]);
+    await expect(findFull(archive, nameOf(1), never)).rejects.toThrow(said(nameOf(1)));
+    expect(await findFull(archive, nameOf(0), never)).toMatchObject({ name: nameOf(0) });
+    expect(await problems()).toEqual([{ object: fullKey(1, nameOf(1)), problem: said(nameOf(1)) }]);
+  });
+
+  test('is not passed by where a later one is used', async () => {
+    flip(fullKey(1, nameOf(0)));
+    const plan = await planRestore(archive, { kind: 'head' }, { nowMs: 3000, signal: never });
+    expect(plan).toMatchObject({ revision: 21n, fulls: [{ name: nameOf(1) }] });
+    expect(damagedAfter(plan)).toEqual([]);
+  });
+
+  test('is named where nothing else is there to restore from', async () => {
+    for (const { name } of fulls) flip(fullKey(1, name));
+    const plan = planRestore(archive, { kind: 'revision', revision: 12n }, { nowMs: 3000, signal: never });
+    await expect(plan).rejects.toThrow(`no full backup can be used: ${said(nameOf(0))}; ${said(nameOf(1))}`);
+  });
+
+  test('keeps everything from being removed', async () => {
+    flip(fullKey(1, nameOf(0)));
+    const policy = { keepFulls: 1, keepMs: 0 };
+    await expect(planRemovals(archive, policy, 1e12, never)).rejects.toThrow(said(nameOf(0)));
+  });
+});
+
+describe('verifying tells what is missing', () => {
+  test('in the midst of a log', async () => {
+    expect(await problems()).toEqual([]);
+    store.objects.delete(segmentKey(1, 2));
+    const after = 'what segment 3 and later ones have cannot be restored';
+    expect(await problems()).toEqual([{ object: segmentKey(1, 2), problem: `is not there: ${after}` }]);
+    store.objects.delete(segmentKey(1, 3));
+    expect(await problems()).toMatchObject([
+      { problem: expect.stringMatching('^and all up to segment 3 are') },
+    ]);
+  });
+
+  test('but not what retention has removed from the beginning of a log', async () => {
+    store.objects.delete(segmentKey(1, 1));
+    expect(await problems()).toEqual([]);
+  });
+
+  test('of an epoch: the document without which nobody sees it', async () => {
+    store.objects.delete(epochKey(1));
+    expect(await problems()).toMatchObject([
+      { object: epochKey(1), problem: expect.stringMatching('^is not there') },
+    ]);
+    await expect(
+      planRestore(archive, { kind: 'head' }, { nowMs: 3000, signal: never }),
+    ).rejects.toMatchObject({
+      code: 'unreachable',
+      hint: expect.stringContaining('epoch.json'),
+    });
+  });
+
+  test('but not what a full that was never complete has left of an epoch that is gone', async () => {
+    const data = fullDataKey(1, nameOf(0));
+    for (const key of [...store.objects.keys()])
+      if (key.startsWith('epochs/') && key !== data) store.objects.delete(key);
+    expect(await problems()).toEqual([{ object: store.place, problem: 'nothing was archived yet' }]);
+  });
+
+  test('where nothing was archived', async () => {
+    for (const key of [...store.objects.keys()]) if (key.startsWith('epochs/')) store.objects.delete(key);
+    archive = await openArchive(store, { archiveId: null, owner: null }, never);
+    expect(await problems()).toEqual([{ object: store.place, problem: 'nothing was archived yet' }]);
+  });
+});
