@@ -6,10 +6,13 @@ import { listKeys, lookUp } from '../../src/backup/backend/history.ts';
 import { checkedDatabase } from '../../src/backup/backend/snapshot-file.ts';
 import { type RestoreReport, restoreArchive } from '../../src/backup/restore.ts';
 import { planRestore } from '../../src/backup/restore-plan.ts';
+import type { Ledger } from '../../src/drills/ledger.ts';
+import { createKvClient } from '../../src/etcd/client.ts';
 import { createDrafts, type LocalDraft } from '../../src/runtime/draft-files.ts';
 import { createMemoryFile } from '../backup/memory-file.ts';
 import { never } from '../backup/sample-log.ts';
 import { type EtcdBinary, etcdBinaries, restoreProgram } from '../real-etcd/binaries.ts';
+import { clock } from '../wait.ts';
 import { type LoneEtcd, restoreSnapshot, startLoneEtcd } from './lone-etcd.ts';
 import { type Observation, observe } from './workload.ts';
 
@@ -34,6 +37,22 @@ export async function withRestored(
   try {
     await work(etcd);
   } finally {
+    await etcd.stop();
+  }
+}
+
+/** What an etcd on this data directory lacks of all that was acknowledged. */
+export async function missingFromData(
+  binary: EtcdBinary,
+  dataDirectory: string,
+  ledger: Ledger,
+): Promise<readonly string[]> {
+  const etcd = await startLoneEtcd(binary, dataDirectory);
+  const client = createKvClient({ url: etcd.url }, clock);
+  try {
+    return await ledger.missingFrom(client, never);
+  } finally {
+    client.close();
     await etcd.stop();
   }
 }

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Etcd3 } from 'etcd3';
-import { etcdArguments } from '../../src/etcd/arguments.ts';
+import { type EtcdTuning, etcdArguments } from '../../src/etcd/arguments.ts';
 import { createEtcdClient } from '../../src/etcd/client.ts';
 import type { EtcdClient } from '../../src/etcd/port.ts';
 import { createSystemClock } from '../../src/runtime/clock.ts';
@@ -22,8 +22,25 @@ export interface LoneEtcd {
 }
 
 const CALL_MS = 10_000;
+/** It takes long where what it begins with is large. */
+const SERVES_MS_MAX = 60_000;
+/** Small and fast, for what a test writes. */
+const TUNING: EtcdTuning = {
+  heartbeatIntervalMs: 50,
+  electionTimeoutMs: 500,
+  quotaBytes: 2 ** 30,
+  snapshotCount: 500,
+};
 
-export async function startLoneEtcd(binary: EtcdBinary, dataDirectory: string): Promise<LoneEtcd> {
+/**
+ * @param dataDirectory is there already.
+ * @param options.more further arguments.
+ */
+export async function startLoneEtcd(
+  binary: EtcdBinary,
+  dataDirectory: string,
+  { tuning = TUNING, more = [] }: { readonly tuning?: EtcdTuning; readonly more?: readonly string[] } = {},
+): Promise<LoneEtcd> {
   const [peer = 0, client = 0] = await freePorts(2);
   const [peerUrl, url] = [`http://127.0.0.1:${peer}`, `http://127.0.0.1:${client}`];
   const lines: string[] = [];
@@ -43,11 +60,12 @@ export async function startLoneEtcd(binary: EtcdBinary, dataDirectory: string): 
         state: 'new',
         token: 'lone',
         initialCluster: [{ name: 'm0', peerUrl }],
-        options: { heartbeatIntervalMs: 50, electionTimeoutMs: 500, quotaBytes: 2 ** 30, snapshotCount: 500 },
+        options: tuning,
       }),
       // A replay puts into one transaction what a lease has ended with.
       '--max-txn-ops=10000',
       '--max-request-bytes=33554432',
+      ...more,
     ],
     cwd: dataDirectory,
     env: {},
@@ -62,7 +80,11 @@ export async function startLoneEtcd(binary: EtcdBinary, dataDirectory: string): 
     await running.exit;
   };
   try {
-    await until('etcd serves', 20_000, async () => (await ours.status(AbortSignal.timeout(1000))).leaderId);
+    await until(
+      'etcd serves',
+      SERVES_MS_MAX,
+      async () => (await ours.status(AbortSignal.timeout(1000))).leaderId,
+    );
   } catch (error) {
     await stop();
     throw new Error(lines.slice(-20).join('\n'), { cause: error });

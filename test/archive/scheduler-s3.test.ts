@@ -2,7 +2,6 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Verification } from '../../src/backup/survey.ts';
 import type { Ledger } from '../../src/drills/ledger.ts';
-import { createKvClient } from '../../src/etcd/client.ts';
 import type { PublishedArchive } from '../../src/protocol/view.ts';
 import type { ArchiveSurvey } from '../../src/runtime/archive-place.ts';
 import { type CliResult, runCli } from '../cli/run-cli.ts';
@@ -11,15 +10,13 @@ import type { SchedulerProcess } from '../e2e/scheduler-process.ts';
 import { lacks } from '../needs.ts';
 import { PHASE_MS_MAX, startTrial, type Trial, type Writer } from '../production/trial.ts';
 import { restoreProgram } from '../real-etcd/binaries.ts';
-import { clock, until } from '../wait.ts';
-import { restorableBinaries } from './checks.ts';
-import { startLoneEtcd } from './lone-etcd.ts';
+import { until } from '../wait.ts';
+import { missingFromData, restorableBinaries } from './checks.ts';
 
 /** A cluster under a steady writer, whose scheduler archives it to a real S3 server. */
 
 const program = s3ServerProgram();
 const [binary] = restorableBinaries();
-const never = new AbortController().signal;
 
 describe.skipIf(program === null || binary === undefined || lacks('setpriv'))('an archive in S3', () => {
   let server: S3Server;
@@ -84,14 +81,7 @@ describe.skipIf(program === null || binary === undefined || lacks('setpriv'))('a
       ...['restore', '--data-dir', data, ...member, '--all-hashes'],
       ...['--etcdutl', restoreProgram(binary) ?? ''],
     );
-    const etcd = await startLoneEtcd(binary, data);
-    const client = createKvClient({ url: etcd.url }, clock);
-    try {
-      return await ledger.missingFrom(client, never);
-    } finally {
-      client.close();
-      await etcd.stop();
-    }
+    return await missingFromData(binary, data, ledger);
   };
   /** One log without a gap but that of its beginning, all of it restored and held against its hashes, nothing lost. */
   const expectWhole = async (): Promise<void> => {

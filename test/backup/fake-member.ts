@@ -3,6 +3,7 @@ import type { RevisionEvents } from '../../src/backup/events.ts';
 import { EtcdError, type KvHash, type StreamClient, type WatchAnswer } from '../../src/etcd/port.ts';
 import { sampleRevision } from './sample-log.ts';
 import { smallestBackend } from './smallest-backend.ts';
+import { watchAnswer } from './watch-answer.ts';
 
 /** The part of an etcd that an archive sees, which does what a test tells it. */
 export interface FakeMember {
@@ -32,18 +33,8 @@ export function createFakeMember({ answerRevisions = 7 } = {}): FakeMember {
   const wakes = new Set<() => void>();
   let breaks = 0;
 
-  const answer = (events: readonly Uint8Array[], more: Partial<WatchAnswer> = {}): WatchAnswer => ({
-    clusterId: FAKE_CLUSTER,
-    memberId: 'f',
-    revision,
-    created: false,
-    cancelled: false,
-    cancelReason: '',
-    compactRevision: 0n,
-    isFragment: false,
-    events,
-    ...more,
-  });
+  const answer = (events: readonly Uint8Array[], more?: Partial<WatchAnswer>): WatchAnswer =>
+    watchAnswer({ clusterId: FAKE_CLUSTER, memberId: 'f', revision }, events, more);
 
   async function* watch(start: bigint, signal: AbortSignal): AsyncGenerator<WatchAnswer, void, undefined> {
     const life = breaks;

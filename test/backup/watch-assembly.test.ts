@@ -4,19 +4,10 @@ import type { RevisionEvents } from '../../src/backup/events.ts';
 import { createWatchAssembly } from '../../src/backup/watch-assembly.ts';
 import type { WatchAnswer } from '../../src/etcd/port.ts';
 import { sampleRevision, sampleRevisions, shown } from './sample-log.ts';
+import { watchAnswer } from './watch-answer.ts';
 
-const answer = (events: readonly Uint8Array[], more: Partial<WatchAnswer> = {}): WatchAnswer => ({
-  clusterId: 'abc',
-  memberId: 'f',
-  revision: 1000n,
-  created: false,
-  cancelled: false,
-  cancelReason: '',
-  compactRevision: 0n,
-  isFragment: false,
-  events,
-  ...more,
-});
+const answer = (events: readonly Uint8Array[], more?: Partial<WatchAnswer>): WatchAnswer =>
+  watchAnswer({ clusterId: 'abc', memberId: 'f', revision: 1000n }, events, more);
 const eventsOf = (from: bigint, to: bigint): Uint8Array[] =>
   sampleRevisions(from, to).flatMap(({ events }) => [...events]);
 

@@ -3,8 +3,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openArchive } from '../../src/backup/archive.ts';
-import { restoreArchive } from '../../src/backup/restore.ts';
-import { planRestore } from '../../src/backup/restore-plan.ts';
 import { verifyArchive } from '../../src/backup/survey.ts';
 import { createLedger, type Ledger } from '../../src/drills/ledger.ts';
 import { createKvClient } from '../../src/etcd/client.ts';
@@ -12,11 +10,10 @@ import type { LocalCluster } from '../../src/local/local-cluster.ts';
 import { clientUrlOf } from '../../src/protocol/launch.ts';
 import type { PublishedArchive } from '../../src/protocol/view.ts';
 import { openDirectoryArchiveStore } from '../../src/runtime/directory-archive-store.ts';
-import { createDrafts, type LocalDraft } from '../../src/runtime/draft-files.ts';
 import { startLocalCluster } from '../../src/runtime/local.ts';
-import { restoreSnapshot, startLoneEtcd } from '../archive/lone-etcd.ts';
+import { missingFromData, restorableBinaries, restoreTo } from '../archive/checks.ts';
+import { restoreSnapshot } from '../archive/lone-etcd.ts';
 import { lacks } from '../needs.ts';
-import { etcdBinaries, restoreProgram } from '../real-etcd/binaries.ts';
 import { clock, until } from '../wait.ts';
 import { readRecord } from './etcd-on-mesos.ts';
 import { type SchedulerProcess, startScheduler, stateOf } from './scheduler-process.ts';
@@ -24,7 +21,7 @@ import { type SchedulerProcess, startScheduler, stateOf } from './scheduler-proc
 /** A cluster under a steady writer is archived, its scheduler killed and started again. */
 
 /** Its member's data is given to the first of these that can take it. */
-const RESTORABLE = etcdBinaries().filter((binary) => restoreProgram(binary) !== null);
+const RESTORABLE = restorableBinaries();
 const never = new AbortController().signal;
 let directory = '';
 let cluster: LocalCluster;
@@ -97,30 +94,15 @@ const written = async (ledger: Ledger, count: number): Promise<void> => {
 async function missingFromArchive(ledger: Ledger): Promise<readonly string[]> {
   const store = await openDirectoryArchiveStore(archiveDirectory(), { readOnly: true });
   const archive = await openArchive(store, { archiveId: null, owner: null }, never);
-  const plan = await planRestore(archive, { kind: 'head' }, { nowMs: clock.wallMs(), signal: never });
-  const drafts = createDrafts(directory);
-  let result: LocalDraft | null = null;
-  const newFile = async (what: string): Promise<LocalDraft> => {
-    result = await drafts(what);
-    return result;
-  };
-  const { report } = await restoreArchive({ archive, plan, newFile, signal: never });
+  const { report, draft } = await restoreTo(archive, null, directory);
   expect(report.proofs.agreeing).toBeGreaterThan(0);
   const snapshot = join(directory, 'snapshot.db');
-  // The last that was made.
-  await (result as LocalDraft | null)?.keepAs(snapshot);
+  await draft.keepAs(snapshot);
   const [binary] = RESTORABLE;
   if (binary === undefined) throw new Error('there is no etcd with a program that restores');
   const data = join(directory, 'restored');
   await restoreSnapshot(binary, snapshot, data);
-  const etcd = await startLoneEtcd(binary, data);
-  const client = createKvClient({ url: etcd.url }, clock);
-  try {
-    return await ledger.missingFrom(client, never);
-  } finally {
-    client.close();
-    await etcd.stop();
-  }
+  return await missingFromData(binary, data, ledger);
 }
 
 describe.skipIf(lacks('etcd') || RESTORABLE.length === 0)('an archived cluster', () => {

@@ -27,6 +27,18 @@ function maybeTakenOver({ world, random, say }: Injection): void {
   world.killScheduler('by the scenario', random.between(10, 10_000));
 }
 
+/** Nobody reaches the archive while this happens, and for a while after it. */
+const awayWhile =
+  (happens: (at: Injection) => Promise<void>): Fault['inject'] =>
+  async (at) => {
+    const { world, random, say, lasting } = at;
+    const { host } = archiveOf(world);
+    say('nobody reaches the archive');
+    world.network.isolate(host);
+    await happens(at);
+    await lasting(random.between(0, 60_000), () => world.network.heal(host));
+  };
+
 export const ARCHIVE_FAULTS: readonly Fault[] = [
   {
     name: `${ARCHIVE_THEME} away`,
@@ -57,26 +69,12 @@ export const ARCHIVE_FAULTS: readonly Fault[] = [
   {
     name: `${ARCHIVE_THEME} away, and the record lost`,
     possible: isArchived,
-    inject: async (at) => {
-      const { world, random, say, lasting } = at;
-      const { host } = archiveOf(world);
-      say('nobody reaches the archive');
-      world.network.isolate(host);
-      await loseRecord(at);
-      await lasting(random.between(0, 60_000), () => world.network.heal(host));
-    },
+    inject: awayWhile(loseRecord),
   },
   {
     name: `${ARCHIVE_THEME} away, and the database full`,
     possible: isArchived,
-    inject: async (at) => {
-      const { world, random, say, lasting } = at;
-      const { host } = archiveOf(world);
-      say('nobody reaches the archive');
-      world.network.isolate(host);
-      await fillWithHistory(at);
-      await lasting(random.between(0, 60_000), () => world.network.heal(host));
-    },
+    inject: awayWhile(fillWithHistory),
   },
   {
     // Of several generations ago: those since have written to the archive.

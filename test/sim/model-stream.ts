@@ -4,6 +4,7 @@ import type { Clock } from '../../src/base/ports.ts';
 import { EtcdError, type StreamClient, type WatchAnswer } from '../../src/etcd/port.ts';
 import { encodeFields } from '../../src/etcd/protobuf.ts';
 import { smallestBackend } from '../backup/smallest-backend.ts';
+import { watchAnswer } from '../backup/watch-answer.ts';
 import { portOf } from './etcd-command-line.ts';
 import type { EtcdProcess, ModelEtcd } from './model-etcd.ts';
 import type { Change } from './model-store.ts';
@@ -172,16 +173,6 @@ function answerOf(
   events: readonly Uint8Array[],
   more: Partial<WatchAnswer> = {},
 ): WatchAnswer {
-  return {
-    clusterId: data.clusterId,
-    memberId: data.memberId,
-    revision: BigInt(data.store.revision),
-    created: false,
-    cancelled: false,
-    cancelReason: '',
-    compactRevision: 0n,
-    isFragment: false,
-    events,
-    ...more,
-  };
+  const { clusterId, memberId, store } = data;
+  return watchAnswer({ clusterId, memberId, revision: BigInt(store.revision) }, events, more);
 }

@@ -1,7 +1,7 @@
 import { bytesOf, decodeFields, encodeFields, uint64Of } from '../../etcd/protobuf.ts';
 import { BackendError } from './backend-error.ts';
 
-/** `mvccpb.KeyValue`, what etcd stores for each change of a key. */
+/** `mvccpb.KeyValue` (`api/mvccpb/kv.proto`, 3.4 to 3.6), what etcd stores for each change of a key. */
 export interface KeyValueFields {
   readonly key: Uint8Array;
   readonly value: Uint8Array;
@@ -35,18 +35,23 @@ export function keyOf(record: Buffer): Buffer {
   throw new BackendError('malformed', 'a record of the bucket "key" does not begin with its key');
 }
 
+/** All fields of a KeyValue message. Throws an `EtcdError` `protocol` when the bytes are none. */
+export function decodeKeyValue(message: Uint8Array): KeyValueFields {
+  const fields = decodeFields(message);
+  return {
+    key: bytesOf(fields, 1).at(-1) ?? NOTHING,
+    value: bytesOf(fields, 5).at(-1) ?? NOTHING,
+    createRevision: uint64Of(fields, 2),
+    modRevision: uint64Of(fields, 3),
+    version: uint64Of(fields, 4),
+    lease: uint64Of(fields, 6),
+  };
+}
+
 /** All fields of a stored KeyValue. Throws a {@link BackendError} `malformed`. */
 export function fieldsOf(record: Uint8Array): KeyValueFields {
   try {
-    const fields = decodeFields(record);
-    return {
-      key: bytesOf(fields, 1).at(-1) ?? NOTHING,
-      value: bytesOf(fields, 5).at(-1) ?? NOTHING,
-      createRevision: uint64Of(fields, 2),
-      modRevision: uint64Of(fields, 3),
-      version: uint64Of(fields, 4),
-      lease: uint64Of(fields, 6),
-    };
+    return decodeKeyValue(record);
   } catch (cause) {
     throw new BackendError('malformed', 'a record of the bucket "key" is no KeyValue', { cause });
   }

@@ -58,6 +58,20 @@ export function leadershipContract(name: string, create: () => Promise<Leadershi
     type Standing = ReturnType<typeof stand>;
     const termOf = (standing: Standing): Promise<LeadershipTerm> =>
       until('it leads', 20_000, () => standing.term);
+    /** One leads, and two more have stood by in this order. */
+    const ledByTheFirst = async () => {
+      const [one, two, three] = [
+        await fixture.candidate(),
+        await fixture.candidate(),
+        await fixture.candidate(),
+      ];
+      const first = await termOf(stand(one));
+      const second = stand(two);
+      await until('the second knows the first', 10_000, () => two.leadership.leaderUrl() === one.url);
+      const third = stand(three);
+      await until('the third knows the first', 10_000, () => three.leadership.leaderUrl() === one.url);
+      return { first, second, third, two, three };
+    };
 
     it('gives it to one that stands alone', async () => {
       const one = await fixture.candidate();
@@ -69,16 +83,7 @@ export function leadershipContract(name: string, create: () => Promise<Leadershi
     });
 
     it('lets others stand by, who know the leader, and follow each other as leaders resign', async () => {
-      const [one, two, three] = [
-        await fixture.candidate(),
-        await fixture.candidate(),
-        await fixture.candidate(),
-      ];
-      const first = await termOf(stand(one));
-      const second = stand(two);
-      await until('the second knows the first', 10_000, () => two.leadership.leaderUrl() === one.url);
-      const third = stand(three);
-      await until('the third knows the first', 10_000, () => three.leadership.leaderUrl() === one.url);
+      const { first, second, third, two, three } = await ledByTheFirst();
       expect([second.term, third.term]).toEqual([null, null]);
       await first.resign();
       expect(first.over.aborted).toBe(true);
@@ -127,16 +132,7 @@ export function leadershipContract(name: string, create: () => Promise<Leadershi
     });
 
     it('never elects one that has given up waiting', async () => {
-      const [one, two, three] = [
-        await fixture.candidate(),
-        await fixture.candidate(),
-        await fixture.candidate(),
-      ];
-      const first = await termOf(stand(one));
-      const second = stand(two);
-      await until('the second knows the first', 10_000, () => two.leadership.leaderUrl() === one.url);
-      const third = stand(three);
-      await until('the third knows the first', 10_000, () => three.leadership.leaderUrl() === one.url);
+      const { first, second, third } = await ledByTheFirst();
       second.end.abort();
       await until('it was told', 10_000, () => second.error);
       await first.resign();

@@ -1,9 +1,6 @@
-import { createSystemIds } from '../../../src/runtime/ids.ts';
-import { createElection } from '../../../src/zookeeper/election.ts';
-import { frameworkNodes } from '../../../src/zookeeper/nodes.ts';
-import { silentLogger } from '../../silent-logger.ts';
 import { clock } from '../../wait.ts';
 import { connectTo } from '../zookeeper/real.ts';
+import { pausedElection } from './paused-election.ts';
 
 /*
  * A scheduler in small: leads, and acts every few milliseconds as long as it may.
@@ -15,15 +12,7 @@ import { connectTo } from '../zookeeper/real.ts';
  */
 const [port = '', sessionTimeoutMs = ''] = process.argv.slice(2);
 const zooKeeper = connectTo([Number(port)], { sessionTimeoutMs: Number(sessionTimeoutMs) });
-const election = createElection({
-  zooKeeper,
-  nodes: frameworkNodes('/', 'paused'),
-  isProtected: false,
-  clock,
-  ids: createSystemIds(),
-  log: silentLogger,
-  url: 'http://127.0.0.1:1',
-});
+const election = pausedElection(zooKeeper, 'http://127.0.0.1:1');
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 const term = await election.lead(new AbortController().signal);
 say('led');

@@ -1,14 +1,11 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { createSystemIds } from '../../../src/runtime/ids.ts';
-import { createElection } from '../../../src/zookeeper/election.ts';
-import { frameworkNodes } from '../../../src/zookeeper/nodes.ts';
 import { lacksZooKeeper } from '../../needs.ts';
-import { silentLogger } from '../../silent-logger.ts';
-import { clock, until } from '../../wait.ts';
+import { until } from '../../wait.ts';
 import { startZooKeeper } from '../../zookeeper-server.ts';
 import { connectTo } from '../zookeeper/real.ts';
+import { pausedElection } from './paused-election.ts';
 
 const SESSION_TIMEOUT_MS = 4_000;
 
@@ -30,15 +27,7 @@ it.skipIf(lacksZooKeeper())('a leader that was stopped does nothing once another
   });
   try {
     await until('it leads', 20_000, () => output.includes('led\n'));
-    const election = createElection({
-      zooKeeper,
-      nodes: frameworkNodes('/', 'paused'),
-      isProtected: false,
-      clock,
-      ids: createSystemIds(),
-      log: silentLogger,
-      url: 'http://127.0.0.1:2',
-    });
+    const election = pausedElection(zooKeeper, 'http://127.0.0.1:2');
     const standing = election.lead(new AbortController().signal);
     await until('the other stands by', 20_000, () => election.leaderUrl() === 'http://127.0.0.1:1');
     await until('it acts', 20_000, () => actsIn(output).length > 10);
