@@ -124,7 +124,7 @@ async function lagsOf(program: string, etcd: BenchEtcd, target: LagTarget): Prom
   }
 }
 
-/** The same writes, each added to a file when it was acknowledged and synced, as many at once as have come meanwhile. */
+/** The same writes, each added to a file when it was acknowledged, and synced with all that have come meanwhile. */
 async function floorLags(etcd: BenchEtcd, path: string): Promise<Lags> {
   const file = await open(path, 'ax');
   const lagsMs: number[] = [];

@@ -19,7 +19,8 @@ export interface LeaseGrant {
 const GONE = -1n;
 
 /*
- * time f64 · leases u32 · (id u64 · ttl i64)* · first revision u64 · revisions u32 · (events u32 · (length u32 · event)*)*
+ * time f64 · leases u32 · (id u64 · ttl i64)* · first revision u64 · revisions u32
+ *     · (events u32 · (length u32 · event)*)*
  */
 const HEAD_BYTES = 12;
 const LEASE_BYTES = 16;

@@ -85,7 +85,7 @@ export const segmentHeaderSchema = z.strictObject({
   /** The next revision after `previous`, but for a gap. */
   firstRevision: uint64Text,
   gap: gapSchema.nullable(),
-  /** The log has every revision after this one: what it is added to has to be a full of this revision or a later one. */
+  /** The log has every revision after this one: what it is added to has to be a full of this one or a later. */
   base: uint64Text,
   createdAtMs: wallMs,
 });

@@ -114,7 +114,7 @@ export async function putFull(
   return { name, document };
 }
 
-/** Takes a full out of the archive. Its data goes last: without a description nobody takes it for one. Safe to repeat. */
+/** Takes a full out of the archive. Its data goes last: without a description it is no full. Safe to repeat. */
 export async function dropFull(archive: Archive, full: Full, signal: AbortSignal): Promise<void> {
   const { epoch } = full.document;
   await archive.store.remove(fullKey(epoch, full.name), signal);

@@ -53,7 +53,8 @@ const BEYOND_ALL = 2n ** 63n - 1n;
  * and the one before, since to the oldest moment is restored with it; and all of the logs that go on from any of these,
  * over the revisions where epochs parted. Other epochs are kept as long as they are young.
  *
- * And, by itself, the newest full of an older minor of etcd than the newest: after an upgrade there is no other way back.
+ * And, by itself, the newest full of an older minor of etcd than the newest: after an upgrade there is no other way
+ * back.
  *
  * `null`: all, because the newest epoch has no full of its own from which its log goes on to its end.
  * @param epochs oldest first.
@@ -259,7 +260,7 @@ async function leftoversOf(
     .map((name) => fullDataKey(number, name));
 }
 
-/** Those before the one that holds the first revision that is kept; `null` where there are none, or it is not certain. */
+/** Those before the one with the first revision that is kept; `null` where there are none, or it is not certain. */
 async function segmentsToRemove(
   archive: Archive,
   epoch: Epoch,
@@ -285,9 +286,9 @@ async function segmentsToRemove(
 }
 
 /**
- * The objects that go, one after the other, so that after each of them the archive is what it says: a full goes with its
- * description first, since data without one is no full; a log from its oldest segment on, so that it never has a hole;
- * and an epoch's own document when nothing else of it is left.
+ * The objects that go, one after the other, so that after each of them the archive is what it says: a full goes with
+ * its description first, since data without one is no full; a log from its oldest segment on, so that it never has a
+ * hole; and an epoch's own document when nothing else of it is left.
  */
 export function* removalsOf(plan: RemovalPlan): Generator<string, void, undefined> {
   for (const { epoch, name } of plan.fulls) {

@@ -14,7 +14,7 @@ import { ArchiveError } from './errors.ts';
  *
  *     header      magic 16 bytes · shape u8 · 0 7 bytes · key's id 8 bytes · salt 32 bytes
  *     whole:      (up to 1 MiB encrypted · tag 16 bytes)*           each but the last is of 1 MiB
- *     growing:    (mark · up to 1 MiB encrypted · tag 16 bytes · mark)*    a mark is the length u32 · the number u32
+ *     growing:    (mark · up to 1 MiB encrypted · tag 16 bytes · mark)*   a mark is the length u32 · the number u32
  *
  * Every object has a key of its own, made from the archive's key and the salt, so no nonce is ever used twice: it is
  * 8 bytes that are made with that key, and the frame's number. What the tag covers besides: the header, whether the

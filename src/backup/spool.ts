@@ -35,8 +35,8 @@ export interface Spool {
    */
   add(entry: InboxEntry, before: bigint): Promise<boolean>;
   /**
-   * What comes first; `null` when it is empty. It stays until {@link drop}. Rejects when what lies there is not what was
-   * added: then it has to be emptied.
+   * What comes first; `null` when it is empty. It stays until {@link drop}. Rejects when what lies there is not what
+   * was added: then it has to be emptied.
    */
   peek(signal: AbortSignal): Promise<InboxEntry | null>;
   /** What was peeked is durable elsewhere. */

@@ -15,7 +15,10 @@ export interface ArchiveAccess {
   open(signal: AbortSignal): Promise<ArchiveStore>;
   /** To the client listener of a member. */
   readonly connect: ArchiverOptions['connect'];
-  /** Where what the store does not take is kept meanwhile; `null`: in memory alone. Rejects with an `ArchiveStoreError`. */
+  /**
+   * Where what the store does not take is kept meanwhile; `null`: in memory alone. Rejects with an
+   * `ArchiveStoreError`.
+   */
   readonly openSpool: () => Promise<SpoolPlace | null>;
   readonly limits: Partial<ArchiverLimits>;
   /** When a full is due; `null`: only where one is needed or asked for. */

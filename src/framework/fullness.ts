@@ -1,7 +1,7 @@
 import type { PublishedMember, ViewWarning } from '../protocol/view.ts';
 import { COMFORTABLE } from '../reconcile/space.ts';
 
-/** Members whose database has come near the quota at which etcd refuses writes; in use, not what is free in the file. */
+/** Members whose database is near the quota at which etcd refuses writes: what is in use, not what is free in it. */
 export function fullMembersOf(members: readonly PublishedMember[]): readonly ViewWarning[] {
   return members.flatMap(({ slot, dbSizeInUseBytes, quotaBytes }) => {
     if (dbSizeInUseBytes === null || quotaBytes === null || dbSizeInUseBytes < COMFORTABLE * quotaBytes)

@@ -10,7 +10,7 @@ import { archiveWithin, type Begin } from './term-archive.ts';
 export interface ActingTime {
   /** Aborts when it is over. */
   readonly over: AbortSignal;
-  /** Whether it lasts, by the clock at this moment: a process that was paused runs a while before {@link over} aborts. */
+  /** Whether it lasts, by the clock now: a process that was paused runs a while before {@link over} aborts. */
   holds(): boolean;
   /**
    * Whether nobody else acts, by the clock at this moment: also after we were told to stop, until we have. Then what

@@ -136,14 +136,16 @@ function tasksOf(operation: Extract<Operation, { type: 'LAUNCH' | 'LAUNCH_GROUP'
 function launch(master: Master, acceptance: Acceptance, task: TaskInfo): void {
   const { framework, agent, role } = acceptance;
   const taskId = task.task_id.value;
-  const refusal = launchRefusal(master.config.authorize, framework.info, task);
-  if (refusal !== null) {
+  const refuse = (reason: string, message: string): void =>
     tellOfTask(master, framework, taskId, {
       state: 'TASK_ERROR',
-      reason: 'REASON_TASK_UNAUTHORIZED',
-      message: refusal,
+      reason,
+      message,
       agentId: task.agent_id.value,
     });
+  const refusal = launchRefusal(master.config.authorize, framework.info, task);
+  if (refusal !== null) {
+    refuse('REASON_TASK_UNAUTHORIZED', refusal);
     return;
   }
   const context = {
@@ -154,12 +156,7 @@ function launch(master: Master, acceptance: Acceptance, task: TaskInfo): void {
   };
   const problem = launchProblem(task, context, acceptance.remaining);
   if (problem !== null) {
-    tellOfTask(master, framework, taskId, {
-      state: 'TASK_ERROR',
-      reason: 'REASON_TASK_INVALID',
-      message: problem,
-      agentId: task.agent_id.value,
-    });
+    refuse('REASON_TASK_INVALID', problem);
     return;
   }
   acceptance.remaining = subtractResources(acceptance.remaining, task.resources);

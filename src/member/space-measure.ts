@@ -132,7 +132,7 @@ function textOf(key: string): string {
   return key.length <= TEXT_MAX ? key : `${key.slice(0, TEXT_MAX)}…`;
 }
 
-/** A key may be told at one depth only, and a prefix that holds all of its parent says nothing more: the deeper stays. */
+/** A key may be told at one depth only. A prefix that holds all of its parent says nothing more: the deeper stays. */
 function largestOf(groups: readonly Groups[]): PrefixReport['prefixes'] {
   const all = groups.flatMap((group) => group.largest());
   const kept = all.filter(

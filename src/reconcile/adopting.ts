@@ -178,7 +178,7 @@ function learnClusterId(pass: Pass, held: readonly Held[], birth: Birth): void {
   startHeld(pass, held, birth);
 }
 
-/** Slots of which nothing is found but places that never held a member, and members that know that they were removed. */
+/** Slots of which only places are found that never held a member, and members that know that they were removed. */
 function emptySlots(readings: readonly Reading[]): number {
   const bySlot = Map.groupBy(readings, ({ seat }) => seat.slot);
   const isEmpty = ({ kind }: Reading): boolean => kind === 'removed' || kind === 'blank';

@@ -91,7 +91,9 @@ export interface Observation {
     readonly tasks: ReadonlyMap<string, TaskEvidence>;
     /** By seat id. */
     readonly offered: ReadonlyMap<string, OfferedSeat>;
-    /** Agents whose disks are gone for good: marked gone, or another agent id at the same address, without the volume. */
+    /**
+     * Agents whose disks are gone for good: marked gone, or another agent id at the same address, without the volume.
+     */
     readonly agentsGone: ReadonlySet<string>;
     /** Agents whose maintenance is near or has begun: when it begins, milliseconds since 1970. */
     readonly maintenance: ReadonlyMap<string, number>;

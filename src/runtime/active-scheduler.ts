@@ -25,7 +25,7 @@ export interface ActiveSchedulerOptions {
   readonly wrapPorts: (ports: SchedulerPorts) => SchedulerPorts;
 }
 
-/** For what is under way to end after a term. Longer is a fault of ours: then the process ends, and is started again. */
+/** For what is under way to end after a term. Longer is a fault of ours: the process ends then, and is started anew. */
 const SETTLE_MS = 60_000;
 /** For reading the record that tells who has taken over. */
 const LOOK_MS = 10_000;

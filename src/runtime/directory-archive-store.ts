@@ -38,7 +38,7 @@ const DIRECTORY_MODE = 0o700;
 const READ_BYTES = 256 * 1024;
 /** Parts of an object are written together. */
 const WRITE_BYTES = 1024 * 1024;
-/** So much of a large object is written back at once: the log of an archive, or an etcd, may be synced on the same disk. */
+/** So much of a large object is written back at once: an archive's log, or an etcd, may be synced on the same disk. */
 const SYNC_BYTES = 16 * 1024 * 1024;
 
 /**

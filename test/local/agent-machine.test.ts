@@ -5,16 +5,13 @@ import {
   createMachines,
   describeAgent,
   scalar,
+  subscribed,
   type TestAgent,
   type TestScheduler,
 } from './mesos-machines.ts';
 
 function launched(taskId = 't') {
-  const machines = createMachines();
-  const [agent] = machines.agents as [TestAgent];
-  const scheduler = machines.subscribe();
-  const [offer] = scheduler.offers();
-  if (offer === undefined) throw new Error('no offer');
+  const { machines, agent, scheduler, offer } = subscribed();
   scheduler.launch(offer, taskId);
   return { machines, agent, scheduler };
 }
@@ -102,11 +99,7 @@ describe('a task', () => {
   });
 
   it('is killed with the grace of the call, else its own, else 3 s', () => {
-    const machines = createMachines();
-    const [agent] = machines.agents as [TestAgent];
-    const scheduler = machines.subscribe();
-    const [offer] = scheduler.offers();
-    if (offer === undefined) throw new Error('no offer');
+    const { agent, scheduler, offer } = subscribed();
     scheduler.launch(offer, 't', { kill_policy: { grace_period: { nanoseconds: 5e9 } } });
     const kill = { task_id: { value: 't' } };
     scheduler.call({ type: 'KILL', kill });
@@ -170,11 +163,7 @@ describe('an agent', () => {
   });
 
   it('says that a launch never arrived', () => {
-    const machines = createMachines();
-    const [agent] = machines.agents as [TestAgent];
-    const scheduler = machines.subscribe();
-    const [offer] = scheduler.offers();
-    if (offer === undefined) throw new Error('no offer');
+    const { agent, scheduler, offer } = subscribed();
     agent.paused = true;
     scheduler.launch(offer, 't');
     // What was on its way is lost with the process.
@@ -260,11 +249,7 @@ describe('reservations and volumes', () => {
   const create: Operation = { type: 'CREATE', id: { value: 'op-2' }, create: { volumes: [volume] } };
 
   function reserved() {
-    const machines = createMachines([describeAgent(1)]);
-    const [agent] = machines.agents as [TestAgent];
-    const scheduler = machines.subscribe();
-    const [offer] = scheduler.offers();
-    if (offer === undefined) throw new Error('no offer');
+    const { machines, agent, scheduler, offer } = subscribed();
     scheduler.accept(offer, [reserve, create]);
     return { machines, agent, scheduler };
   }
@@ -360,11 +345,7 @@ describe('reservations and volumes', () => {
   });
 
   it('that are on their way to an agent that registers again meanwhile are not dropped', () => {
-    const machines = createMachines();
-    const [agent] = machines.agents as [TestAgent];
-    const scheduler = machines.subscribe();
-    const [offer] = scheduler.offers();
-    if (offer === undefined) throw new Error('no offer');
+    const { machines, agent, scheduler, offer } = subscribed();
     agent.holding = true;
     scheduler.accept(offer, [reserve]);
     agent.tell({ kind: 'message', message: { kind: 'reregister-asked' } });
@@ -376,11 +357,7 @@ describe('reservations and volumes', () => {
   });
 
   it('an operation that never reached the agent is dropped, and the resources are what they were', () => {
-    const machines = createMachines();
-    const [agent] = machines.agents as [TestAgent];
-    const scheduler = machines.subscribe();
-    const [offer] = scheduler.offers();
-    if (offer === undefined) throw new Error('no offer');
+    const { machines, agent, scheduler, offer } = subscribed();
     agent.paused = true;
     scheduler.accept(offer, [reserve]);
     agent.crash();
@@ -396,11 +373,7 @@ describe('reservations and volumes', () => {
 
 describe('a check', () => {
   it('is told with every update of its task, the last outcome that is known', () => {
-    const machines = createMachines();
-    const [agent] = machines.agents as [TestAgent];
-    const scheduler = machines.subscribe();
-    const [offer] = scheduler.offers();
-    if (offer === undefined) throw new Error('no offer');
+    const { agent, scheduler, offer } = subscribed();
     scheduler.launch(offer, 't', { check: { type: 'COMMAND', command: { command: { value: 'true' } } } });
     agent.runs();
     agent.says({ kind: 'health', healthy: true });
@@ -422,10 +395,7 @@ describe('a check', () => {
   });
 
   it('that cannot be made is refused', () => {
-    const machines = createMachines();
-    const scheduler = machines.subscribe();
-    const [offer] = scheduler.offers();
-    if (offer === undefined) throw new Error('no offer');
+    const { scheduler, offer } = subscribed();
     scheduler.launch(offer, 't', { check: { type: 'HTTP', http: { port: 80, path: 'health' } } });
     expect(scheduler.updates().at(-1)).toMatchObject({
       state: 'TASK_ERROR',

@@ -1,12 +1,8 @@
 import { expect, test } from 'vitest';
-import { createMachines, type TestAgent } from './mesos-machines.ts';
+import { subscribed } from './mesos-machines.ts';
 
 test('of a task that an agent does not name when it is back, nobody says that it is unreachable still', () => {
-  const machines = createMachines();
-  const scheduler = machines.subscribe();
-  const [offer] = scheduler.offers();
-  const agent = machines.agents[0] as TestAgent;
-  if (offer === undefined) throw new Error('there is an offer');
+  const { machines, agent, scheduler, offer } = subscribed();
   // The agent's process dies before the launch arrives.
   agent.holding = true;
   scheduler.launch(offer, 't');

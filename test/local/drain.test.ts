@@ -1,19 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { createMachines, describeAgent, type Machines, type TestAgent } from './mesos-machines.ts';
+import { type Machines, runningTask, subscribed } from './mesos-machines.ts';
 
-function running(options: { readonly severalMasters?: boolean } = {}) {
-  const machines = createMachines([describeAgent(1), describeAgent(2)], options);
-  const scheduler = machines.subscribe();
-  const agent = machines.agents[0] as TestAgent;
-  const offer = scheduler.offers().find(({ hostname }) => hostname === 'agent-1');
-  if (offer === undefined) throw new Error('there is no offer');
-  scheduler.launch(offer, 't');
-  agent.runs();
-  scheduler.acknowledgeAll();
-  // What is left of the agent is on offer again.
-  machines.advance(2000);
-  return { machines, scheduler, agent, agentId: agent.agentId() ?? '' };
-}
 const drain = (machines: Machines, agentId: string, more: object = {}) =>
   machines.operator({ type: 'DRAIN_AGENT', drain_agent: { agent_id: { value: agentId }, ...more } });
 const reactivate = (machines: Machines, agentId: string) =>
@@ -34,7 +21,7 @@ function shown(machines: Machines, hostname = 'agent-1'): ShownAgent | undefined
 
 describe('a drained agent', () => {
   it('has its offers rescinded and its tasks killed, is offered to nobody, and comes back when it is reactivated', () => {
-    const { machines, scheduler, agent, agentId } = running();
+    const { machines, scheduler, agent, agentId } = runningTask();
     const [offer] = scheduler
       .offers()
       .filter(({ hostname }) => hostname === 'agent-1')
@@ -76,11 +63,7 @@ describe('a drained agent', () => {
     // A field that this type of duration does not have.
     [{ nanoseconds: 5e9 }, 1000, 0],
   ])('grants %j to a task with %j ms of its own: %j ms', (granted, own, expected) => {
-    const machines = createMachines();
-    const scheduler = machines.subscribe();
-    const [agent] = machines.agents;
-    const [offer] = scheduler.offers();
-    if (offer === undefined || agent === undefined) throw new Error('there is one');
+    const { machines, agent, scheduler, offer } = subscribed();
     const policy = own === undefined ? {} : { kill_policy: { grace_period: { nanoseconds: own * 1e6 } } };
     scheduler.launch(offer, 't', policy);
     agent.runs();
@@ -89,7 +72,7 @@ describe('a drained agent', () => {
   });
 
   it('that is to be gone says so of its tasks as soon as they are killed, and then is', () => {
-    const { machines, scheduler, agent, agentId } = running();
+    const { machines, scheduler, agent, agentId } = runningTask();
     expect(drain(machines, agentId, { mark_gone: true }).status).toBe(200);
     agent.says({ kind: 'killing', becauseUnhealthy: false });
     expect(scheduler.updates().at(-1)).toMatchObject({
@@ -105,7 +88,7 @@ describe('a drained agent', () => {
   });
 
   it('goes on with it after a restart of its own', () => {
-    const { machines, scheduler, agent, agentId } = running();
+    const { machines, scheduler, agent, agentId } = runningTask();
     agent.crash();
     drain(machines, agentId);
     agent.start();
@@ -123,7 +106,7 @@ describe('a drained agent', () => {
   });
 
   it('is known to the next leader of several masters', () => {
-    const { machines, scheduler, agent, agentId } = running({ severalMasters: true });
+    const { machines, scheduler, agent, agentId } = runningTask({ severalMasters: true });
     drain(machines, agentId);
     agent.says({ kind: 'exited', code: null, signal: 'SIGTERM', killed: true });
     scheduler.acknowledgeAll();
@@ -142,7 +125,7 @@ describe('a drained agent', () => {
   });
 
   it('is refused where there is none, and where its machine has maintenance scheduled', () => {
-    const { machines, agentId } = running();
+    const { machines, agentId } = runningTask();
     expect(drain(machines, 'nobody')).toMatchObject({ status: 400, body: 'Unknown agent' });
     expect(machines.operator({ type: 'DRAIN_AGENT' })).toMatchObject({ status: 400 });
     expect(reactivate(machines, agentId)).toMatchObject({ status: 400, body: 'Agent is not deactivated' });
@@ -162,7 +145,7 @@ describe('a drained agent', () => {
 });
 
 it('a deactivated agent is offered to nobody, and what runs there runs on', () => {
-  const { machines, scheduler, agent, agentId } = running();
+  const { machines, scheduler, agent, agentId } = runningTask();
   const call = { type: 'DEACTIVATE_AGENT', deactivate_agent: { agent_id: { value: agentId } } };
   expect(machines.operator(call).status).toBe(200);
   const before = scheduler.offers().length;

@@ -1,12 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { InverseOffer, SchedulerEvent } from '../../src/mesos/wire.ts';
-import {
-  createMachines,
-  describeAgent,
-  type Machines,
-  type TestAgent,
-  type TestScheduler,
-} from './mesos-machines.ts';
+import { createMachines, type Machines, runningTask, type TestScheduler } from './mesos-machines.ts';
 
 const machine = (number: number) => ({ hostname: `agent-${number}`, ip: '127.0.0.1' });
 const unavailability = { start: { nanoseconds: 1.8e18 }, duration: { nanoseconds: 3.6e12 } };
@@ -22,19 +16,6 @@ const stop = (machines: Machines, number: number) =>
   machines.operator({ type: 'STOP_MAINTENANCE', stop_maintenance: { machines: [machine(number)] } });
 const read = (machines: Machines, type: string): unknown =>
   (JSON.parse(machines.operator({ type }).body) as Record<string, unknown>)[type.toLowerCase()];
-
-function running(options: { readonly severalMasters?: boolean } = {}) {
-  const machines = createMachines([describeAgent(1), describeAgent(2)], options);
-  const scheduler = machines.subscribe();
-  const agent = machines.agents[0] as TestAgent;
-  const offer = scheduler.offers().find(({ hostname }) => hostname === 'agent-1');
-  if (offer === undefined) throw new Error('there is no offer');
-  scheduler.launch(offer, 't');
-  agent.runs();
-  scheduler.acknowledgeAll();
-  machines.advance(2000);
-  return { machines, scheduler, agent, agentId: agent.agentId() ?? '' };
-}
 
 const inverse = ({ events }: TestScheduler): readonly InverseOffer[] =>
   events.flatMap((event: SchedulerEvent) =>
@@ -56,7 +37,7 @@ const answer = (
 
 describe('scheduled maintenance', () => {
   it('rescinds all offers and makes them again, those of the machine with its unavailability', () => {
-    const { machines, scheduler, agentId } = running();
+    const { machines, scheduler, agentId } = runningTask();
     const before = scheduler.offers();
     expect(schedule(machines, window(1)).status).toBe(200);
     const rescinded = scheduler.events.flatMap((event) =>
@@ -76,7 +57,7 @@ describe('scheduled maintenance', () => {
   it.each(['ACCEPT', 'DECLINE'] as const)(
     'asks again when the time of the filter has passed, whether the answer was %s',
     (type) => {
-      const { machines, scheduler } = running();
+      const { machines, scheduler } = runningTask();
       schedule(machines, window(1));
       machines.advance(60_000);
       expect(inverse(scheduler)).toHaveLength(1);
@@ -102,14 +83,14 @@ describe('scheduled maintenance', () => {
   );
 
   it('asks only who has something there', () => {
-    const { machines } = running();
+    const { machines } = runningTask();
     const other = machines.subscribe({ name: 'other', roles: ['other'] }, ['other']);
     schedule(machines, window(1));
     expect(inverse(other)).toEqual([]);
   });
 
   it('takes its questions back when it is called off, and when the agent is gone', () => {
-    const { machines, scheduler, agent } = running();
+    const { machines, scheduler, agent } = runningTask();
     schedule(machines, window(1));
     const rescindedOf = (offer: InverseOffer | undefined) => ({
       type: 'RESCIND_INVERSE_OFFER',
@@ -124,7 +105,7 @@ describe('scheduled maintenance', () => {
   });
 
   it('is asked of the next scheduler too, and known to the next leader', () => {
-    const { machines, scheduler } = running({ severalMasters: true });
+    const { machines, scheduler } = runningTask({ severalMasters: true });
     schedule(machines, window(1));
     const second = scheduler.failOver();
     machines.advance(1000);
@@ -137,7 +118,7 @@ describe('scheduled maintenance', () => {
   });
 
   it('begins: the agent ends and its tasks are lost; it is over: the agent may be started again', () => {
-    const { machines, scheduler, agent, agentId } = running();
+    const { machines, scheduler, agent, agentId } = runningTask();
     expect(start(machines, 1)).toMatchObject({
       status: 400,
       body: expect.stringContaining('is not part of a maintenance schedule') as string,

@@ -101,6 +101,30 @@ export interface TestScheduler {
   acknowledgeAll(): void;
 }
 
+/** A scheduler on a Mesos of one agent, and the offer that it was made. */
+export function subscribed() {
+  const machines = createMachines();
+  const [agent] = machines.agents as [TestAgent];
+  const scheduler = machines.subscribe();
+  const [offer] = scheduler.offers();
+  if (offer === undefined) throw new Error('there is no offer');
+  return { machines, agent, scheduler, offer };
+}
+
+/** A task `t` runs on the first of two agents, all is acknowledged, and what is left of the agent is on offer again. */
+export function runningTask(options?: MachinesOptions) {
+  const machines = createMachines([describeAgent(1), describeAgent(2)], options);
+  const scheduler = machines.subscribe();
+  const agent = machines.agents[0] as TestAgent;
+  const offer = scheduler.offers().find(({ hostname }) => hostname === agent.description.hostname);
+  if (offer === undefined) throw new Error('there is no offer');
+  scheduler.launch(offer, 't');
+  agent.runs();
+  scheduler.acknowledgeAll();
+  machines.advance(2000);
+  return { machines, scheduler, agent, agentId: agent.agentId() ?? '' };
+}
+
 export interface TestRequest {
   readonly method?: string;
   readonly path: string;

@@ -58,7 +58,7 @@ try {
   process.stdin.destroy();
 }
 
-/** An order that was begun reaches its supervisor: the worst case, as if it had left before the scheduler was paused. */
+/** An order that was begun reaches its supervisor: the worst case, as if it had left before the pause. */
 function withOrdersOnTheirWay(ports: SchedulerPorts): SchedulerPorts {
   const { members } = ports;
   const order: typeof members.order = async (url, signed) =>

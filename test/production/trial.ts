@@ -14,8 +14,8 @@ import { type SchedulerProcess, startScheduler, stateOf } from '../e2e/scheduler
 import { clock, until } from '../wait.ts';
 
 /*
- * A cluster, of three members unless its scheduler is told otherwise, on a Mesos of this machine: what a trial does to it, and what it sees of it from
- * outside.
+ * A cluster, of three members unless its scheduler is told otherwise, on a Mesos of this machine: what a trial does to
+ * it, and what it sees of it from outside.
  */
 
 /** Milliseconds for whatever has to happen: the machine may be busy. */

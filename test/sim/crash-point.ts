@@ -9,7 +9,10 @@ import { orderSchema } from '../../src/protocol/orders.ts';
  * Or it is stopped with all that it needs for the call in hand, and makes it when it goes on (`held`).
  */
 export interface CrashPlan {
-  /** A kind as {@link CrashPoint.kinds} has them; `any` counts every kind, `any order` and `any archive` those that begin so. */
+  /**
+   * A kind as {@link CrashPoint.kinds} has them; `any` counts every kind, `any order` and `any archive` those that
+   * begin with the second word.
+   */
   readonly kind: string;
   /** The how-manieth call of that kind, from one, counted since the plan was made. */
   readonly nth: number;

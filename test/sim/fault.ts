@@ -10,7 +10,7 @@ export interface Fault {
   readonly on?: readonly SimStorage[];
   /** It can happen in this world now. Default: always. */
   readonly possible?: (world: World) => boolean;
-  /** Worlds in which it costs a voter its data for good. At most a minority of them is spent at a time. Default none. */
+  /** Worlds in which it costs a voter its data for good. At most a minority is spent at a time. Default none. */
   readonly final?: readonly SimStorage[];
   /** Resolves when it is done; time may pass meanwhile. */
   inject(at: Injection): Promise<void>;

@@ -4,7 +4,10 @@ import { createWorld, type World } from './world.ts';
 
 const WITHIN_MS = 15 * 60_000;
 const SIZES = [1, 3, 5];
-/** Those from 200 on have shown faults: a voter removed while its successor was down, an intent that could not be stored, one voter too many. */
+/**
+ * Those from 200 on have shown faults: a voter removed while its successor was down, an intent that could not be
+ * stored, one voter too many.
+ */
 const SEEDS = [1, 2, 3, 5, 10, 11, 202, 209, 228, 232];
 
 /**

@@ -27,7 +27,7 @@ export interface Invariants {
   removingVolume(host: string, path: string): void;
   /** The record is stored: it says what is about to be done, and what is believed. */
   recordStored(record: ClusterRecord): void;
-  /** The record is about to be lost, or replaced by an older one: what its intent had ordered may still be committed. */
+  /** The record is about to be lost, or replaced by an older one: what its intent ordered may still be committed. */
   recordGone(): void;
   /** An older record was put back: what it says was decided before. */
   recordPutBack(record: ClusterRecord): void;
@@ -204,7 +204,7 @@ export function createInvariants(options: InvariantsOptions): Invariants {
     schedulerGone();
   };
 
-  /** Under one name one cluster serves: the one that the record names, or one that has told of a write that it keeps. */
+  /** Under one name one cluster serves: the one that the record names, or one that has told of a write it keeps. */
   const checkOneCluster = () => {
     const serving = new Set<string>();
     for (const { data, node, serving: serves } of options.etcd().running) {

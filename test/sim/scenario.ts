@@ -36,7 +36,7 @@ export interface ScenarioOptions {
   readonly seed: number;
   /** Default `persistent`. In sandboxes what ends a task ends its data: such faults count as losses there. */
   readonly storage?: SimStorage;
-  /** Half of the faults are of those whose name begins so. Default: whichever; those of the archive where there is one. */
+  /** Half of the faults are of those whose name begins so. Default: any; those of the archive where there is one. */
   readonly theme?: string;
   readonly debug?: boolean;
   readonly onLine?: (line: string) => void;
@@ -186,8 +186,8 @@ async function live(life: Life): Promise<void> {
 }
 
 /**
- * A scheduler with an older copy of the record may only see that it is one, and touch nothing. Then an operator has what
- * runs under the copy's framework ended, gives the record up, and lets the next scheduler adopt what there is.
+ * A scheduler with an older copy of the record may only see that it is one, and touch nothing. Then an operator has
+ * what runs under the copy's framework ended, gives the record up, and lets the next scheduler adopt what there is.
  */
 async function giveRecordUp({ world, say }: Life, isWholeAgain: () => boolean): Promise<void> {
   const untilMs = world.clock.monotonicMs() + OPERATOR_WAITS_MS;

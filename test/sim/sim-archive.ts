@@ -31,8 +31,8 @@ export interface SimArchive {
   /** The next full does not read as it was written. */
   spoilNextFull(): void;
   /**
-   * Something else lies there from now on: nothing, or another archive, in the name of whoever owns what was there. What
-   * was open stays as it was.
+   * Something else lies there from now on: nothing, or another archive, in the name of whoever owns what was there.
+   * What was open stays as it was.
    */
   replace(by: 'another' | 'nothing'): void;
   /** What lay there before {@link replace} does again. */

@@ -114,7 +114,10 @@ export interface World {
   uninstall(by: 'environment' | 'operator'): void;
   /** An operator asks the scheduler for as many members; it may refuse, or be killed meanwhile. */
   scale(size: number): void;
-  /** Asks for as many until that is taken, called again and again; else for what nobody has answered, or what was forgotten with the record. */
+  /**
+   * Asks for as many until that is taken, called again and again; without a size for what nobody has answered, or what
+   * was forgotten with the record.
+   */
   insistOn(size?: number): void;
   /** Starts the scheduler anew with another `--cluster-size`; once in a life, else nothing is done. */
   startWithSize(size: number): boolean;
@@ -151,7 +154,7 @@ export interface World {
   loseData(host: string): void;
   /** Every write to that host's disk takes so much longer; 0: it does not. */
   slowDisk(host: string, byMs: number): void;
-  /** The agent is a new one to Mesos from now on; what the old one ran runs on, and only {@link endAbandoned} ends it. */
+  /** The agent is a new one to Mesos from now on; what the old one ran runs on until {@link endAbandoned}. */
   wipeAgent(host: string): void;
   endAbandoned(): void;
   /** Power is off and the disk is gone. Answers with the id of the agent that ran there. */
