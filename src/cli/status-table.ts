@@ -37,6 +37,7 @@ const HEALTH_COLOURS: Readonly<Record<PublishedView['health']['state'], Colour>>
   degraded: 'yellow',
   forming: 'yellow',
   'quorum-lost': 'red',
+  'needs-user': 'yellow',
   unknown: 'red',
 };
 

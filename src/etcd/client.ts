@@ -76,8 +76,10 @@ export function createEtcdClient(
     confirmQuorum: async (signal) => {
       try {
         await call(confirmMethod, null, signal);
+        return { needsUser: false };
       } catch (error) {
         if (!(error instanceof EtcdError && provesQuorum(error.message))) throw error;
+        return { needsUser: error.code === 'needs-user' };
       }
     },
     members: (signal) => call(memberListMethod, null, signal),

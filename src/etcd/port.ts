@@ -10,7 +10,7 @@ export interface EtcdClient {
   /** `GET /version`: the cluster version as the member knows it, as `3.5.0`; `null` while it knows none. */
   clusterVersion(signal: AbortSignal): Promise<string | null>;
   /** Resolves when a linearizable read was answered: the member sees a quorum now. A learner refuses. */
-  confirmQuorum(signal: AbortSignal): Promise<void>;
+  confirmQuorum(signal: AbortSignal): Promise<QuorumAnswer>;
   /** Cluster.MemberList by local evidence; after {@link confirmQuorum} it holds every change committed before. */
   members(signal: AbortSignal): Promise<readonly EtcdMember[]>;
   /** Maintenance.Alarm GET, which needs a quorum. */
@@ -40,6 +40,15 @@ export interface EtcdClient {
   keySizes(from: Uint8Array, countMax: number, signal: AbortSignal): Promise<KeySizes>;
   /** What is open then, or is asked afterwards, ends as `aborted`. */
   close(): void;
+}
+
+/** How a quorum was confirmed. */
+export interface QuorumAnswer {
+  /**
+   * The read itself was refused, since etcd's authentication is on and names no user here: a quorum was asked before
+   * that. What else such an etcd refuses is a matter of its version.
+   */
+  readonly needsUser: boolean;
 }
 
 /** The alarms that etcd knows. */

@@ -53,6 +53,13 @@ function healthOf(view: PublishedView | null): ServiceHealth {
       return { serving: false, value: 202, reasons: ['the cluster has not formed yet', ...reasons] };
     case 'quorum-lost':
       return { serving: false, value: 500, reasons: [`quorum is lost: ${count}`, ...reasons] };
+    case 'needs-user':
+      // Who completed a read of a quorum's serves who names a user.
+      return {
+        serving: healthyVoters > 0,
+        value: healthyVoters > 0 ? 203 : 500,
+        reasons: [count, ...reasons],
+      };
     case 'unknown':
       return { serving: false, value: 500, reasons: ['no member answers', ...reasons] };
     default:

@@ -267,7 +267,7 @@ async function askSupervisors(
         if (status.seat !== seat.id || status.task !== seat.task) return;
         // One that has just started its etcd cannot name its cluster yet.
         statuses.set(seat.id, status);
-        if (status.phase !== 'running' || status.probe !== null) return;
+        if (status.phase !== 'running' || status.probe !== null || status.needsUser !== null) return;
       } catch {
         // It may be starting; who has not answered in the end is treated as silent.
       }

@@ -4,6 +4,7 @@ import type { EtcdMember, MemberStatus, Probe } from '../protocol/member-status.
 import type { ClusterRecord, Disruption, Intent, Seat, SpaceRecord } from '../protocol/record.ts';
 import type { PublishedMember, PublishedView } from '../protocol/view.ts';
 import { FRESH_MS, type Observation } from '../reconcile/observation.ts';
+import { tellsNothing } from '../reconcile/users.ts';
 import { archiveWarningsOf } from './archive-warnings.ts';
 import { concentrationsOf } from './concentration.ts';
 import type { SchedulerConfig } from './config.ts';
@@ -154,7 +155,7 @@ function memberOf(seat: Seat, seen: Observation | null, listed: readonly EtcdMem
     paused: seat.paused,
     etcdVersion: probe?.version ?? status?.etcd?.version ?? null,
     leader: probe !== null && probe.leaderId === probe.memberId,
-    healthy: probe !== null && probe.leaderId !== null && member !== undefined && seat.taskEnd === null,
+    healthy: seat.taskEnd === null && fresh !== null && isHealthy(fresh, member),
     ...progressOf(probe),
     quotaBytes: seat.pinned.etcd.quotaBytes,
     busy: fresh?.busy ?? null,
@@ -162,6 +163,12 @@ function memberOf(seat: Seat, seen: Observation | null, listed: readonly EtcdMem
     restarts: status?.etcd?.restarts ?? 0,
     warnings: status?.warnings ?? [],
   };
+}
+
+function isHealthy(status: MemberStatus, member: EtcdMember | undefined): boolean {
+  const { probe, needsUser } = status;
+  if (tellsNothing(status)) return needsUser?.quorum === true;
+  return probe !== null && probe.leaderId !== null && member !== undefined;
 }
 
 function mesosStateOf(task: string, seen: Observation | null): string | null {

@@ -1,5 +1,6 @@
 import type { ClusterRecord, Seat } from '../protocol/record.ts';
 import type { PlanStatus } from '../protocol/view.ts';
+import { servesClients } from '../reconcile/names.ts';
 import type { Observation } from '../reconcile/observation.ts';
 import { slotIndexOf, slotsOf } from '../reconcile/pass.ts';
 import { isPaused } from '../reconcile/paused.ts';
@@ -82,10 +83,9 @@ function inPlace({ disruption }: ClusterRecord, seen: Observation | null, seat: 
   return seen === null || serves(seen, seat) ? [] : [step(name, 'STARTING', 'its etcd does not serve yet')];
 }
 
-/** Its etcd votes and knows a leader, by its supervisor's last word. */
+/** Its etcd votes and knows a leader, by its supervisor's last word; or it answers, and keeps to itself how it is. */
 function serves(seen: Observation | null, seat: Seat): boolean {
   const view = seen?.members.get(seat.id);
   const status = view?.failingMs === 0 ? view.status : null;
-  const probe = status?.task === seat.task && status.phase === 'running' ? status.probe : null;
-  return probe != null && !probe.isLearner && probe.leaderId !== null;
+  return status?.task === seat.task && servesClients(status) && status.probe?.isLearner !== true;
 }

@@ -1,7 +1,7 @@
 import { withDeadline } from '../base/deadline.ts';
 import type { Clock } from '../base/ports.ts';
-import type { EtcdClient, EtcdStatus } from '../etcd/port.ts';
-import type { EtcdMember, Probe } from '../protocol/member-status.ts';
+import { type EtcdClient, EtcdError, type EtcdStatus } from '../etcd/port.ts';
+import type { EtcdMember, MemberStatus, Probe } from '../protocol/member-status.ts';
 
 /** Looks at one run of our own etcd, again and again, over loopback. */
 export interface Prober {
@@ -9,8 +9,10 @@ export interface Prober {
   run(signal: AbortSignal): Promise<void>;
   /** Something was changed: what was confirmed before says nothing any more, look closely. */
   noteChange(): void;
-  /** `null` while etcd does not answer. */
+  /** `null` while etcd does not answer, or asks for a user. */
   probe(): Probe | null;
+  /** As {@link MemberStatus} has it. */
+  needsUser(): MemberStatus['needsUser'];
 }
 
 /** One look that was answered. */
@@ -26,6 +28,8 @@ export interface ProberOptions {
   readonly client: EtcdClient;
   /** Told after every look that was answered, before the next. */
   readonly onLook: (look: Look) => Promise<void>;
+  /** Told after every look that etcd refused, as it asks for a user: it serves all the same. */
+  readonly onRefused: () => void;
   /** Told when anything about the probe may have changed. */
   readonly onChange: () => void;
 }
@@ -50,10 +54,24 @@ interface Evidence<T> {
   readonly atMs: number;
 }
 
+interface Told {
+  readonly status: EtcdStatus;
+  readonly members: readonly EtcdMember[];
+}
+
+/** What stands behind a confirmed quorum. */
+interface Confirmed {
+  readonly needsUser: boolean;
+  /** `null`: it asks for a user before it tells. */
+  readonly members: readonly EtcdMember[] | null;
+}
+
 export function createProber(options: ProberOptions): Prober {
   const { clock, client } = options;
-  let local: Evidence<{ status: EtcdStatus; members: readonly EtcdMember[] }> | null = null;
-  let confirmed: Evidence<readonly EtcdMember[]> | null = null;
+  let local: Evidence<Told> | null = null;
+  /** The newest look was refused: it answers, and tells nothing. */
+  let refused = false;
+  let confirmed: Evidence<Confirmed> | null = null;
   let confirmedAtMs = Number.POSITIVE_INFINITY;
   let confirming = false;
   let clusterVersion: string | null = null;
@@ -65,11 +83,11 @@ export function createProber(options: ProberOptions): Prober {
   /** What was begun before then cannot know of the newest change. */
   let staleBeforeMs = Number.NEGATIVE_INFINITY;
 
-  const isSettled = () =>
-    local !== null &&
-    !local.value.status.isLearner &&
-    local.value.status.leaderId !== null &&
-    clock.monotonicMs() - changedAtMs >= UNSETTLED_FOR_MS;
+  const isSettled = () => {
+    const status = local?.value.status;
+    const isFirm = status === undefined ? refused : !status.isLearner && status.leaderId !== null;
+    return isFirm && clock.monotonicMs() - changedAtMs >= UNSETTLED_FOR_MS;
+  };
 
   const look = async (signal: AbortSignal): Promise<void> => {
     const atMs = clock.monotonicMs();
@@ -80,35 +98,53 @@ export function createProber(options: ProberOptions): Prober {
         return { status, members: status.isLearner ? [] : await client.members(within) };
       });
       failures = 0;
+      refused = false;
       local = { value, atMs };
       if (value.status.isLearner || value.status.leaderId === null) confirmed = null;
       noteShape(value);
       await options.onLook({ ...value, confirmed: wasConfirmed });
-    } catch {
-      failures += 1;
-      if (signal.aborted || local === null || failures < FAILURES_MAX) return;
-      local = null;
-      confirmed = null;
-      changedAtMs = clock.monotonicMs();
+    } catch (error) {
+      if (signal.aborted) return;
+      if (isRefusal(error)) noteRefusal();
+      else if (!noteFailure()) return;
     }
     options.onChange();
   };
 
+  const noteRefusal = (): void => {
+    failures = 0;
+    if (!refused) changedAtMs = clock.monotonicMs();
+    refused = true;
+    local = null;
+    options.onRefused();
+  };
+
+  /** Whether it counts as not answering since this failure. */
+  const noteFailure = (): boolean => {
+    failures += 1;
+    if ((local === null && !refused) || failures < FAILURES_MAX) return false;
+    local = null;
+    refused = false;
+    confirmed = null;
+    changedAtMs = clock.monotonicMs();
+    return true;
+  };
+
   /** Leadership and membership: a change of either makes the next looks follow closely. */
-  const noteShape = ({ status, members }: { status: EtcdStatus; members: readonly EtcdMember[] }) => {
+  const noteShape = ({ status, members }: Told) => {
     const next = JSON.stringify([status.leaderId, status.isLearner, members]);
     if (next !== shape) changedAtMs = clock.monotonicMs();
     shape = next;
   };
 
   const confirm = async (signal: AbortSignal): Promise<void> => {
-    if (confirming || local === null || local.value.status.isLearner) return;
+    if (confirming || (local === null ? !refused : local.value.status.isLearner)) return;
     confirming = true;
     const atMs = clock.monotonicMs();
     try {
       const value = await withDeadline(clock, CONFIRM_MS_MAX, signal, async (within) => {
-        await client.confirmQuorum(within);
-        return await client.members(within);
+        const { needsUser } = await client.confirmQuorum(within);
+        return { needsUser, members: await unlessRefused(client.members(within)) };
       });
       if (atMs >= staleBeforeMs) {
         confirmed = { value, atMs };
@@ -147,6 +183,7 @@ export function createProber(options: ProberOptions): Prober {
         signal.removeEventListener('abort', end);
       }
       local = null;
+      refused = false;
       confirmed = null;
     },
     noteChange() {
@@ -157,21 +194,36 @@ export function createProber(options: ProberOptions): Prober {
     },
     probe: () =>
       local === null ? null : { ...probeOf(local, confirmed, clock.monotonicMs()), clusterVersion },
+    needsUser: () => (refused || confirmed?.value.needsUser === true ? { quorum: confirmed !== null } : null),
   };
 }
 
+function isRefusal(error: unknown): boolean {
+  return error instanceof EtcdError && error.code === 'needs-user';
+}
+
+async function unlessRefused<T>(answer: Promise<T>): Promise<T | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    if (isRefusal(error)) return null;
+    throw error;
+  }
+}
+
 function probeOf(
-  local: Evidence<{ status: EtcdStatus; members: readonly EtcdMember[] }>,
-  confirmed: Evidence<readonly EtcdMember[]> | null,
+  local: Evidence<Told>,
+  confirmed: Evidence<Confirmed> | null,
   nowMs: number,
 ): Omit<Probe, 'clusterVersion'> {
   const { status, members } = local.value;
+  const told = confirmed?.value.members ?? null;
   return {
     ageMs: Math.max(0, nowMs - Math.min(local.atMs, confirmed?.atMs ?? local.atMs)),
     ...status,
     errors: [...status.errors],
     alarms: status.errors.flatMap(alarmOf),
-    confirmedMembers: confirmed === null ? null : [...confirmed.value],
+    confirmedMembers: told === null ? null : [...told],
     localMembers: [...members],
   };
 }

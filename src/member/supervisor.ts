@@ -155,6 +155,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       floor: holdings.floor,
       etcd: etcdOf(),
       probe: watched?.prober.probe() ?? null,
+      needsUser: watched?.prober.needsUser() ?? null,
       warnings: [...options.warnings],
       busy,
       differs: runner.state === 'backing-off' && saysDiffers(runner.lastExit?.line ?? ''),
@@ -207,6 +208,7 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
       clock,
       client,
       onLook: async (look) => await noteLook(look),
+      onRefused: noteServing,
       onChange: publish,
     });
     const mine = { prober, client };
@@ -224,10 +226,14 @@ export function createSupervisor(options: SupervisorOptions): Supervisor {
     }
   };
 
-  const noteLook = async (look: Look): Promise<void> => {
+  const noteServing = (): void => {
     runner.noteServing();
     exitTrouble = null;
     portTrouble = null;
+  };
+
+  const noteLook = async (look: Look): Promise<void> => {
+    noteServing();
     const verdict = judgeLook(view(), look);
     switch (verdict.kind) {
       case 'learned':

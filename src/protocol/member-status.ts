@@ -132,7 +132,7 @@ export const memberStatusSchema = z.object({
         .nullable(),
     })
     .nullable(),
-  /** `null` while etcd does not answer. */
+  /** `null` while etcd does not answer, or refuses to tell. */
   probe: probeSchema.nullable(),
   /** Known defects of the etcd it runs, for people. */
   warnings: z.array(z.string()),
@@ -141,6 +141,17 @@ export const memberStatusSchema = z.object({
    * keeps it from answering.
    */
   busy: z.enum(['defragmenting']).nullable().default(null),
+  /**
+   * Since version 2. Its etcd serves, and refuses who names no user, since its authentication is on: some versions
+   * change nothing then, others do not even tell how they are. `null`: it asks for no user.
+   */
+  needsUser: z
+    .object({
+      /** A quorum was confirmed a moment ago; `false`: not known, as of a learner. */
+      quorum: z.boolean(),
+    })
+    .nullable()
+    .default(null),
   /** Since version 2. Its etcd refuses to start: it has compared its data with its peers', and it is not the same. */
   differs: z.boolean().default(false),
   /** Since version 2. What became of the newest orders about the database; of this supervisor's life. */
@@ -156,6 +167,6 @@ export type LogPosition = z.infer<typeof position>;
  */
 export function inProtocol(status: MemberStatus, understood: number): unknown {
   if (understood >= PROTOCOL_VERSION) return status;
-  const { busy: _, differs: __, space: ___, ...known } = status;
+  const { busy: _, needsUser: __, differs: ___, space: ____, ...known } = status;
   return { ...known, protocol: PREVIOUS_PROTOCOL_VERSION };
 }

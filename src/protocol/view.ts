@@ -10,7 +10,14 @@ const wallMs = z.number();
 const port = z.number().int().min(0).max(65535);
 
 const MEMBER_ROLES = ['voter', 'learner', 'none'] as const;
-export const CLUSTER_HEALTH_STATES = ['forming', 'healthy', 'degraded', 'quorum-lost', 'unknown'] as const;
+export const CLUSTER_HEALTH_STATES = [
+  'forming',
+  'healthy',
+  'degraded',
+  'quorum-lost',
+  'needs-user',
+  'unknown',
+] as const;
 
 /** One seat of a slot: the one that holds its member, or its successor. A slot without a seat shows none of it. */
 export const memberViewSchema = z.object({
@@ -38,7 +45,7 @@ export const memberViewSchema = z.object({
   paused: z.object({ by: z.string(), atMs: wallMs }).nullable().default(null),
   etcdVersion: z.string().nullable(),
   leader: z.boolean(),
-  /** The etcd of this seat has answered within the last seconds and knows a leader. */
+  /** The etcd of this seat has answered within the last seconds and knows a leader, or has shown that there is one. */
   healthy: z.boolean(),
   /** Decimal text: JSON's numbers are too small for 64 bits. `null` while etcd does not answer. */
   revision: z.string().nullable(),

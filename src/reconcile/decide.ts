@@ -27,6 +27,7 @@ import { keepSpace } from './space.ts';
 import { clearStrangers, unknownMembers } from './strangers.ts';
 import { giveUp, waitForLeave } from './uninstall.ts';
 import { upkeep } from './upkeep.ts';
+import { objectionOfUsers } from './users.ts';
 
 /**
  * What to do next, and why, from what was asked for, what is remembered and what is seen. Pure: the same three
@@ -42,11 +43,16 @@ export function decide(spec: Spec, record: ClusterRecord, seen: Observation): De
   const overtaken = forming && unknownMembers(pass).length > 0;
   if (forming && !overtaken) bringAbout(pass);
   const membership = membershipOf(pass);
-  if (!overtaken) scale(pass, membership);
+  const objection = objectionOfUsers(pass);
+  // Where etcd would refuse it nothing is begun or gone on with that takes its consent.
+  const changeable = objection === null ? membership : null;
+  if (objection !== null) block(pass, 'needs-user', null, `${objection}; until then no member is changed`);
+  if (!overtaken) scale(pass, changeable);
   if (!forming) {
-    moveFromMaintenance(pass, membership);
-    keepSpace(pass, membership);
-    mend(pass, membership);
+    moveFromMaintenance(pass, changeable);
+    keepSpace(pass, changeable);
+    if (changeable !== null) repair(pass, changeable);
+    else if (objection === null) block(pass, 'no-quorum', null, NO_QUORUM);
   }
   carryDisruption(pass, membership);
   if (!forming) rollOut(pass, membership);
@@ -111,14 +117,7 @@ function isAnsweredFor(pass: Pass, want: Want): boolean {
   }
 }
 
-function mend(pass: Pass, membership: Membership | null): void {
-  if (membership !== null) {
-    repair(pass, membership);
-    return;
-  }
-  const message = 'no member completes a linearizable read: the membership is left as it is';
-  block(pass, 'no-quorum', null, message);
-}
+const NO_QUORUM = 'no member completes a linearizable read: the membership is left as it is';
 
 /**
  * A new leader speaks only after a majority of the supervisors that hold data has taken its generation. The others

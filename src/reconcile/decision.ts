@@ -69,8 +69,11 @@ export interface Decision {
 }
 
 export interface ClusterHealth {
-  /** `forming` before the first epoch is formed; `unknown` when nobody answers. */
-  readonly state: 'forming' | 'healthy' | 'degraded' | 'quorum-lost' | 'unknown';
+  /**
+   * `forming` before the first epoch is formed; `unknown` when nobody answers; `needs-user` when members serve and tell
+   * nothing, as etcd's authentication is on: whoever of them confirmed a quorum counts as healthy then.
+   */
+  readonly state: 'forming' | 'healthy' | 'degraded' | 'quorum-lost' | 'needs-user' | 'unknown';
   readonly voters: number;
   readonly healthyVoters: number;
   readonly leader: string | null;

@@ -15,6 +15,7 @@ import {
   wakeWithin,
 } from './pass.ts';
 import { type Objection, objectionToDisruption } from './quorum.ts';
+import { whyUnread } from './users.ts';
 
 /*
  * What we do to a member that serves, of our own will (S9): one at a time, and only while the others are a quorum.
@@ -40,7 +41,7 @@ export function obstacleToDisturb({ record }: Pass, seat: DraftSeat): Objection 
 /** What an operator may take upon themselves: that the others cannot go on without it, or might not. */
 export function riskOfDisturbing(pass: Pass, membership: Membership | null, seat: DraftSeat): Objection {
   if (membership === null) {
-    return 'no member completes a linearizable read: whether the others are a quorum is not known';
+    return `${whyUnread(pass)}: whether the others are a quorum is not known`;
   }
   const paused = pass.record.seats.find((other) => other.id !== seat.id && other.paused !== null);
   if (paused !== undefined) return `${paused.slot} is paused`;
@@ -115,7 +116,7 @@ export function carryDisruption(pass: Pass, membership: Membership | null): void
 export function objectionToStop(pass: Pass, membership: Membership | null, seat: DraftSeat): Objection {
   const { disruption } = pass.record;
   if (disruption?.seat === seat.id && disruption.forced) return null;
-  if (membership === null) return 'no member completes a linearizable read';
+  if (membership === null) return whyUnread(pass);
   const member = memberOf(membership, seat);
   return member === undefined ? null : objectionToDisruption(membership.set, member.id);
 }

@@ -79,7 +79,7 @@ function foldStatus(pass: Pass, seat: DraftSeat): void {
   if (same && data.memberId === null && identity.memberId !== null && pass.record.epoch.phase === 'formed') {
     data.memberId = identity.memberId;
   }
-  if (status.probe !== null && status.phase === 'running') seat.quickEnds = 0;
+  if (status.phase === 'running' && (status.probe !== null || status.needsUser !== null)) seat.quickEnds = 0;
   raiseFloor(pass, seat, FLOOR_LAG_ENTRIES);
 }
 

@@ -6,6 +6,7 @@ import { type HashVerdict, verdictOf } from './hashes.ts';
 import { FRESH_MS } from './observation.ts';
 import { type DraftSeat, freshStatus, type Pass, viewOf } from './pass.ts';
 import type { VoterSet } from './quorum.ts';
+import { silentSeats } from './users.ts';
 
 /** A seat with what its own etcd said lately. */
 export interface Witness {
@@ -140,19 +141,23 @@ export function healthOf(pass: Pass, membership: Membership | null): ClusterHeal
   const witnesses = membership?.witnesses ?? witnessesOf(pass);
   const leader =
     membership?.leaderId ?? witnesses.find((one) => one.probe.leaderId !== null)?.probe.leaderId ?? null;
+  const silent = silentSeats(pass);
+  const standing = silent.filter((seat) => freshStatus(pass, seat)?.needsUser?.quorum === true).length;
   if (membership !== null) {
-    const voters = membership.set.voters.size;
-    const healthyVoters = [...membership.set.voters].filter((id) => membership.set.healthy.has(id)).length;
-    const whole = healthyVoters === voters && voters >= pass.record.size;
-    return { state: whole ? 'healthy' : 'degraded', voters, healthyVoters, leader };
+    const { voters, healthy } = membership.set;
+    const healthyVoters = [...voters].filter((id) => healthy.has(id)).length + standing;
+    const whole = healthyVoters === voters.size && voters.size >= pass.record.size;
+    const state = silent.length > 0 ? 'needs-user' : whole ? 'healthy' : 'degraded';
+    return { state, voters: voters.size, healthyVoters, leader };
   }
   const known = pass.record.seats.filter((seat) => seat.data?.started === true).length;
   const base = {
     voters: known,
-    healthyVoters: witnesses.filter((one) => isHealthy(one, null)).length,
+    healthyVoters: witnesses.filter((one) => isHealthy(one, null)).length + standing,
     leader,
   };
   if (pass.record.epoch.phase !== 'formed') return { state: 'forming', ...base };
+  if (silent.length > 0) return { state: 'needs-user', ...base };
   if (witnesses.length === 0) return { state: 'unknown', ...base };
   return { state: leader === null ? 'quorum-lost' : 'degraded', ...base };
 }

@@ -4,6 +4,7 @@ import type { Membership } from './membership.ts';
 import { memberOf } from './membership.ts';
 import { block, type DraftSeat, evidenceOf, freshStatus, type Pass, viewOf, wakeWithin } from './pass.ts';
 import { mayServe } from './seats.ts';
+import { tellsNothing } from './users.ts';
 
 /**
  * Name tasks: one beside every voter that serves clients, so that who asks DNS for the client port is told of
@@ -20,8 +21,9 @@ export function keepNames(pass: Pass, membership: Membership | null): void {
   }
 }
 
-/** Whether what a supervisor says of its etcd means that clients are served. */
+/** Whether what a supervisor says of its etcd means that clients are served, as far as it can be known. */
 export function servesClients(status: MemberStatus): boolean {
+  if (tellsNothing(status)) return true;
   return status.phase === 'running' && status.probe !== null && status.probe.leaderId !== null;
 }
 
@@ -88,9 +90,11 @@ function reasonAgainst(pass: Pass, membership: Membership | null, seat: DraftSea
 /** A voter by the word of a quorum that serves by its own, as of now. */
 function deserves(pass: Pass, membership: Membership | null, seat: DraftSeat): boolean {
   const status = freshStatus(pass, seat);
+  if (status === null || !servesClients(status)) return false;
+  // A learner confirms no quorum, nor does who is cut off from it.
+  if (tellsNothing(status)) return pass.record.epoch.phase === 'formed' && status.needsUser?.quorum === true;
   const member = membership === null ? undefined : memberOf(membership, seat);
-  if (status === null || member === undefined || member.isLearner || !servesClients(status)) return false;
-  return membership?.set.healthy.has(member.id) === true;
+  return member?.isLearner === false && membership?.set.healthy.has(member.id) === true;
 }
 
 function wantName(pass: Pass, seat: DraftSeat): void {

@@ -17,6 +17,7 @@ import { type DraftSeat, type Pass, seatsOf } from './pass.ts';
 import { isPaused } from './paused.ts';
 import { objectionToDisruption } from './quorum.ts';
 import { isSurplus } from './scaling.ts';
+import { objectionOfUsers } from './users.ts';
 
 /** What an operator may do to one member. */
 export const POD_VERBS = ['restart', 'replace', 'pause', 'resume'] as const;
@@ -203,6 +204,8 @@ function replace(
       'Continue the plan recovery first.',
     );
   }
+  const objectionByUsers = objectionOfUsers(pass);
+  if (objectionByUsers !== null) return refused(`${slot} is not replaced: ${objectionByUsers}`, WAIT_HINT);
   if (membership === null) {
     return refused(
       `${slot} is not replaced: no member completes a linearizable read, and its disk may hold what others lack`,
@@ -229,7 +232,9 @@ function moveLeader(pass: Pass, membership: Membership | null, { to, by }: MoveL
   const no = (why: string): CommandAnswer => refused(`leadership is not moved: ${why}`, WAIT_HINT);
   if (uninstall !== null) return no('the service is being uninstalled');
   if (epoch.phase !== 'formed') return no('the cluster has not formed yet');
-  if (membership === null || membership.leaderId === null) return no('nobody leads');
+  if (membership === null || membership.leaderId === null) {
+    return no(objectionOfUsers(pass) ?? 'nobody leads');
+  }
   const { speaker, leaderId } = membership;
   if (disruption !== null) return no(`${describeDisruption(disruption)} is under way`);
   if (intent !== null) return no(`the member of ${intent.slot} is being changed: ${intent.reason}`);

@@ -5,6 +5,7 @@ import type { Pinned } from './decision.ts';
 import { objectionToDisturb, obstacleToDisturb, openDisruption } from './disruption.ts';
 import { objectionToVersion } from './etcd-upgrades.ts';
 import { type Membership, memberOf } from './membership.ts';
+import { servesClients } from './names.ts';
 import type { Spec } from './observation.ts';
 import {
   BUSY_WAKE_MS,
@@ -21,6 +22,7 @@ import {
 import { isPaused } from './paused.ts';
 import { isEveryVoterHealthy } from './quorum.ts';
 import { askForFull, etcdOf, lacksFull, rememberFull } from './upgrade-backup.ts';
+import { objectionOfUsers, tellsNothing } from './users.ts';
 
 /*
  * Brings members that run to what the options ask for by now: one after the other, the leader last, the next only
@@ -238,6 +240,9 @@ function awaitMember(pass: Pass, rollout: Draft<Rollout>, seat: DraftSeat | unde
   const { step } = rollout;
   const disruption = step === null ? null : ownDisruption(pass, step.seat);
   if (step === null || disruption === null || !disruption.begun || rollout.failed !== null) return;
+  const status = seat === undefined ? null : freshStatus(pass, seat);
+  // It answers, and whether it is level cannot be seen: that is no failure of it.
+  if (status !== null && tellsNothing(status)) return;
   step.waitedMs += pass.seen.elapsedMs;
   const message = failureOf(pass, step.waitedMs, seat, disruption.task);
   if (message !== null) rollout.failed = { slot: step.slot, message, atMs: pass.seen.wallMs };
@@ -278,7 +283,8 @@ function retryStep(pass: Pass, rollout: Draft<Rollout>): void {
 }
 
 function isServing(pass: Pass, seat: DraftSeat): boolean {
-  return (freshStatus(pass, seat)?.probe?.leaderId ?? null) !== null;
+  const status = freshStatus(pass, seat);
+  return status !== null && servesClients(status);
 }
 
 function beginStep(pass: Pass, membership: Membership | null, rollout: Draft<Rollout>): void {
@@ -305,9 +311,9 @@ function beginStep(pass: Pass, membership: Membership | null, rollout: Draft<Rol
     askForFull(pass, rollout, seat);
     return;
   }
-  const obstacle = rollout.forced
-    ? obstacleToDisturb(pass, seat)
-    : objectionToDisturb(pass, membership, seat);
+  const obstacle =
+    (needsMove(seat, rollout) ? objectionOfUsers(pass) : null) ??
+    (rollout.forced ? obstacleToDisturb(pass, seat) : objectionToDisturb(pass, membership, seat));
   if (obstacle !== null) {
     block(pass, 'update-waits', seat.slot, `its update waits: ${obstacle}`);
     return;

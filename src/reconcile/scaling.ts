@@ -26,6 +26,7 @@ import {
 } from './pass.ts';
 import { isPaused } from './paused.ts';
 import { isEveryVoterHealthy, type Objection, objectionToRemoval, quorumOf } from './quorum.ts';
+import { objectionOfUsers } from './users.ts';
 
 /*
  * The number of members. Growing is what repair does with slots that have no member; shrinking gives the slots
@@ -98,6 +99,8 @@ function objectionToSize(pass: Pass, membership: Membership | null, size: number
   if (problem !== null) return problem;
   if (uninstall !== null) return 'the service is being uninstalled';
   if (epoch.phase !== 'formed') return 'it has not formed yet';
+  const objection = objectionOfUsers(pass);
+  if (objection !== null) return objection;
   if (membership === null) {
     return 'no member completes a linearizable read, so that whether they are a quorum is not known';
   }

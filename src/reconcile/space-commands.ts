@@ -13,6 +13,7 @@ import { riskOfDisturbing } from './disruption.ts';
 import { type Membership, memberOf } from './membership.ts';
 import { type DraftSeat, objectionToOrder, type Pass } from './pass.ts';
 import { NO_SPACE_WORK, newRound } from './space.ts';
+import { objectionOfUsers } from './users.ts';
 
 /** Members' databases are rewritten without what is free in them, one member at a time, the leader last. */
 export interface DefragmentCommand {
@@ -53,6 +54,8 @@ function defragment(
   const { uninstall, epoch, space } = pass.record;
   if (uninstall !== null) return no('the service is being uninstalled');
   if (epoch.phase !== 'formed') return no('the cluster has not formed yet');
+  const refusal = objectionOfUsers(pass);
+  if (refusal !== null) return no(refusal);
   const places = pass.record.seats.filter((seat) => isAsked(membership, seat, slot));
   if (places.length === 0) return no(slot === null ? 'no member is there' : `${slot} holds no member`);
   const round = space?.round ?? null;
@@ -91,6 +94,8 @@ function isAsked(membership: Membership | null, seat: DraftSeat, slot: string | 
 function disarm(pass: Pass, membership: Membership | null, { alarm, by }: DisarmCommand): CommandAnswer {
   const no = (why: string): CommandAnswer => refused(`the alarm ${alarm} is not disarmed: ${why}`, WAIT_HINT);
   const { space } = pass.record;
+  const refusal = objectionOfUsers(pass);
+  if (refusal !== null) return no(refusal);
   if (membership === null) return no('no member completes a linearizable read');
   if (!membership.speaker.probe.alarms.some((one) => one.alarm === alarm)) {
     return already(`no alarm ${alarm} stands`);

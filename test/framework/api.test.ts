@@ -323,6 +323,13 @@ describe('health', () => {
     ['degraded', health('degraded'), 200, 203],
     ['quorum lost', health('quorum-lost'), 503, 500],
     ['unknown', health('unknown'), 503, 500],
+    ['needs a user', health('needs-user'), 200, 203],
+    [
+      'needs a user, and no quorum is known of',
+      sampleView({ health: { state: 'needs-user', voters: 3, healthyVoters: 0, leader: null } }),
+      503,
+      500,
+    ],
   ])('%s', async ([, view, code, value]) => {
     const answer = await get(view, '/v1/health');
     expect([answer.status, ((await answer.json()) as { value: number }).value]).toEqual([code, value]);

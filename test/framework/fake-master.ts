@@ -157,6 +157,7 @@ export function status(changes: Partial<MemberStatus>): MemberStatus {
     floor: null,
     etcd: null,
     probe: null,
+    needsUser: null,
     warnings: [],
     busy: null,
     differs: false,

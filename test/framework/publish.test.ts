@@ -171,6 +171,27 @@ describe('the published view', () => {
     expect(published(snapshot(known)).endpoints.client).toEqual(['http://10.0.0.1:31001']);
   });
 
+  it('calls who keeps to itself how it is healthy where a quorum stands behind it, and goes by the record', () => {
+    const data = { epoch: 1, attempt: 1, started: true, memberId: 'a0', floor: null };
+    const known = {
+      ...formed,
+      seats: seats.map((one, at) => ({ ...one, data: { ...data, memberId: `a${at}` } })),
+    };
+    const silent = seats.map((one, at) => ({
+      ...statusOf(one, at),
+      probe: null,
+      needsUser: { quorum: at > 0 },
+    }));
+    const views = Object.fromEntries(silent.map((one) => [one.seat, view(one)]));
+    const { endpoints, members: shown } = published(snapshot(known, views));
+    expect(endpoints.client).toHaveLength(3);
+    expect(shown.map(({ healthy, role, memberId, problem }) => [healthy, role, memberId, problem])).toEqual([
+      [false, 'none', 'a0', null],
+      [true, 'none', 'a1', null],
+      [true, 'none', 'a2', null],
+    ]);
+  });
+
   it.each([
     [{ remove: { memberId: 'gone', seat: null } }, 'a learner is added'],
     [{ remove: { memberId: 'a0', seat: null } }, 'the old member is removed'],

@@ -35,6 +35,8 @@ export interface ModelMemberEtcd {
   status: EtcdStatus;
   members: readonly EtcdMember[];
   quorum: boolean;
+  /** With its authentication on: to be changed alone, as 3.4 does, or also to tell how it is. */
+  asksForUser: 'no' | 'for-changes' | 'always';
   /** Answers at all. */
   serves: boolean;
   /** What its process does; the default writes a log and runs until a signal. */
@@ -126,6 +128,7 @@ export function createModelWorld(): ModelWorld {
     },
     members: [own],
     quorum: true,
+    asksForUser: 'no',
     serves: true,
     program: async (context) => {
       disk.setData(1, 'present');
@@ -222,6 +225,11 @@ function clientOf(world: ModelWorld): EtcdClient {
     if (!etcd.serves || processes.running().length === 0) throw new EtcdError('unavailable', 'no connection');
     return value();
   };
+  const told = async <T>(value: () => T): Promise<T> =>
+    await answer(() => {
+      if (etcd.asksForUser === 'always') throw new EtcdError('needs-user', 'user name is empty');
+      return value();
+    });
   const change = async (name: string): Promise<void> => {
     const { refusal } = etcd;
     etcd.refusal = null;
@@ -229,12 +237,13 @@ function clientOf(world: ModelWorld): EtcdClient {
     etcd.calls.push(name);
   };
   return {
-    status: async () => await answer(() => ({ ...etcd.status })),
+    status: async () => await told(() => ({ ...etcd.status })),
     clusterVersion: async () => await answer(() => '3.5.0'),
-    members: async () => await answer(() => etcd.members),
+    members: async () => await told(() => etcd.members),
     confirmQuorum: async (signal) => {
       await answer(() => null);
       if (!etcd.quorum) await aborted(signal);
+      return { needsUser: etcd.asksForUser !== 'no' };
     },
     alarms: async () => await answer(() => []),
     memberAddLearner: async (url) => {

@@ -429,6 +429,51 @@ describe('what it tells', () => {
     expect(supervisor.status().probe?.confirmedMembers?.map(({ id }) => id)).toEqual(['f1', 'a1']);
   });
 
+  test('an etcd that asks for a user answers, and what it keeps to itself is not known', async () => {
+    const supervisor = await world.start();
+    await supervisor.bootstrap();
+    const { floor } = supervisor.status();
+    world.etcd.asksForUser = 'always';
+    await world.clock.runUntil(() => supervisor.status().needsUser !== null, 3000);
+    expect(supervisor.status()).toMatchObject({ phase: 'running', problem: null, probe: null, floor });
+    await world.clock.advance(60_000);
+    expect(supervisor.status()).toMatchObject({ needsUser: { quorum: true }, etcd: { restarts: 0 } });
+    world.etcd.quorum = false;
+    await world.clock.runUntil(() => supervisor.status().needsUser?.quorum === false, 3000);
+    expect(supervisor.status()).toMatchObject({ phase: 'running', probe: null });
+    world.etcd.serves = false;
+    await world.clock.runUntil(() => supervisor.status().needsUser === null, 5000);
+    expect(supervisor.status().probe).toBeNull();
+    Object.assign(world.etcd, { serves: true, quorum: true, asksForUser: 'no' });
+    await world.clock.runUntil(() => supervisor.status().probe?.confirmedMembers != null, 5000);
+    expect(supervisor.status()).toMatchObject({ needsUser: null, etcd: { restarts: 0 } });
+  });
+
+  test('an etcd that asks for a user to be changed alone tells both', async () => {
+    const supervisor = await world.start();
+    await supervisor.bootstrap();
+    world.etcd.asksForUser = 'for-changes';
+    await world.clock.runUntil(() => supervisor.status().needsUser !== null, 3000);
+    expect(supervisor.status()).toMatchObject({
+      needsUser: { quorum: true },
+      probe: { confirmedMembers: [own] },
+    });
+    // What it would refuse is not asked for; what it answers tells of the quorum as ever.
+    world.etcd.quorum = false;
+    await world.clock.runUntil(() => supervisor.status().needsUser === null, 3000);
+    expect(supervisor.status().probe).toMatchObject({ confirmedMembers: null });
+  });
+
+  test('an etcd that was started again and asks for a user has no trouble any more', async () => {
+    const supervisor = await world.start();
+    await supervisor.bootstrap();
+    world.etcd.asksForUser = 'always';
+    world.processes.running()[0]?.kill('SIGKILL');
+    await world.clock.runUntil(() => supervisor.status().etcd?.restarts === 1, 3000);
+    await world.clock.runUntil(() => supervisor.status().needsUser !== null, 3000);
+    expect(supervisor.status()).toMatchObject({ phase: 'running', problem: null });
+  });
+
   test('a learner is asked for its status alone', async () => {
     world.etcd.status = { ...world.etcd.status, isLearner: true };
     world.etcd.quorum = false;

@@ -18,10 +18,17 @@ test('whatever a supervisor has to say, a scheduler of the previous release read
 });
 
 test('what a supervisor of the previous release says is read, and lacks what it did not know', () => {
-  const { busy: _, differs: __, space: ___, ...told } = status({ protocol: PREVIOUS_PROTOCOL_VERSION });
+  const {
+    busy: _,
+    needsUser: __,
+    differs: ___,
+    space: ____,
+    ...told
+  } = status({ protocol: PREVIOUS_PROTOCOL_VERSION });
   expect(memberStatusSchema.parse(told)).toEqual({
     ...told,
     busy: null,
+    needsUser: null,
     differs: false,
     space: NOTHING_DONE,
   });

@@ -113,6 +113,8 @@ export class SmallWorld {
   killsAreLost = false;
   archive: Observation['archive'] = null;
   alarms: { memberId: string; alarm: string }[] = [];
+  /** With its authentication on: to be changed alone, as 3.4 does, or also to tell how it is. */
+  asksForUser: 'no' | 'for-changes' | 'always' = 'no';
   /** What a compaction leaves in use. */
   compactedBytes: number | null = null;
   /** Orders to defragment are taken and do not end. */
@@ -245,9 +247,10 @@ export class SmallWorld {
         lastExit: null,
         servesPeers: member.servesPeers,
       },
-      probe: member.phase === 'running' ? this.probe(member) : null,
+      probe: member.phase === 'running' && this.asksForUser !== 'always' ? this.probe(member) : null,
       warnings: [],
       busy: null,
+      needsUser: this.needsUser(member),
       differs: member.differs,
       space: member.space,
     };
@@ -256,6 +259,13 @@ export class SmallWorld {
   private versionOf({ seat }: SmallMember): string {
     const pinned = this.record.seats.find((one) => one.id === seat.id)?.pinned ?? seat.pinned;
     return readPin(pinned.artifact).etcd ?? '3.4.23';
+  }
+
+  private needsUser(member: SmallMember): MemberStatus['needsUser'] {
+    if (member.phase !== 'running' || this.asksForUser === 'no') return null;
+    const quorum = this.probe(member).leaderId !== null;
+    // Only a quorum's refusal tells of it where all else is told.
+    return quorum || this.asksForUser === 'always' ? { quorum } : null;
   }
 
   private probe(member: SmallMember): Probe {

@@ -473,7 +473,11 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
       status: (signal) => call(signal, async (node) => statusOf(node)),
       clusterVersion: (signal) =>
         call(signal, async (node) => (node.leader === null ? null : versions.ofCluster(node.data))),
-      confirmQuorum: (signal) => call(signal, async (node, asked) => confirm(refuseLearner(node), asked)),
+      confirmQuorum: (signal) =>
+        call(signal, async (node, asked) => {
+          await confirm(refuseLearner(node), asked);
+          return { needsUser: false };
+        }),
       members: (signal) => call(signal, async (node) => membersOf(refuseLearner(node))),
       alarms: (signal) =>
         call(signal, async (node, asked) => {

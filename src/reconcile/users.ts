@@ -1,0 +1,37 @@
+import type { MemberStatus } from '../protocol/member-status.ts';
+import { type DraftSeat, freshStatus, type Pass } from './pass.ts';
+import type { Objection } from './quorum.ts';
+
+/*
+ * An operator may turn etcd's own authentication on, and nobody can name it a user here. Its members are well then and
+ * serve who names one; what they keep to themselves is not known, and says neither that a quorum is lost nor that a
+ * member is to be restarted or replaced.
+ */
+
+/** Its etcd does not even tell how it is. */
+export function tellsNothing({ phase, probe, needsUser }: MemberStatus): boolean {
+  return phase === 'running' && probe === null && needsUser !== null;
+}
+
+/** Whose etcd serves and keeps to itself how it is. */
+export function silentSeats(pass: Pass): readonly DraftSeat[] {
+  return pass.record.seats.filter((seat) => {
+    const status = freshStatus(pass, seat);
+    return status !== null && tellsNothing(status);
+  });
+}
+
+/** Why nothing is asked of etcd that it would refuse; `null`: it asks for no user. */
+export function objectionOfUsers(pass: Pass): Objection {
+  const slots = pass.record.seats
+    .filter((seat) => (freshStatus(pass, seat)?.needsUser ?? null) !== null)
+    .map(({ slot }) => slot);
+  if (slots.length === 0) return null;
+  const told = [...new Set(slots)].join(', ');
+  return `etcd’s authentication is on (told by ${told}), and no user is known here: \`etcdctl auth disable\` turns it off`;
+}
+
+/** Why the member list is not known, where it is not. */
+export function whyUnread(pass: Pass): string {
+  return objectionOfUsers(pass) ?? 'no member completes a linearizable read';
+}
