@@ -107,16 +107,15 @@ export async function restorableRanges(
   return timed;
 }
 
-/** As text for people: `11 (2026-03-01 09:30:00 UTC) to 60 (…)`. */
+/** As text for people: `11 (2026-03-01T09:30:00.000Z) to 60 (…)`. */
 export function rangeText({ from, to, fromMs, toMs }: RestorableRange): string {
   const end = (revision: bigint, atMs: number | null): string =>
     atMs === null ? String(revision) : `${revision} (${timeText(atMs)})`;
   return from === to ? end(from, fromMs) : `${end(from, fromMs)} to ${end(to, toMs)}`;
 }
 
-/** To the second, UTC. */
-export const timeText = (ms: number): string =>
-  `${new Date(ms).toISOString().slice(0, 19).replace('T', ' ')} UTC`;
+/** A time as {@link parseTarget} takes it back, to the millisecond: a revision that came a moment later is not of it. */
+export const timeText = (ms: number): string => new Date(ms).toISOString();
 
 async function revisionFor(
   archive: Archive,

@@ -45,8 +45,8 @@ export interface RestoreOptions<File extends DraftFile = DraftFile> {
 export interface RestoreProgress {
   readonly step: 'reading the full' | 'writing the result' | 'comparing proofs';
   readonly done: number;
-  /** What `done` will come to, of the result about. */
-  readonly total: number;
+  /** What `done` will come to, of the result about; `null` where that is not known any more. */
+  readonly total: number | null;
   readonly unit: 'bytes' | 'hashes';
 }
 
@@ -124,7 +124,7 @@ export async function restoreArchive<File extends DraftFile>(
   if (unknownSchema !== null) throw unknownSchema;
   const why = passedOver.map((each) => `${each.full}: ${each.why}`).join('; ');
   throw new RestoreError('unreachable', `no full backup for revision ${plan.revision} can be used: ${why}`, {
-    hint: 'Restore to an earlier revision, or begin with another epoch.',
+    hint: 'Restore to an earlier revision, or to another --epoch; `etcd-mesos backup verify` says what can be.',
   });
 }
 
@@ -228,7 +228,7 @@ export async function copyFull(
   }
 }
 
-/** The file, telling of what is written: about as much as the full has. */
+/** The file, telling of what is written: about as much as the full has, or with what came after it nobody knows. */
 function reporting(
   file: DraftFile,
   { document }: Full,
@@ -241,12 +241,13 @@ function reporting(
     readAt: async (target, offset) => await file.readAt(target, offset),
     writeAt: async (bytes, offset) => {
       await file.writeAt(bytes, offset);
-      onProgress?.(written(file.sizeBytes, Math.max(document.sizeBytes, file.sizeBytes)));
+      const total = file.sizeBytes <= document.sizeBytes ? document.sizeBytes : null;
+      onProgress?.(written(file.sizeBytes, total));
     },
   };
 }
 
-const written = (done: number, total: number): RestoreProgress => ({
+const written = (done: number, total: number | null): RestoreProgress => ({
   step: 'writing the result',
   done,
   total,

@@ -12,6 +12,7 @@ export function ofArchive(command: Command): Command {
     .addOption(
       new Option('--archive <place>', 'a directory, or s3://bucket/prefix')
         .env('ETCD_MESOS_ARCHIVE')
+        .argParser(nameOf)
         .makeOptionMandatory(),
     )
     .option('--s3-endpoint <url>', 'an S3 that is not Amazon’s, as https://s3.example.com:9000')
@@ -20,6 +21,12 @@ export function ofArchive(command: Command): Command {
     .option('--s3-ca-file <file>', 'certificates of who signed the server’s, PEM')
     .option('--key-file <file>', 'the key of an encrypted archive, 64 hex digits')
     .option('--json', 'print everything that is known, as JSON');
+}
+
+/** The name of a place: an empty one would be that of the directory in which one is. */
+export function nameOf(text: string): string {
+  if (text !== '') return text;
+  throw new InvalidArgumentError('It must not be empty.');
 }
 
 /** The value of `--epoch`. */

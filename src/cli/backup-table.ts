@@ -1,5 +1,6 @@
 import type { ArchiveSurvey, FullSurvey, Verification } from '../runtime/archive-place.ts';
 import type { StartCheck } from '../runtime/archive-start.ts';
+import { formatBytes } from './amounts.ts';
 import type { Paint } from './style.ts';
 
 type EpochSurvey = ArchiveSurvey['epochs'][number];
@@ -7,7 +8,7 @@ type VerifiedEpoch = Verification['epochs'][number];
 
 /** What `etcd-mesos backup list` prints. */
 export function renderSurvey(survey: ArchiveSurvey, paint: Paint): string {
-  const head = `${paint(survey.owner, 'bold')}: archive ${survey.archiveId} in ${survey.place}`;
+  const head = `archive ${paint(survey.archiveId, 'bold')} of ${survey.owner} in ${survey.place}`;
   const epochs = survey.epochs.flatMap((epoch) => ['', ...epochLines(epoch, paint)]);
   return `${[head, ...(epochs.length === 0 ? ['', 'nothing was archived yet'] : epochs)].join('\n')}\n`;
 }
@@ -23,7 +24,7 @@ function epochLines(
     ...(fulls.length === 0 ? [`  ${paint('no full backup', 'red')}`] : []),
     ...fulls.map(
       ({ name, document: full }) =>
-        `  full ${name}  revision ${revisionOf(full)}  ${sizeOf(full.sizeBytes)}  ${timeOf(full.startedAtMs)}  ` +
+        `  full ${name}  revision ${revisionOf(full)}  ${formatBytes(full.sizeBytes)}  ${timeOf(full.startedAtMs)}  ` +
         paint(full.reason, 'dim'),
     ),
     ...damaged.map(({ name, problem }) => `  full ${name}  ${paint(`cannot be used: ${problem}`, 'red')}`),
@@ -47,7 +48,7 @@ export function renderFull({ name, document }: FullSurvey, paint: Paint): string
   return [
     paint(name, 'bold'),
     `revision   ${revisionOf(document)}`,
-    `size       ${sizeOf(document.sizeBytes)} (${document.sizeBytes} bytes)`,
+    `size       ${formatBytes(document.sizeBytes)} (${document.sizeBytes} bytes)`,
     `taken      ${timeOf(startedAtMs)}, in ${((finishedAtMs - startedAtMs) / 1000).toFixed(1)} s`,
     `because    ${document.reason}`,
     `from       member ${document.memberId} of cluster ${document.clusterId}, etcd ${document.etcdVersion}`,
@@ -112,13 +113,9 @@ function provenText(proofs: VerifiedEpoch['restorable'][number]['proofs']): stri
   return `; ${agreeing} ${agreeing === 1 ? 'hash agrees' : 'hashes agree'}, up to ${newestAgreeing}`;
 }
 
-const timeOf = (ms: number): string => new Date(ms).toISOString().slice(0, 19).replace('T', ' ');
+/** As `restore --to` takes it. */
+const timeOf = (ms: number): string => new Date(ms).toISOString();
 
 function revisionOf(full: FullSurvey['document']): string {
   return full.revision ?? `${full.revisionAtLeast} or later`;
-}
-
-function sizeOf(bytes: number): string {
-  if (bytes < 1000) return `${bytes} B`;
-  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }

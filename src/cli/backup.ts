@@ -63,17 +63,16 @@ async function synthesize(flags: SynthesizeFlags): Promise<void> {
     import('./progress.ts'),
     import('./style.ts'),
   ]);
-  const signal = interruptible();
-  const archive = await openArchiveToChange(flags, { readOnly: false }, signal);
   const progress = progressOn(process.stderr, { isWanted: flags.json !== true });
   const { epoch = null, workDir: within = null } = flags;
   try {
-    const synthesis = await synthesizeWithin(archive, { epoch, within, onProgress: progress.step, signal });
+    const synthesis = await interruptible(async (signal) => {
+      const archive = await openArchiveToChange(flags, { readOnly: false }, signal);
+      return await synthesizeWithin(archive, { epoch, within, onProgress: progress.step, signal });
+    });
     progress.end();
     const paint = paintFor(process.stdout, process.env);
     print(flags, synthesis, () => renderSynthesis(synthesis, paint));
-  } catch (error) {
-    throw signal.aborted ? signal.reason : error;
   } finally {
     progress.end();
   }
@@ -89,17 +88,22 @@ interface VerifyFlags extends ArchiveFlags {
 
 async function verify(flags: VerifyFlags): Promise<void> {
   const [archive, { verifyWithin, renderVerification }, paint] = await opened(flags);
-  const [{ startNewest }, { interruptible }, { progressOn }] = await Promise.all([
+  const [{ findStartPrograms, startNewest }, { interruptible }, { progressOn }] = await Promise.all([
     import('../runtime/archive-start.ts'),
     import('../runtime/archive-restore.ts'),
     import('./progress.ts'),
   ]);
   const progress = progressOn(process.stderr, { isWanted: flags.json !== true });
   const { workDir: within = null, etcd = null, etcdutl = null } = flags;
-  const shared = { within, onProgress: progress.step, signal: interruptible() };
+  const programs = flags.start === true ? await findStartPrograms({ etcd, etcdutl }) : null;
   try {
-    const verification = await verifyWithin(archive, { ...shared, restores: flags.restore });
-    const start = flags.start === true ? await startNewest(archive, { ...shared, etcd, etcdutl }) : null;
+    const [verification, start] = await interruptible(async (signal) => {
+      const shared = { within, onProgress: progress.step, signal };
+      return [
+        await verifyWithin(archive, { ...shared, restores: flags.restore }),
+        programs === null ? null : await startNewest(archive, programs, shared),
+      ] as const;
+    });
     progress.end();
     print(flags, { ...verification, start }, () => renderVerification(verification, start, paint));
     const isSound = verification.problems.length + (start?.problems.length ?? 0) === 0;

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { DataDirectoryOutput, RestoreOutcome, RestoreRequest } from '../runtime/archive-restore.ts';
-import { type ArchiveFlags, epochNumber, ofArchive } from './archive-flags.ts';
+import { type ArchiveFlags, epochNumber, nameOf, ofArchive } from './archive-flags.ts';
 
 interface Flags extends ArchiveFlags {
   readonly to: string;
@@ -28,15 +28,24 @@ export function register(command: Command): void {
     .option('--to <target>', 'head, a revision, or a time with its zone, as 2026-03-01T09:30:00Z', 'head')
     .option('--epoch <number>', 'of which of the clusters’ lives; by default the newest', epochNumber)
     .addOption(
-      new Option('--snapshot-file <file>', 'write a snapshot that every `snapshot restore` takes').conflicts(
-        'dataDir',
-      ),
+      new Option('--snapshot-file <file>', 'write a snapshot that every `snapshot restore` takes')
+        .conflicts('dataDir')
+        .argParser(nameOf),
     )
-    .option('--data-dir <directory>', 'make a member’s data directory, with etcdutl or etcdctl')
-    .option('--name <name>', 'of the member, for --data-dir', 'default')
-    .option('--initial-cluster <members>', 'as etcd’s own, for --data-dir; by default this member alone')
+    .option('--data-dir <directory>', 'make a member’s data directory, with etcdutl or etcdctl', nameOf)
+    .option('--name <name>', 'of the member, for --data-dir', nameOf, 'default')
+    .option(
+      '--initial-cluster <members>',
+      'as etcd’s own, for --data-dir; by default this member alone',
+      initialCluster,
+    )
     .option('--initial-cluster-token <token>', 'as etcd’s own, for --data-dir', 'etcd-cluster')
-    .option('--initial-advertise-peer-urls <urls>', 'as etcd’s own, for --data-dir', 'http://localhost:2380')
+    .option(
+      '--initial-advertise-peer-urls <urls>',
+      'as etcd’s own, for --data-dir',
+      peerUrls,
+      'http://localhost:2380',
+    )
     .option('--etcdutl <program>', 'etcdutl, or an etcdctl of 3.4 or 3.5; by default the one in PATH')
     .addOption(
       new Option(
@@ -59,6 +68,12 @@ export function register(command: Command): void {
     .action(async (flags: Flags) => {
       const output = outputOf(flags);
       if (output === null) command.error('error: name a --snapshot-file or a --data-dir to restore to');
+      if (output.kind === 'data-directory' && !`,${output.initialCluster}`.includes(`,${output.name}=`)) {
+        const { initialCluster: members, name } = output;
+        command.error(
+          `error: --initial-cluster ${members} has no member ${name}: name it, or another --name`,
+        );
+      }
       const outcome = await restore(flags, output);
       const [{ renderRestore }, { paintFor }] = await Promise.all([
         import('./restore-table.ts'),
@@ -84,16 +99,15 @@ async function restore(flags: Flags, output: RestoreRequest['output']): Promise<
   const proofsMax = flags.allHashes === true ? null : HASHES_MAX;
   const programs = { etcdutl, etcd };
   const target = parseTarget(to);
-  const signal = interruptible();
   const progress = progressOn(process.stderr, { isWanted: !json });
   try {
-    const archive = await openArchiveToRead(flags, signal);
-    return await restoreTo(
-      { archive, target, epoch, raiseBy, acceptsMismatch, proofsMax, method, programs, output },
-      { onProgress: progress.step, signal },
-    );
-  } catch (error) {
-    throw signal.aborted ? signal.reason : error;
+    return await interruptible(async (signal) => {
+      const archive = await openArchiveToRead(flags, signal);
+      return await restoreTo(
+        { archive, target, epoch, raiseBy, acceptsMismatch, proofsMax, method, programs, output },
+        { onProgress: progress.step, signal },
+      );
+    });
   } finally {
     progress.end();
   }
@@ -112,6 +126,25 @@ function outputOf(flags: Flags): RestoreRequest['output'] | null {
     initialCluster: flags.initialCluster ?? `${name}=${peerUrls}`,
   };
   return output;
+}
+
+/** etcd would refuse these only when all else is done. */
+const PEER_URL = /^(?:https?|unixs?):\/\/(?:\[[^\]/]+\]|[^/:[\]]+):\d{1,5}$/;
+
+function peerUrls(text: string): string {
+  if (text.split(',').every((url) => PEER_URL.test(url))) return text;
+  throw new InvalidArgumentError(
+    'It is a URL with a port, or several with commas between them: http://10.0.0.1:2380.',
+  );
+}
+
+function initialCluster(text: string): string {
+  const isMember = (entry: string): boolean =>
+    /^[^=]+=/.test(entry) && PEER_URL.test(entry.replace(/^[^=]+=/, ''));
+  if (text.split(',').every(isMember)) return text;
+  throw new InvalidArgumentError(
+    'It is members with commas between them: m0=http://10.0.0.1:2380,m1=http://10.0.0.2:2380.',
+  );
 }
 
 function raise(text: string): bigint {

@@ -15,19 +15,26 @@ import { planRestore, type RestorePlan, type RestoreTarget } from '../backup/res
 import { EtcdBinaryError } from '../etcd/versions.ts';
 import { syncDirectory } from '../member/durable-file.ts';
 import { replayArchive } from './archive-replay.ts';
-import { createDrafts, type LocalDraft } from './draft-files.ts';
+import { createDrafts, givingName, isThere, type LocalDraft } from './draft-files.ts';
 import { findEtcdProgram } from './etcd-program.ts';
 import { findRestoreProgram, type RestoreProgram, runRestore } from './restore-program.ts';
 
 export { parseTarget, timeText } from '../backup/restore-plan.ts';
 export { disagreementText } from '../backup/restore-proofs.ts';
 
-/** Aborts when somebody ends the program: what was begun is then removed before it ends. */
-export function interruptible(): AbortSignal {
+/**
+ * Does what is given up when somebody ends the program: what it had begun is removed before it rejects, then with a
+ * {@link RestoreError} `interrupted`.
+ */
+export async function interruptible<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const stop = new AbortController();
-  const error = new RestoreError('interrupted', 'it was ended before it was done; nothing is left behind');
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort(error));
-  return stop.signal;
+  const ended = new RestoreError('interrupted', 'it was ended before it was done; nothing is left behind');
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort(ended));
+  try {
+    return await work(stop.signal);
+  } catch (error) {
+    throw stop.signal.aborted ? ended : error;
+  }
 }
 
 /** A restore as a person asks for it. */
@@ -132,7 +139,7 @@ async function restoreBy(
     });
   }
   const restore = await findRestoreProgram(programs.etcdutl);
-  const etcd = await findEtcdProgram(programs.etcd ?? 'etcd');
+  const etcd = await findEtcdProgram(programs.etcd ?? 'etcd', '--etcd');
   return await replayArchive(options, { etcd, restore, within });
 }
 
@@ -146,7 +153,7 @@ async function makeDataDirectory(
   await snapshot.sync();
   try {
     await runRestore(program, snapshot.path, { ...output, directory: draft }, signal);
-    await rename(draft, final);
+    await givingName(final, async () => await rename(draft, final));
     await syncDirectory(path.dirname(final));
   } finally {
     await rm(draft, { recursive: true, force: true });
@@ -167,9 +174,7 @@ async function assertFree(final: string, kind: RestoreRequest['output']['kind'])
   if (found === null) return;
   const isEmpty = found.isDirectory() && (await readdir(final)).length === 0;
   if (kind === 'data-directory' && isEmpty) return;
-  throw new RestoreError('bad-output', `${final} is there already`, {
-    hint: 'Nothing is written over. Name another, or move what is there away.',
-  });
+  throw isThere(final);
 }
 
 /** A program of an older minor does not know all that a newer etcd has written. */

@@ -8,9 +8,10 @@ import type { EtcdClient } from '../etcd/port.ts';
 import { restoreTo } from './archive-restore.ts';
 import { createSystemClock } from './clock.ts';
 import { withScratch } from './draft-files.ts';
-import { findEtcdProgram } from './etcd-program.ts';
+import { type EtcdProgram, findEtcdProgram } from './etcd-program.ts';
 import { openLocalFile } from './local-file.ts';
 import { PRIVATE_MEMBER, startPrivateEtcd } from './private-etcd.ts';
+import { findRestoreProgram, type RestoreProgram } from './restore-program.ts';
 
 /** What came of starting an etcd on what an archive has of the newest revision. */
 export interface StartCheck {
@@ -25,6 +26,26 @@ export interface StartCheck {
   readonly problems: readonly string[];
 }
 
+/** What a start needs: looked for before hours of other work. */
+export interface StartPrograms {
+  readonly etcd: EtcdProgram;
+  readonly restore: RestoreProgram;
+}
+
+/**
+ * Rejects with an `EtcdBinaryError` where one is not there, or may not be run.
+ * @param given paths or names in PATH; `null`: the usual ones.
+ */
+export async function findStartPrograms(given: {
+  readonly etcd: string | null;
+  readonly etcdutl: string | null;
+}): Promise<StartPrograms> {
+  return {
+    etcd: await findEtcdProgram(given.etcd ?? 'etcd', '--etcd'),
+    restore: await findRestoreProgram(given.etcdutl),
+  };
+}
+
 /** Keys that are asked for at once. */
 const PAGE_KEYS = 10_000;
 const EVERYTHING = new Uint8Array([0]);
@@ -32,21 +53,18 @@ const EVERYTHING = new Uint8Array([0]);
 /**
  * Restores the newest revision into a directory below `within`, starts a private etcd there, compares its HashKV and
  * the number of its keys with what the file has, and removes all of it.
- * @param options.etcd, options.etcdutl paths or names in PATH; `null`: the usual ones.
  */
 export async function startNewest(
   archive: Archive,
+  { etcd: program, restore }: StartPrograms,
   options: {
     /** `null`: the system's directory for what is temporary. */
     readonly within: string | null;
-    readonly etcd: string | null;
-    readonly etcdutl: string | null;
     readonly onProgress: (progress: RestoreProgress) => void;
     readonly signal: AbortSignal;
   },
 ): Promise<StartCheck> {
   const { within, onProgress, signal } = options;
-  const program = await findEtcdProgram(options.etcd ?? 'etcd');
   return await withScratch(within, async (scratch) => {
     const directory = path.join(scratch, 'data');
     const { revision } = await restoreTo(
@@ -59,7 +77,7 @@ export async function startNewest(
         acceptsMismatch: true,
         proofsMax: null,
         method: 'splice',
-        programs: { etcdutl: options.etcdutl, etcd: options.etcd },
+        programs: { etcdutl: restore.path, etcd: program.path },
         output: {
           kind: 'data-directory',
           directory,

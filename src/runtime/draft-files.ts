@@ -16,20 +16,21 @@ export interface LocalDraft extends DraftFile {
   readonly path: string;
   /** What was written is on the disk when it resolves. */
   sync(): Promise<void>;
-  /** Makes it durable and gives it its name; never in place of another file. */
+  /** Makes it durable and gives it its name; never in place of another file: then it rejects as {@link givingName}. */
   keepAs(file: string): Promise<void>;
 }
 
 /**
- * Makes drafts in a directory that is there. They, and whatever is written to them, reject with a
- * {@link RestoreError} `no-room` where the disk is full.
+ * Makes drafts in a directory that is there. They, and whatever is written to them, reject with a {@link RestoreError}:
+ * `no-room` where the disk is full, `bad-output` where nothing can be written there.
  */
 export function createDrafts(directory: string): (what: string) => Promise<LocalDraft> {
   const withRoom = async <T>(work: () => Promise<T>): Promise<T> => {
     try {
       return await work();
     } catch (cause) {
-      throw isFull(cause) ? noRoom(directory, cause) : cause;
+      if (hasCode(cause, ['EACCES', 'EPERM', 'EROFS'])) throw notWritable(directory, cause);
+      throw hasCode(cause, ['ENOSPC', 'EDQUOT']) ? noRoom(directory, cause) : cause;
     }
   };
   return async (what) => {
@@ -52,7 +53,7 @@ export function createDrafts(directory: string): (what: string) => Promise<Local
       keepAs: async (name) => {
         await sync();
         await close();
-        await link(draft, name);
+        await givingName(name, async () => await link(draft, name));
         await rm(draft);
         await syncDirectory(path.dirname(name));
       },
@@ -71,14 +72,7 @@ export async function withScratch<T>(
 ): Promise<T> {
   const directory = await mkdtemp(path.join(within ?? tmpdir(), 'etcd-mesos-scratch-')).catch(
     (cause: unknown) => {
-      throw new RestoreError(
-        'bad-output',
-        `nothing can be made in ${within ?? tmpdir()}: ${describeError(cause)}`,
-        {
-          cause,
-          hint: 'Name a directory that is there and can be written to.',
-        },
-      );
+      throw notWritable(within ?? tmpdir(), cause);
     },
   );
   try {
@@ -105,8 +99,34 @@ export async function verifyNewestWithin(
   );
 }
 
-const isFull = (error: unknown): boolean =>
-  error instanceof Error && 'code' in error && (error.code === 'ENOSPC' || error.code === 'EDQUOT');
+/**
+ * Gives what is whole its name. Rejects with a {@link RestoreError} `bad-output` where somebody else took the name in
+ * the meantime, or no such thing can be made there.
+ */
+export async function givingName(name: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (cause) {
+    throw hasCode(cause, ['EEXIST', 'ENOTEMPTY']) ? isThere(name) : notWritable(path.dirname(name), cause);
+  }
+}
+
+/** What is there is never written over. */
+export function isThere(name: string): RestoreError {
+  return new RestoreError('bad-output', `${name} is there already`, {
+    hint: 'Nothing is written over. Name another, or move what is there away.',
+  });
+}
+
+function notWritable(directory: string, cause: unknown): RestoreError {
+  return new RestoreError('bad-output', `nothing can be made in ${directory}: ${describeError(cause)}`, {
+    cause,
+    hint: 'Name a directory that is there and can be written to.',
+  });
+}
+
+const hasCode = (error: unknown, codes: readonly string[]): boolean =>
+  error instanceof Error && 'code' in error && codes.includes(String(error.code));
 
 /** What a disk that is full ends a restore with. */
 export function noRoom(directory: string, cause: unknown, said = describeError(cause)): RestoreError {

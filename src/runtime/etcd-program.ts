@@ -19,9 +19,10 @@ const VERSION_TIMEOUT_MS = 20_000;
  * Finds etcd and looks whether it may be run.
  * Rejects with an `EtcdBinaryError`.
  * @param given a path, or a name to be looked up in PATH.
+ * @param option what a person names it with.
  */
-export async function findEtcdProgram(given: string): Promise<EtcdProgram> {
-  const program = await locate(given);
+export async function findEtcdProgram(given: string, option = '--etcd-binary'): Promise<EtcdProgram> {
+  const program = await locate(given, option);
   let output: string;
   try {
     output = (await promisify(execFile)(program, ['--version'], { timeout: VERSION_TIMEOUT_MS })).stdout;
@@ -35,7 +36,7 @@ export async function findEtcdProgram(given: string): Promise<EtcdProgram> {
   const { refusal, warnings } = judgeVersion(version);
   if (refusal === null) return { path: program, version: version.text, warnings };
   throw new EtcdBinaryError('refused', `${program} is not run: ${refusal}`, {
-    hint: 'Install a newer etcd, or name the path of one with --etcd-binary.',
+    hint: `Install a newer etcd, or name the path of one with ${option}.`,
   });
 }
 
@@ -56,13 +57,13 @@ export async function findExecutable(given: string): Promise<string | null> {
   return null;
 }
 
-async function locate(given: string): Promise<string> {
+async function locate(given: string, option: string): Promise<string> {
   const found = await findExecutable(given);
   if (found !== null) return found;
   const what = given.includes('/')
     ? `${given} is not there or not executable`
     : `there is no ${given} in PATH`;
   throw new EtcdBinaryError('not-found', `etcd is missing: ${what}`, {
-    hint: 'Install it (apt-get install etcd-server), or name the path of one with --etcd-binary.',
+    hint: `Install it (apt-get install etcd-server), or name the path of one with ${option}.`,
   });
 }

@@ -13,7 +13,7 @@ import { listFulls } from '../../src/backup/full.ts';
 import { fullDataKey, fullKey } from '../../src/backup/names.ts';
 import type { RestoreTarget } from '../../src/backup/restore-plan.ts';
 import { type RestoreOutcome, type RestoreRequest, restoreTo } from '../../src/runtime/archive-restore.ts';
-import { startNewest } from '../../src/runtime/archive-start.ts';
+import { findStartPrograms, startNewest } from '../../src/runtime/archive-start.ts';
 import { verifyNewestWithin } from '../../src/runtime/draft-files.ts';
 import { openLocalFile } from '../../src/runtime/local-file.ts';
 import { createMemoryFile } from '../backup/memory-file.ts';
@@ -144,10 +144,9 @@ describe.for(restorableBinaries())('an archive of etcd $version.text', (binary) 
   test('is verified, also by an etcd that is started on it', async () => {
     const verified = await verifyNewestWithin(directory, life.place.archive, clock, never);
     expect(Number(verified.revision)).toBeGreaterThan(1);
-    const started = await startNewest(life.place.archive, {
+    const programs = await findStartPrograms({ etcd: binary.path, etcdutl: restoreProgram(binary) });
+    const started = await startNewest(life.place.archive, programs, {
       within: directory,
-      etcd: binary.path,
-      etcdutl: restoreProgram(binary),
       onProgress: () => undefined,
       signal: never,
     });

@@ -11,6 +11,7 @@ import { progressOn } from '../../src/cli/progress.ts';
 import { renderRestore } from '../../src/cli/restore-table.ts';
 import { plain } from '../../src/cli/style.ts';
 import { openDirectoryArchiveStore } from '../../src/runtime/directory-archive-store.ts';
+import { createDrafts } from '../../src/runtime/draft-files.ts';
 import { createFakeMember } from '../backup/fake-member.ts';
 import { createMemoryFile } from '../backup/memory-file.ts';
 import { never, sampleArchive, sampleRevisions, sampleWriter } from '../backup/sample-log.ts';
@@ -75,7 +76,9 @@ describe('restore', () => {
   test('writes a snapshot of the newest revision, and says from what', async () => {
     const file = fileOf('head.db');
     const { code, stdout, stderr } = await restore('--snapshot-file', file);
-    expect(stdout).toContain('restored   revision 40, of 2026-03-01 09:30:40 UTC, of epoch 1, cluster abc\n');
+    expect(stdout).toContain(
+      'restored   revision 40, of 2026-03-01T09:30:40.000Z, of epoch 1, cluster abc\n',
+    );
     expect(stdout).toContain('proven     by no hash');
     expect(stderr).toContain('reading the full: ');
     expect(code).toBe(0);
@@ -145,10 +148,18 @@ describe('restore', () => {
     [['--snapshot-file', 'x', '--raise-by', '-5'], 2, 'It is a whole number from 1'],
     [['--snapshot-file', 'x', '--data-dir', 'y'], 2, 'cannot be used with'],
     [['--to', 'head'], 2, 'name a --snapshot-file or a --data-dir'],
+    [['--data-dir', 'x', '--name', ''], 2, 'It must not be empty'],
+    [['--data-dir', 'x', '--initial-advertise-peer-urls', 'a:2380'], 2, 'It is a URL with a port'],
+    [['--data-dir', 'x', '--initial-cluster', 'default=http://a'], 2, 'It is members with commas'],
+    [
+      ['--data-dir', 'x', '--initial-cluster', 'm0=http://a:2380,m1=http://[::1]:2380'],
+      2,
+      'has no member default: name it, or another --name',
+    ],
     [
       ['--snapshot-file', 'x', '--to', '41'],
       1,
-      'the archive ends at revision 40\n  Revisions that can be: 11 (2026-03-01 09:30:00 UTC) to 40 (2026-03-01 09:30:40 UTC).',
+      'the archive ends at revision 40\n  Revisions that can be: 11 (2026-03-01T09:30:00.000Z) to 40 (2026-03-01T09:30:40.000Z).',
     ],
   ] as const)('%s is refused, and nothing is left', async ([args, exitCode, said]) => {
     const paths = args.map((arg, index) =>
@@ -159,6 +170,25 @@ describe('restore', () => {
     expect(stderr).toContain(said);
     expect([code, stdout]).toEqual([exitCode, '']);
     expect(await readdir(directory)).toEqual(before);
+  });
+
+  test('writes over nothing that came to be there while it worked', async () => {
+    const taking = ETCDUTL.replace('VERSION', '3.5.30').replace(
+      'mkdir',
+      `mkdir -p "\${target%/*}/taken/x"; mkdir`,
+    );
+    await writeFile(fileOf('taking'), taking, { mode: 0o755 });
+    const { code, stderr } = await restore('--data-dir', fileOf('taken'), '--etcdutl', fileOf('taking'));
+    expect([code, stderr]).toEqual([
+      2,
+      expect.stringContaining('taken is there already\n  Nothing is written over.'),
+    ]);
+    expect(await readdir(fileOf('taken'))).toEqual(['x']);
+    expect(await made()).toEqual([]);
+    const draft = await createDrafts(directory)('result');
+    await expect(draft.keepAs(fileOf('taken'))).rejects.toMatchObject({ code: 'bad-output' });
+    await draft.discard();
+    expect(await made()).toEqual([]);
   });
 
   const INTERRUPTED = 'it was ended before it was done; nothing is left behind\n';
