@@ -52,7 +52,7 @@ export interface BacklogOptions {
 
 /** Between two looks whether anything is to be moved. */
 const LOOK_MS = 1_000;
-/** After so many looks in a row with a store that is away what is in memory goes to the disk, to outlive this process. */
+/** After so many looks in a row with a store that is away what is in memory goes to disk, to outlive this process. */
 const AWAY_LOOKS = 5;
 
 export function createBacklog(options: BacklogOptions): Backlog {

@@ -1,3 +1,4 @@
+import { startDeadline } from '../base/deadline.ts';
 import { describeError } from '../base/errors.ts';
 import type { Clock, Logger } from '../base/ports.ts';
 import { etcdErrorOf } from '../etcd/error-texts.ts';
@@ -66,13 +67,11 @@ export function createFollower(options: FollowerOptions): Follower {
 
   /** A call that must not take long. */
   const soon = async <T>(signal: AbortSignal, work: (within: AbortSignal) => Promise<T>): Promise<T> => {
-    const late = new AbortController();
-    const done = new AbortController();
-    void clock.sleep(ANSWER_MS_MAX, done.signal).then(() => late.abort());
+    const deadline = startDeadline(clock, ANSWER_MS_MAX, signal);
     try {
-      return await work(AbortSignal.any([signal, late.signal]));
+      return await work(deadline.signal);
     } finally {
-      done.abort();
+      deadline.release();
     }
   };
 

@@ -210,83 +210,100 @@ function deadVoters(pass: Pass, membership: Membership): ReturnType<typeof lostV
   return lostVoters(pass, membership).filter(({ member }) => !membership.set.healthy.has(member.id));
 }
 
+/** What an intent is to do, and why. */
+type Change = Pick<Draft<Intent>, 'slot' | 'reason' | 'remove' | 'add'>;
+
+/** What was begun goes first, then what is lost, then what is missing, then what is too much. */
 function nextIntent(pass: Pass, membership: Membership): Draft<Intent> | null {
-  const open = (
-    slot: string,
-    reason: string,
-    parts: Pick<Draft<Intent>, 'remove' | 'add'>,
-  ): Draft<Intent> => ({
-    id: `intent-${pass.seen.freshId}`,
-    slot,
-    reason,
-    openedAtMs: pass.seen.wallMs,
-    committed: false,
-    remove: parts.remove,
-    add: parts.add,
-  });
-  const slots = slotsOf(pass.record.size);
+  const change =
+    joiningOf(pass, membership) ??
+    leftoverOf(pass, membership) ??
+    decommission(pass, membership, 'dead') ??
+    lossOf(pass, membership) ??
+    absenceOf(pass, membership) ??
+    decommission(pass, membership, 'serving');
+  if (change === undefined) return null;
+  const { slot, reason, remove, add } = change;
+  const id = `intent-${pass.seen.freshId}`;
+  return { id, slot, reason, openedAtMs: pass.seen.wallMs, committed: false, remove, add };
+}
+
+function joiningOf(pass: Pass, membership: Membership): Change | undefined {
   const joining = learnerOnItsWay(pass, membership);
-  if (joining !== undefined) {
-    const { seat, member } = joining;
-    const old = lostVoters(pass, membership).find((other) => other.seat.slot === seat.slot);
-    const leaving = old?.member ?? placeless(pass, membership).find(({ name }) => name === seat.slot);
-    return open(seat.slot, 'a learner on its way', {
-      remove: leaving === undefined ? null : { memberId: leaving.id, seat: old?.seat.id ?? null },
-      add: { seat: seat.id, peerUrl: peerUrlOf(seat), memberId: member.id },
-    });
-  }
+  if (joining === undefined) return undefined;
+  const { seat, member } = joining;
+  const old = lostVoters(pass, membership).find((other) => other.seat.slot === seat.slot);
+  const leaving = old?.member ?? placeless(pass, membership).find(({ name }) => name === seat.slot);
+  return {
+    slot: seat.slot,
+    reason: 'a learner on its way',
+    remove: leaving === undefined ? null : { memberId: leaving.id, seat: old?.seat.id ?? null },
+    add: { ...additionOf(seat), memberId: member.id },
+  };
+}
+
+function leftoverOf(pass: Pass, membership: Membership): Change | undefined {
   const leftover = membership.members.find((member) => isUnexplained(pass, membership, member));
-  if (leftover !== undefined) {
-    const mine = pass.record.seats.find((seat) => leftover.peerUrls.includes(peerUrlOf(seat)));
-    // One that never started has no name.
-    const slot = mine?.slot ?? slots.find((name) => name === leftover.name) ?? slots[0] ?? 'etcd-0';
-    return open(slot, 'a member that nothing explains', {
-      remove: { memberId: leftover.id, seat: mine?.id ?? null },
-      add: null,
-    });
-  }
-  const removal = decommission(pass, membership, 'dead');
-  if (removal !== undefined) return open(removal.slot, removal.reason, removal);
-  const lost = lostVoters(pass, membership);
+  if (leftover === undefined) return undefined;
+  const slots = slotsOf(pass.record.size);
+  const mine = pass.record.seats.find((seat) => leftover.peerUrls.includes(peerUrlOf(seat)));
+  // One that never started has no name.
+  const slot = mine?.slot ?? slots.find((name) => name === leftover.name) ?? slots[0] ?? 'etcd-0';
+  return {
+    slot,
+    reason: 'a member that nothing explains',
+    remove: { memberId: leftover.id, seat: mine?.id ?? null },
+    add: null,
+  };
+}
+
+/** Of voters whose place is lost: those that serve no more before the others. */
+function lossOf(pass: Pass, membership: Membership): Change | undefined {
   const dead = deadVoters(pass, membership);
-  for (const { seat, member } of dead.length > 0 ? dead : lost) {
+  for (const { seat, member } of dead.length > 0 ? dead : lostVoters(pass, membership)) {
+    const { slot } = seat;
     const reason = seat.lost?.message ?? 'lost';
-    if (seatsOf(pass, seat.slot).some((other) => other.lost === null && isServing(membership, other))) {
-      return open(seat.slot, reason, { remove: { memberId: member.id, seat: seat.id }, add: null });
+    const remove = { memberId: member.id, seat: seat.id };
+    if (seatsOf(pass, slot).some((other) => other.lost === null && isServing(membership, other))) {
+      return { slot, reason, remove, add: null };
     }
-    const successor = successorOf(pass, membership, seat.slot);
+    const successor = successorOf(pass, membership, slot);
     if (successor === undefined) {
-      block(pass, 'waits-for-successor', seat.slot, `${reason}: waits for a place to replace it`);
+      block(pass, 'waits-for-successor', slot, `${reason}: waits for a place to replace it`);
       continue;
     }
-    if (isRecoveryHeld(pass, seat.slot)) {
-      block(pass, 'recovery-paused', seat.slot, `${reason}: not replaced while the plan recovery is paused`);
+    if (isRecoveryHeld(pass, slot)) {
+      block(pass, 'recovery-paused', slot, `${reason}: not replaced while the plan recovery is paused`);
       continue;
     }
-    const add =
-      dead.length > 1 ? null : { seat: successor.id, peerUrl: peerUrlOf(successor), memberId: null };
-    return open(seat.slot, reason, { remove: { memberId: member.id, seat: seat.id }, add });
+    return { slot, reason, remove, add: dead.length > 1 ? null : additionOf(successor) };
   }
+  return undefined;
+}
+
+/** Of members without a place, and of slots without a member: only where no voter's place is lost. */
+function absenceOf(pass: Pass, membership: Membership): Change | undefined {
+  if (lostVoters(pass, membership).length > 0) return undefined;
   const away = pass.record.epoch.waitedMs < pass.spec.unreachableTimeoutMs ? [] : placeless(pass, membership);
-  for (const member of lost.length > 0 ? [] : away) {
-    const successor = successorOf(pass, membership, member.name);
-    if (successor === undefined || isRecoveryHeld(pass, member.name)) continue;
-    const add =
-      away.length > 1 ? null : { seat: successor.id, peerUrl: peerUrlOf(successor), memberId: null };
-    const reason = 'its place was not found again';
-    return open(member.name, reason, { remove: { memberId: member.id, seat: null }, add });
+  for (const { id, name: slot } of away) {
+    const successor = successorOf(pass, membership, slot);
+    if (successor === undefined || isRecoveryHeld(pass, slot)) continue;
+    const add = away.length > 1 ? null : additionOf(successor);
+    return { slot, reason: 'its place was not found again', remove: { memberId: id, seat: null }, add };
   }
   const surplus = surplusVoters(pass, membership).length;
-  const isFull = membership.set.voters.size - surplus >= pass.record.size;
-  for (const slot of lost.length > 0 || isFull ? [] : slots) {
+  if (membership.set.voters.size - surplus >= pass.record.size) return undefined;
+  for (const slot of slotsOf(pass.record.size)) {
     if (seatsOf(pass, slot).some((seat) => memberOf(membership, seat) !== undefined)) continue;
     const successor = successorOf(pass, membership, slot);
     if (successor === undefined) continue;
-    const add = { seat: successor.id, peerUrl: peerUrlOf(successor), memberId: null };
-    return open(slot, 'the slot has no member', { remove: null, add });
+    return { slot, reason: 'the slot has no member', remove: null, add: additionOf(successor) };
   }
-  const next = decommission(pass, membership, 'serving');
-  return next === undefined ? null : open(next.slot, next.reason, next);
+  return undefined;
+}
+
+function additionOf(seat: DraftSeat): NonNullable<Change['add']> {
+  return { seat: seat.id, peerUrl: peerUrlOf(seat), memberId: null };
 }
 
 /**

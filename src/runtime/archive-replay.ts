@@ -66,6 +66,8 @@ export async function replayArchive(
   );
 }
 
+type LeaseTimes = Awaited<ReturnType<typeof leaseTimes>>;
+
 interface ReplayPrograms {
   readonly etcd: EtcdProgram;
   readonly restore: RestoreProgram;
@@ -79,81 +81,102 @@ async function attempt(
   programs: ReplayPrograms,
   full: Full,
 ): Promise<Restored<LocalDraft>> {
-  const { archive, plan, newFile, signal } = options;
+  return await withScratch(programs.within, async (scratch) => {
+    const directory = path.join(scratch, 'data');
+    const times = await restoreBase(options, programs, full, directory);
+    const clock = createSystemClock();
+    const { signal } = options;
+    const etcd = await startPrivateEtcd(programs.etcd, directory, {
+      clock,
+      signal,
+      more: LARGE_TRANSACTIONS,
+    });
+    try {
+      return await replayInto(etcd, options, full, times);
+    } finally {
+      await etcd.stop();
+    }
+  });
+}
+
+/** Makes a data directory of the full. Resolves with the times of its leases, in seconds by id. */
+async function restoreBase(
+  options: RestoreOptions<LocalDraft>,
+  programs: ReplayPrograms,
+  full: Full,
+  directory: string,
+): Promise<LeaseTimes> {
+  const { newFile, signal } = options;
   const source = await newFile('full');
   try {
     await copyFull(options, full, source);
     const database = await openBolt(databaseIn(source));
     const times = await leaseTimes(database);
-    return await withScratch(programs.within, async (scratch) => {
-      const directory = path.join(scratch, 'data');
-      const base = await newFile('result');
-      try {
-        await writeReplayBase(base, database);
-        await source.discard();
-        await base.sync();
-        await runRestore(programs.restore, base.path, { directory, ...PRIVATE_PLACE }, signal);
-      } finally {
-        await base.discard();
-      }
-      const clock = createSystemClock();
-      const etcd = await startPrivateEtcd(programs.etcd, directory, {
-        clock,
-        signal,
-        more: LARGE_TRANSACTIONS,
-      });
-      try {
-        const after = BigInt((await etcd.client.status(signal)).revision);
-        // Of a layout that is not known only etcd itself says what is in it.
-        if (after > plan.revision) {
-          throw new ArchiveError('missing', `full ${full.name} has revision ${after} already`);
-        }
-        const proofs = createProofCollection();
-        const tally = { segments: 0 };
-        const client = createReplayClient({ url: etcd.url }, clock);
-        const batches = batchesAfter(options, after, proofs, tally);
-        const replayed = await replay(client, batches, { after, to: plan.revision, times, signal }).finally(
-          () => client.close(),
-        );
-        await collectProofs(proofs, archive, plan.line, { from: plan.revision, to: plan.revision, signal });
-        const compared = await compareLive(etcd, proofs.within(1n, plan.revision), signal);
-        const [first] = compared.disagreeing;
-        if (first !== undefined && options.acceptsMismatch !== true) {
-          throw new RestoreError(
-            'disproved',
-            `what was replayed is not what the cluster had: ${disagreementText(first)}`,
-            {
-              hint: 'To take it as it is, say --accept-mismatch.',
-            },
-          );
-        }
-        const file = await snapshotOf(etcd, options, times);
-        const { epoch, clusterId } = plan.line.epoch.document;
-        const report: RestoreReport = {
-          method: 'replay',
-          place: archive.store.place,
-          archiveId: archive.id,
-          epoch,
-          clusterId,
-          full: { epoch: full.document.epoch, name: full.name, revision: String(after) },
-          passedOver: [],
-          ...tally,
-          events: replayed.events,
-          revision: String(replayed.revision),
-          atMs: plan.atMs,
-          headRevision: String(replayed.revision),
-          sizeBytes: file.sizeBytes,
-          unknownLeases: replayed.unknownLeases.map((id) => id.toString(16)),
-          proofs: compared,
-        };
-        return { file, report };
-      } finally {
-        await etcd.stop();
-      }
-    });
+    const base = await newFile('result');
+    try {
+      await writeReplayBase(base, database);
+      await source.discard();
+      await base.sync();
+      await runRestore(programs.restore, base.path, { directory, ...PRIVATE_PLACE }, signal);
+    } finally {
+      await base.discard();
+    }
+    return times;
   } finally {
     await source.discard();
   }
+}
+
+/** Writes what came after the full into an etcd that has it, and takes what that has then. */
+async function replayInto(
+  etcd: PrivateEtcd,
+  options: RestoreOptions<LocalDraft>,
+  full: Full,
+  times: LeaseTimes,
+): Promise<Restored<LocalDraft>> {
+  const { archive, plan, signal } = options;
+  const after = BigInt((await etcd.client.status(signal)).revision);
+  // Of a layout that is not known only etcd itself says what is in it.
+  if (after > plan.revision) {
+    throw new ArchiveError('missing', `full ${full.name} has revision ${after} already`);
+  }
+  const proofs = createProofCollection();
+  const tally = { segments: 0 };
+  const client = createReplayClient({ url: etcd.url }, createSystemClock());
+  const batches = batchesAfter(options, after, proofs, tally);
+  const replayed = await replay(client, batches, { after, to: plan.revision, times, signal }).finally(() =>
+    client.close(),
+  );
+  await collectProofs(proofs, archive, plan.line, { from: plan.revision, to: plan.revision, signal });
+  const compared = await compareLive(etcd, proofs.within(1n, plan.revision), signal);
+  const [first] = compared.disagreeing;
+  if (first !== undefined && options.acceptsMismatch !== true) {
+    throw new RestoreError(
+      'disproved',
+      `what was replayed is not what the cluster had: ${disagreementText(first)}`,
+      { hint: 'To take it as it is, say --accept-mismatch.' },
+    );
+  }
+  const file = await snapshotOf(etcd, options, times);
+  const { epoch, clusterId } = plan.line.epoch.document;
+  const report: RestoreReport = {
+    method: 'replay',
+    place: archive.store.place,
+    archiveId: archive.id,
+    epoch,
+    clusterId,
+    full: { epoch: full.document.epoch, name: full.name, revision: String(after) },
+    passedOver: [],
+    ...tally,
+    events: replayed.events,
+    revision: String(replayed.revision),
+    atMs: plan.atMs,
+    headRevision: String(replayed.revision),
+    sizeBytes: file.sizeBytes,
+    unknownLeases: replayed.unknownLeases.map((id) => id.toString(16)),
+    proofs: compared,
+  };
+  return { file, report };
 }
 
 const PRIVATE_PLACE = {
@@ -192,7 +215,7 @@ async function compareLive(
 async function snapshotOf(
   etcd: PrivateEtcd,
   { newFile, signal }: RestoreOptions<LocalDraft>,
-  times: ReadonlyMap<bigint, bigint>,
+  times: LeaseTimes,
 ): Promise<LocalDraft> {
   const client = createStreamClient({ url: etcd.url }, createSystemClock());
   const taken = await newFile('full');
