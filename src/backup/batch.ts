@@ -4,11 +4,15 @@ import type { RevisionEvents } from './events.ts';
 
 /** Revisions that follow each other without a gap, as they were taken from a member. */
 export interface Batch {
-  /** When they came, by the archiver's wall clock: for a restore to a time. */
+  /** When the first came, by the archiver's wall clock: for a restore to a time. */
   readonly atMs: number;
   /** Leases that events here were first seen to use. */
   readonly leases: readonly LeaseGrant[];
-  readonly revisions: readonly RevisionEvents[];
+  readonly revisions: readonly ArchivedRevision[];
+}
+export interface ArchivedRevision extends RevisionEvents {
+  /** When it came, not before the batch's first, which is the default: what waits for its store waits together. */
+  readonly atMs?: number;
 }
 export interface LeaseGrant {
   readonly id: bigint;
@@ -21,10 +25,13 @@ const GONE = -1n;
 /*
  * time f64 · leases u32 · (id u64 · ttl i64)* · first revision u64 · revisions u32
  *     · (events u32 · (length u32 · event)*)*
+ * and, unless all came at that time: for each revision how many milliseconds later it came, u32
  */
 const HEAD_BYTES = 12;
 const LEASE_BYTES = 16;
 const REVISIONS_BYTES = 12;
+const LATER_BYTES = 4;
+const LATER_MS_MAX = 2 ** 32 - 1;
 
 export function encodeBatch(batch: Batch): Buffer {
   const first = batch.revisions[0]?.revision ?? 0n;
@@ -49,14 +56,26 @@ export function encodeBatch(batch: Batch): Buffer {
       offset += event.byteLength;
     }
   }
+  if (hasTimes(batch)) {
+    for (const revision of batch.revisions) offset = bytes.writeUInt32LE(laterMs(batch, revision), offset);
+  }
   assert(offset === bytes.byteLength, 'a batch is as long as it was thought to be');
   return bytes;
 }
 
 export function batchSizeBytes(batch: Batch): number {
   const revisions = batch.revisions.reduce((sum, { events }) => sum + eventsSizeBytes(events), 0);
-  return HEAD_BYTES + batch.leases.length * LEASE_BYTES + REVISIONS_BYTES + revisions;
+  const times = hasTimes(batch) ? batch.revisions.length * LATER_BYTES : 0;
+  return HEAD_BYTES + batch.leases.length * LEASE_BYTES + REVISIONS_BYTES + revisions + times;
 }
+
+/** When a revision of a batch came. */
+export const cameAtMs = (batch: Batch, revision: ArchivedRevision): number => revision.atMs ?? batch.atMs;
+
+const laterMs = (batch: Batch, revision: ArchivedRevision): number =>
+  Math.min(LATER_MS_MAX, Math.max(0, Math.round(cameAtMs(batch, revision) - batch.atMs)));
+const hasTimes = (batch: Batch): boolean =>
+  batch.revisions.some((revision) => laterMs(batch, revision) !== 0);
 
 /** Bytes that a revision takes in a batch. */
 export function eventsSizeBytes(events: readonly Uint8Array[]): number {
@@ -80,7 +99,7 @@ export function decodeBatch(name: string, bytes: Buffer): Batch {
     leases.push({ id, ttlSeconds: ttlSeconds === GONE ? null : ttlSeconds });
   }
   let revision = bytes.readBigUInt64LE(take(8));
-  const revisions: RevisionEvents[] = [];
+  const revisions: ArchivedRevision[] = [];
   for (let left = bytes.readUInt32LE(take(4)); left > 0; left -= 1, revision += 1n) {
     const events: Uint8Array[] = [];
     for (let more = bytes.readUInt32LE(take(4)); more > 0; more -= 1) {
@@ -91,8 +110,10 @@ export function decodeBatch(name: string, bytes: Buffer): Batch {
     if (events.length === 0) throw noBatch(name, `revision ${revision} has no event`);
     revisions.push({ revision, events });
   }
+  if (offset === bytes.byteLength) return { atMs, leases, revisions };
+  const timed = revisions.map((each) => ({ ...each, atMs: atMs + bytes.readUInt32LE(take(LATER_BYTES)) }));
   if (offset !== bytes.byteLength) throw noBatch(name, `${bytes.byteLength - offset} bytes follow it`);
-  return { atMs, leases, revisions };
+  return { atMs, leases, revisions: timed };
 }
 
 function noBatch(name: string, what: string): ArchiveError {

@@ -1,5 +1,5 @@
 import { assert } from '../base/assert.ts';
-import { type Batch, eventsSizeBytes, type LeaseGrant } from './batch.ts';
+import { type ArchivedRevision, type Batch, eventsSizeBytes, type LeaseGrant } from './batch.ts';
 import type { Gap, Proof } from './documents.ts';
 import type { RevisionEvents } from './events.ts';
 
@@ -121,12 +121,13 @@ export function createInbox(limits: { readonly bytesMax: number; readonly batchB
     peek: () => {
       const [first] = items;
       if (first === undefined || first.kind !== 'revision') return first ?? null;
-      const revisions: RevisionEvents[] = [];
+      const revisions: ArchivedRevision[] = [];
       const leases: LeaseGrant[] = [];
       let bytes = 0;
       for (const item of items) {
         if (item.kind !== 'revision' || bytes >= batchBytesMax) break;
-        revisions.push(item.revision);
+        const isLater = item.atMs > first.atMs;
+        revisions.push(isLater ? { ...item.revision, atMs: item.atMs } : item.revision);
         leases.push(...item.leases);
         bytes += item.sizeBytes;
       }

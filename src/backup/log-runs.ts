@@ -1,4 +1,5 @@
 import type { Archive, Epoch } from './archive.ts';
+import { cameAtMs } from './batch.ts';
 import type { SegmentHeader } from './documents.ts';
 import { ArchiveError } from './errors.ts';
 import {
@@ -103,9 +104,10 @@ export async function revisionAt(
   let revision: bigint | null = null;
   for await (const item of readLog(archive, epoch, { from, end, signal })) {
     if (item.kind !== 'batch') continue;
-    const first = item.batch.revisions[0]?.revision ?? 0n;
-    if (item.batch.atMs > atMs || first > limit) break;
-    revision = lower(item.position.lastRevision, limit);
+    for (const one of item.batch.revisions) {
+      if (cameAtMs(item.batch, one) > atMs || one.revision > limit) return revision;
+      ({ revision } = one);
+    }
   }
   return revision;
 }
@@ -118,7 +120,9 @@ export async function timeOf(
 ): Promise<number | null> {
   const { revision, end, signal } = options;
   for await (const item of readLog(archive, epoch, { from: revision, end, signal })) {
-    if (item.kind === 'batch' && item.position.lastRevision >= revision) return item.batch.atMs;
+    if (item.kind !== 'batch' || item.position.lastRevision < revision) continue;
+    const wanted = item.batch.revisions.find((one) => one.revision === revision);
+    return wanted === undefined ? item.batch.atMs : cameAtMs(item.batch, wanted);
   }
   return null;
 }

@@ -1,6 +1,6 @@
 import type { Clock } from '../base/ports.ts';
 import { type Archive, type Epoch, openArchive } from './archive.ts';
-import { type Batch, batchSizeBytes } from './batch.ts';
+import { type Batch, batchSizeBytes, cameAtMs } from './batch.ts';
 import type { Gap, Proof, SegmentHeader } from './documents.ts';
 import { ArchiveError } from './errors.ts';
 import { findLogEnd, type LogEnd, type LogPosition } from './log-reader.ts';
@@ -256,7 +256,8 @@ export function laterOf(lastRevision: bigint, gap: Gap | null): bigint {
 /** What of the batch is newer than a revision; `null` when nothing is. */
 function after(batch: Batch, revision: bigint): Batch | null {
   const revisions = batch.revisions.filter((candidate) => candidate.revision > revision);
-  return revisions.length === 0 ? null : { ...batch, revisions };
+  const [first] = revisions;
+  return first === undefined ? null : { ...batch, atMs: cameAtMs(batch, first), revisions };
 }
 
 function assertNotFenced(key: string, header: SegmentHeader, generation: number, writer: string): void {

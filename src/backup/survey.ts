@@ -1,6 +1,7 @@
 import { describeError } from '../base/errors.ts';
 import { type Archive, listEpochs } from './archive.ts';
 import { BackendError } from './backend/backend-error.ts';
+import { type Batch, cameAtMs } from './batch.ts';
 import { BoltError } from './bolt/bolt-error.ts';
 import type { EpochDocument, FullDocument, Gap } from './documents.ts';
 import { ArchiveError } from './errors.ts';
@@ -299,16 +300,13 @@ function createLogTally() {
       const last = runs.at(-1);
       if (last !== undefined && last.to >= BigInt(gap.from)) last.to = BigInt(gap.from) - 1n;
     },
-    batch: (batch: {
-      atMs: number;
-      revisions: readonly { revision: bigint; events: readonly unknown[] }[];
-    }): void => {
-      const from = batch.revisions[0]?.revision;
-      const to = batch.revisions.at(-1)?.revision;
-      if (from === undefined || to === undefined) return;
+    batch: (batch: Batch): void => {
+      const [first, newest] = [batch.revisions[0], batch.revisions.at(-1)];
+      if (first === undefined || newest === undefined) return;
+      const [from, to, toMs] = [first.revision, newest.revision, cameAtMs(batch, newest)];
       const last = runs.at(-1);
-      if (isCut || last === undefined) runs.push({ from, to, fromMs: batch.atMs, toMs: batch.atMs });
-      else [last.to, last.toMs] = [to, batch.atMs];
+      if (isCut || last === undefined) runs.push({ from, to, fromMs: batch.atMs, toMs });
+      else [last.to, last.toMs] = [to, toMs];
       isCut = false;
       batches += 1;
       revisions += batch.revisions.length;

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Archive, beginEpoch, type Epoch } from '../../src/backup/archive.ts';
 import { type Full, revisionOf, takeFull } from '../../src/backup/full.ts';
+import { createInbox } from '../../src/backup/inbox.ts';
 import { findLogEnd } from '../../src/backup/log-reader.ts';
 import { findLine, readLine } from '../../src/backup/restore-line.ts';
 import {
@@ -98,6 +99,29 @@ describe.for([
       message: expect.stringContaining('nothing was archived by then'),
     });
     await expect(planned(place, time(NOW_MS + 1))).rejects.toMatchObject({ code: 'bad-target' });
+  });
+
+  test('gives the last revision that had come by a time, also of what waited together for its store', async () => {
+    await full(place, 10, 50);
+    await write(place, 11, 20);
+    const inbox = createInbox({ bytesMax: 1e6, batchBytesMax: 1e6 });
+    for (let at = 21; at <= 60; at += 2) {
+      const atMs = 1000 + 10_000 * at;
+      inbox.putRevisions({ atMs, leases: [], revisions: sampleRevisions(BigInt(at), BigInt(at + 1)) });
+    }
+    const waited = inbox.peek();
+    if (waited?.kind !== 'batch') throw new Error('it is one batch');
+    const log = await sampleWriter(place, 2);
+    // Of what waits some may be written already.
+    await log.write({ ...waited.batch, revisions: waited.batch.revisions.slice(0, 3) });
+    await log.write(waited.batch);
+    await log.close();
+    for (const at of [21, 23, 41, 59]) {
+      const atMs = 1000 + 10_000 * at;
+      expect(await planned(place, time(atMs))).toMatchObject({ revision: BigInt(at + 1), atMs });
+      expect(await planned(place, time(atMs + 9_999))).toMatchObject({ revision: BigInt(at + 1), atMs });
+    }
+    expect(await ranges(place)).toEqual(['10@50-60@591000 of 1']);
   });
 
   test('says what lies in a gap or outside, and what can be had', async () => {
