@@ -180,7 +180,9 @@ export function sealedStore(store: ArchiveStore, key: ArchiveKey): ArchiveStore 
       const sealed = sealWhole(createSeal(key, name, 'whole'), content, (bytes) => {
         sizeBytes += bytes;
       });
-      await store.put(name, sealed, options).finally(() => kept.forget(name));
+      // What was given whole is put whole: a store may take more care of that.
+      const given = content instanceof Uint8Array ? await wholeOf(sealed) : sealed;
+      await store.put(name, given, options).finally(() => kept.forget(name));
       return { key: name, sizeBytes };
     },
     read: (name, { range, signal }) =>
@@ -236,6 +238,12 @@ async function* sealWhole(
   } finally {
     await pieces.close();
   }
+}
+
+async function wholeOf(content: AsyncIterable<Uint8Array>): Promise<Buffer> {
+  const parts: Uint8Array[] = [];
+  for await (const part of content) parts.push(part);
+  return Buffer.concat(parts);
 }
 
 /** All that comes in pieces of one size, the last one shorter; it is empty only where nothing comes. */

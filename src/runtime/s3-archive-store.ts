@@ -5,6 +5,7 @@ import {
   AbortMultipartUploadCommand,
   type CompletedPart,
   CompleteMultipartUploadCommand,
+  type CompleteMultipartUploadCommandInput,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
@@ -18,6 +19,7 @@ import {
   UploadPartCommand,
 } from '@aws-sdk/client-s3';
 import pRetry from 'p-retry';
+import { EPOCHS_PREFIX, fullDataOf } from '../backup/names.ts';
 import { createPieces, type Pieces } from '../backup/pieces.ts';
 import {
   type ArchiveStore,
@@ -74,8 +76,10 @@ const RETRIES = 5;
 const RETRY_MS_MIN = 100;
 const RETRY_MS_MAX = 5_000;
 const CONNECT_MS_MAX = 5_000;
-/** A request that nothing happens on for so long is given up. */
+/** A request whose answer does not begin for so long is given up. */
 const REQUEST_MS_MAX = 60_000;
+/** A connection on which nothing moves for so long; and to put a large object together, or to send one whole, may take it. */
+const IDLE_MS_MAX = 5 * 60_000;
 const CONNECTIONS_MAX = 16;
 /** An upload that was begun so long ago is what a crash left. */
 const UPLOAD_AGE_MS_MAX = 24 * 60 * 60 * 1000;
@@ -87,7 +91,7 @@ const UPLOAD_AGE_MS_MAX = 24 * 60 * 60 * 1000;
 export async function openS3ArchiveStore(
   place: S3Place,
   signal: AbortSignal,
-  { readOnly = false } = {},
+  { readOnly = false, idleMsMax = IDLE_MS_MAX } = {},
 ): Promise<S3ArchiveStore> {
   const client = new S3Client({
     region: place.region,
@@ -102,6 +106,7 @@ export async function openS3ArchiveStore(
     requestHandler: {
       connectionTimeout: CONNECT_MS_MAX,
       requestTimeout: REQUEST_MS_MAX,
+      socketTimeout: idleMsMax,
       throwOnRequestTimeout: true,
       httpsAgent: new Agent({
         keepAlive: true,
@@ -187,7 +192,11 @@ function createBucket(client: S3Client, place: S3Place) {
         Body: bytes,
         ContentLength: bytes.byteLength,
       });
-      await client.send(command, { abortSignal: signal });
+      const isLarge = bytes.byteLength > PART_BYTES;
+      await client.send(command, {
+        abortSignal: signal,
+        requestTimeout: isLarge ? IDLE_MS_MAX : REQUEST_MS_MAX,
+      });
     });
   };
 
@@ -227,19 +236,37 @@ function createBucket(client: S3Client, place: S3Place) {
         filled = await rest.fill(part);
         if (filled > 0) await sendPart(part.subarray(0, filled));
       }
-      await ask(what, signal, async () => {
-        const command = new CompleteMultipartUploadCommand({
-          ...upload,
-          MultipartUpload: { Parts: done },
-          ...(ifAbsent ? { IfNoneMatch: '*' } : {}),
-        });
-        await client.send(command, { abortSignal: signal });
+      await complete(key, sizeBytes, signal, {
+        ...upload,
+        MultipartUpload: { Parts: done },
+        ...(ifAbsent ? { IfNoneMatch: '*' } : {}),
       });
       return sizeBytes;
     } catch (error) {
       // Nobody sees its parts; a bucket's rule for unfinished uploads takes what is left.
       await client.send(new AbortMultipartUploadCommand(upload)).catch(() => undefined);
       throw error;
+    }
+  };
+
+  /** Makes an object of parts. One whose answer was lost may be there: it is said then that the upload is gone. */
+  const complete = async (
+    key: string,
+    sizeBytes: number,
+    signal: AbortSignal,
+    input: CompleteMultipartUploadCommandInput,
+  ): Promise<void> => {
+    let tries = 0;
+    try {
+      await ask(`${key} was not stored`, signal, async () => {
+        tries += 1;
+        const command = new CompleteMultipartUploadCommand(input);
+        await client.send(command, { abortSignal: signal, requestTimeout: IDLE_MS_MAX });
+      });
+    } catch (error) {
+      if (signal.aborted || tries === 1) throw error;
+      const stored = await head(key, signal).catch(() => null);
+      if (stored?.sizeBytes !== sizeBytes) throw error;
     }
   };
 
@@ -257,7 +284,8 @@ function createBucket(client: S3Client, place: S3Place) {
 
   const put = async (key: string, content: ObjectContent, options: PutOptions): Promise<number> => {
     if (options.signal.aborted) throw aborted();
-    if (content instanceof Uint8Array && content.byteLength < PART_BYTES) {
+    // At once, whatever its size: not every server that knows a condition of a put knows one for parts.
+    if (content instanceof Uint8Array) {
       await putWhole(key, content, options);
       return content.byteLength;
     }
@@ -306,6 +334,12 @@ function createBucket(client: S3Client, place: S3Place) {
         return await client.send(command, { abortSignal: signal });
       });
       etag = answer.ETag;
+      if ((from > 0 || range !== undefined) && answer.ContentRange === undefined) {
+        throw new ArchiveStoreError(
+          'unsuitable',
+          `${what} in ${name}: the server gives no part of an object`,
+        );
+      }
       const sizeBytes = wholeSizeOf(answer);
       assertWithin(key, range, sizeBytes);
       end ??= sizeBytes;
@@ -355,7 +389,9 @@ function createBucket(client: S3Client, place: S3Place) {
       return false;
     } catch (error) {
       if (error instanceof ArchiveStoreError && error.code === 'exists') return true;
-      throw error;
+      if (!isNotImplemented(error)) throw error;
+      await putWhole(key, new Uint8Array([3]), { ...options, ifAbsent: false });
+      return false;
     } finally {
       await client.send(new DeleteObjectCommand(at(key))).catch(() => undefined);
     }
@@ -365,10 +401,12 @@ function createBucket(client: S3Client, place: S3Place) {
   const dropOldUploads = async (signal: AbortSignal): Promise<void> => {
     const sinceMs = Date.now() - UPLOAD_AGE_MS_MAX;
     try {
-      const command = new ListMultipartUploadsCommand({ Bucket, Prefix: before });
+      const command = new ListMultipartUploadsCommand({ Bucket, Prefix: before + EPOCHS_PREFIX });
       const { Uploads = [] } = await client.send(command, { abortSignal: signal });
-      for (const { Key, UploadId, Initiated } of Uploads) {
+      for (const { Key = '', UploadId, Initiated } of Uploads) {
         if (Initiated === undefined || Initiated.getTime() > sinceMs) continue;
+        // The bucket may have others in it.
+        if (fullDataOf(Key) === null) continue;
         await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }), {
           abortSignal: signal,
         });
@@ -407,6 +445,9 @@ const CODES: Readonly<Record<string, ArchiveStoreError['code']>> = {
   NoSuchBucket: 'unsuitable',
   PermanentRedirect: 'unsuitable',
   AuthorizationHeaderMalformed: 'unsuitable',
+  NotImplemented: 'unsuitable',
+  // The client has set its clock by the answer: asked again, it is right.
+  RequestTimeTooSkewed: 'unavailable',
   AccessDenied: 'denied',
   InvalidAccessKeyId: 'denied',
   SignatureDoesNotMatch: 'denied',
@@ -421,6 +462,7 @@ const STATUS_CODES: Readonly<Record<number, ArchiveStoreError['code']>> = {
   404: 'not-found',
   412: 'exists',
   416: 'not-found',
+  501: 'unsuitable',
   507: 'full',
 };
 const HINTS: Partial<Readonly<Record<ArchiveStoreError['code'], string>>> = {
@@ -428,6 +470,12 @@ const HINTS: Partial<Readonly<Record<ArchiveStoreError['code'], string>>> = {
   unsuitable: 'Name a bucket that exists, and the region that it is in.',
   full: 'Make room, or keep fewer backups.',
 };
+
+/** A server that does not know a condition may refuse it instead of ignoring it. */
+function isNotImplemented(error: unknown): boolean {
+  const cause = error instanceof ArchiveStoreError ? error.cause : null;
+  return cause instanceof S3ServiceException && cause.$metadata.httpStatusCode === 501;
+}
 
 function codeOf(error: unknown): ArchiveStoreError['code'] {
   if (!(error instanceof Error)) return 'unavailable';

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CreateMultipartUploadCommand, ListMultipartUploadsCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { fullDataKey, fullName } from '../../../src/backup/names.ts';
 import { sealedStore } from '../../../src/backup/sealed-store.ts';
 import { readWhole } from '../../../src/backup/store-port.ts';
 import {
@@ -215,20 +216,21 @@ describe.skipIf(program === null)('S3', () => {
       forcePathStyle: true,
       credentials: server.credentials,
     });
-    for (const name of ['old', 'young']) {
-      await client.send(new CreateMultipartUploadCommand({ Bucket: server.bucket, Key: `crash/${name}` }));
+    const [old, young] = [1, 2].map((atMs) => `crash/${fullDataKey(1, fullName(atMs, 1))}`);
+    for (const Key of [old, young]) {
+      await client.send(new CreateMultipartUploadCommand({ Bucket: server.bucket, Key }));
     }
     client.destroy();
-    const old = createHash('sha256').update('crash/old').digest('hex');
-    const folder = join(server.directory, server.bucket, '.sgwtmp', 'multipart', old);
+    const begun = createHash('sha256').update(String(old)).digest('hex');
+    const folder = join(server.directory, server.bucket, '.sgwtmp', 'multipart', begun);
     const twoDaysAgo = new Date(clock.wallMs() - 2 * 86_400_000);
     for (const upload of await readdir(folder)) await utimes(join(folder, upload), twoDaysAgo, twoDaysAgo);
     await openS3ArchiveStore(placeOf({ prefix: 'crash' }), never, { readOnly: true }).then((store) =>
       store.close(),
     );
-    expect(await uploads()).toEqual(['crash/old', 'crash/young']);
+    expect(await uploads()).toEqual([old, young]);
     await open(placeOf({ prefix: 'crash' }));
-    expect(await uploads()).toEqual(['crash/young']);
+    expect(await uploads()).toEqual([young]);
   });
 
   test('its credentials may be those that the machine or container is given', async () => {
