@@ -9,7 +9,7 @@ import {
   encodeDocument,
   epochDocumentSchema,
 } from './documents.ts';
-import { ArchiveError } from './errors.ts';
+import { ArchiveError, isDamage } from './errors.ts';
 import { ARCHIVE_KEY, EPOCHS_PREFIX, epochKey, epochOf } from './names.ts';
 import { keyIdIn } from './sealing.ts';
 import { type ArchiveStore, ArchiveStoreError, readWhole } from './store-port.ts';
@@ -143,15 +143,35 @@ export async function loadEpoch(archive: Archive, epoch: number, signal: AbortSi
   return { document, hash: createHash('sha256').update(bytes).digest('hex') };
 }
 
-/** Every epoch, oldest first. */
+/** Every epoch, oldest first. Rejects with an {@link ArchiveError} where the document of one is damaged. */
 export async function listEpochs(archive: Archive, signal: AbortSignal): Promise<readonly Epoch[]> {
-  const epochs: Epoch[] = [];
+  const { sound, damaged } = await lookAtEpochs(archive, signal);
+  const [first] = damaged;
+  if (first !== undefined) throw first.error;
+  return sound;
+}
+
+/** The epochs of an archive, oldest first. */
+export interface Epochs {
+  readonly sound: readonly Epoch[];
+  /** Those whose document is not what was written: no other one is less worth for that. */
+  readonly damaged: readonly { readonly number: number; readonly error: ArchiveError }[];
+}
+
+export async function lookAtEpochs(archive: Archive, signal: AbortSignal): Promise<Epochs> {
+  const sound: Epoch[] = [];
+  const damaged: { number: number; error: ArchiveError }[] = [];
   // A folder may hold a million segments: each is left by a look for the first name of the next.
   for (let after = EPOCHS_PREFIX; ; ) {
     const number = await nextEpoch(archive.store, after, signal);
-    if (number === null) return epochs;
-    const epoch = await loadEpoch(archive, number, signal);
-    if (epoch !== null) epochs.push(epoch);
+    if (number === null) return { sound, damaged };
+    try {
+      const epoch = await loadEpoch(archive, number, signal);
+      if (epoch !== null) sound.push(epoch);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      damaged.push({ number, error });
+    }
     after = `${epochKey(number).replace(/epoch\.json$/, '')}~`;
   }
 }

@@ -21,3 +21,12 @@ export class ArchiveError extends CodedError<
   /** It is encrypted with another key than the one that was given. */
   | 'wrong-key'
 > {}
+
+const DAMAGE: ReadonlySet<ArchiveError['code']> = new Set(['corrupt', 'wrong-key', 'not-encrypted']);
+
+/**
+ * Whether bytes of a single object are not the ones that were written. In an archive that was opened, one with another
+ * key, or none, is one whose first bytes were altered.
+ */
+export const isDamage = (error: unknown): error is ArchiveError =>
+  error instanceof ArchiveError && DAMAGE.has(error.code);

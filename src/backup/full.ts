@@ -9,7 +9,7 @@ import { BackendError } from './backend/backend-error.ts';
 import { HASH_BYTES } from './backend/snapshot-file.ts';
 import type { ReadableFile } from './bolt/file-port.ts';
 import { encodeDocument, type FullDocument, fullDocumentSchema } from './documents.ts';
-import { ArchiveError } from './errors.ts';
+import { ArchiveError, isDamage } from './errors.ts';
 import { fullDataKey, fullKey, fullName, fullOf, fullsPrefix } from './names.ts';
 import type { ArchiveStore } from './store-port.ts';
 
@@ -140,7 +140,6 @@ export interface Fulls {
 }
 export interface DamagedFull {
   readonly name: string;
-  /** `corrupt`. */
   readonly error: ArchiveError;
 }
 
@@ -156,8 +155,9 @@ export async function lookAtFulls(archive: Archive, epoch: Epoch, signal: AbortS
       assertPlace(key, archive, epoch, name, document);
       sound.push({ name, document });
     } catch (error) {
-      if (!(error instanceof ArchiveError && error.code === 'corrupt')) throw error;
-      damaged.push({ name, error });
+      if (isDamage(error)) damaged.push({ name, error });
+      // Retention has removed it since its name was seen.
+      else if (!(error instanceof ArchiveError && error.code === 'missing')) throw error;
     }
   }
   return { sound, damaged };

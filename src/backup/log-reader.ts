@@ -1,7 +1,7 @@
 import type { Archive, Epoch } from './archive.ts';
 import type { Batch } from './batch.ts';
 import type { Proof, SegmentEnd, SegmentHeader } from './documents.ts';
-import { ArchiveError } from './errors.ts';
+import { ArchiveError, isDamage } from './errors.ts';
 import { logPrefix, segmentKey, sequenceOf } from './names.ts';
 import { readSegment, type SegmentItem } from './segment.ts';
 import { ArchiveStoreError } from './store-port.ts';
@@ -109,8 +109,7 @@ async function readSegmentEnd(
     damage = error.message;
   }
   if (state === null) return null;
-  const stored = await archive.store.head(key, signal);
-  const bytes = Math.max(0, (stored?.sizeBytes ?? sizeBytes) - sizeBytes);
+  const bytes = Math.max(0, ((await sizeOf(archive, key, signal)) ?? sizeBytes) - sizeBytes);
   return { ...state, rest: bytes === 0 ? null : { key, bytes, damage } };
 }
 
@@ -287,7 +286,7 @@ async function openNext(
   signal: AbortSignal,
 ): Promise<OpenSegment | null> {
   const key = segmentKey(epoch.document.epoch, sequence);
-  if ((await archive.store.head(key, signal)) === null) return null;
+  if ((await sizeOf(archive, key, signal)) === null) return null;
   const again = () => openSegment(archive, epoch, sequence, signal);
   const items = again();
   const close = async (): Promise<void> => void (await items.return());
@@ -377,8 +376,7 @@ async function* restOf(
   { key, readBytes, damage }: OpenSegment,
   signal: AbortSignal,
 ): AsyncGenerator<LogItem, void, undefined> {
-  const stored = await archive.store.head(key, signal);
-  const bytes = Math.max(0, (stored?.sizeBytes ?? 0) - readBytes);
+  const bytes = Math.max(0, ((await sizeOf(archive, key, signal)) ?? 0) - readBytes);
   if (bytes > 0 || damage !== null) yield { kind: 'rest', rest: { key, bytes, damage } };
 }
 
@@ -430,8 +428,15 @@ const startOf = (epoch: Epoch): LogPosition => ({
   lastRevision: BigInt(epoch.document.parent?.forkRevision ?? '0'),
 });
 
-const isDamage = (error: unknown): error is ArchiveError =>
-  error instanceof ArchiveError && error.code === 'corrupt';
+/** `null` where it is not there; 0 where it is, and is damaged so that it has no size. */
+async function sizeOf(archive: Archive, key: string, signal: AbortSignal): Promise<number | null> {
+  try {
+    return (await archive.store.head(key, signal))?.sizeBytes ?? null;
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    return 0;
+  }
+}
 
 export interface LogBounds {
   readonly first: number;
@@ -447,7 +452,7 @@ export async function findBounds(
   const first = await firstSequence(archive, epoch, signal);
   if (first === null) return null;
   const exists = async (sequence: number): Promise<boolean> =>
-    (await archive.store.head(segmentKey(epoch.document.epoch, sequence), signal)) !== null;
+    (await sizeOf(archive, segmentKey(epoch.document.epoch, sequence), signal)) !== null;
   let step = 1;
   while (await exists(first + step)) step *= 2;
   let [there, absent] = [first + Math.floor(step / 2), first + step];

@@ -1,4 +1,4 @@
-import { type Archive, type Epoch, listEpochs } from './archive.ts';
+import { type Archive, type Epoch, type Epochs, lookAtEpochs } from './archive.ts';
 import { type DamagedFull, type Full, lookAtFulls, revisionOf } from './full.ts';
 import { findLogEnd, type LogItem, type LogPosition, readLog } from './log-reader.ts';
 import { type LogRun, listRuns, revisionAt, timeOf } from './log-runs.ts';
@@ -33,11 +33,14 @@ const NO_LIMIT = 2n ** 63n - 1n;
 
 /**
  * Looks up what led to an epoch. Cheap, however long the logs are.
- * @param number of the epoch; `null`: the newest. Rejects with a {@link RestoreError} `bad-target` where there is none.
+ * @param number of the epoch; `null`: the newest. Rejects with a {@link RestoreError}: `bad-target` where there is none,
+ * `unreachable` where its document is damaged.
  */
 export async function findLine(archive: Archive, number: number | null, signal: AbortSignal): Promise<Line> {
-  const epochs = await listEpochs(archive, signal);
+  const found = await lookAtEpochs(archive, signal);
+  const epochs = found.sound;
   const epoch = number === null ? epochs.at(-1) : epochs.find(({ document }) => document.epoch === number);
+  assertReadable(found, epoch?.document.epoch ?? 0, number);
   if (epoch === undefined) throw noEpoch(archive, epochs, number);
   const branches: Branch[] = [];
   let limit = NO_LIMIT;
@@ -150,6 +153,20 @@ function byRevision(left: Full, right: Full): number {
   const difference = revisionOf(left) - revisionOf(right);
   if (difference !== 0n) return difference < 0n ? -1 : 1;
   return left.document.startedAtMs - right.document.startedAtMs;
+}
+
+/** One whose document is damaged may be the newest: an older one is not taken for it unless it is named. */
+function assertReadable({ sound, damaged }: Epochs, newest: number, wanted: number | null): void {
+  const inTheWay = damaged.findLast((epoch) =>
+    wanted === null ? epoch.number > newest : epoch.number === wanted,
+  );
+  if (inTheWay === undefined) return;
+  const others = sound.map(({ document }) => document.epoch).join(', ');
+  throw new RestoreError('unreachable', inTheWay.error.message, {
+    cause: inTheWay.error,
+    hint:
+      others === '' ? 'No other epoch is there.' : `Name another epoch with --epoch; there are: ${others}.`,
+  });
 }
 
 function noEpoch(archive: Archive, epochs: readonly Epoch[], number: number | null): RestoreError {

@@ -298,8 +298,8 @@ export function* removalsOf(plan: RemovalPlan): Generator<string, void, undefine
   for (const { epoch, first, last } of plan.logs) {
     for (let sequence = first; sequence <= last; sequence += 1) yield segmentKey(epoch, sequence);
   }
-  for (const epoch of plan.epochs) yield epochKey(epoch);
   yield* plan.leftovers;
+  for (const epoch of plan.epochs) yield epochKey(epoch);
 }
 
 /** Removes what a plan says, in its order. Safe to repeat, and to stop anywhere. Resolves with how many objects. */

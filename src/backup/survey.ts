@@ -1,5 +1,5 @@
 import { describeError } from '../base/errors.ts';
-import { type Archive, listEpochs } from './archive.ts';
+import { type Archive, type Epochs, lookAtEpochs } from './archive.ts';
 import { BackendError } from './backend/backend-error.ts';
 import { type Batch, cameAtMs } from './batch.ts';
 import { BoltError } from './bolt/bolt-error.ts';
@@ -24,6 +24,8 @@ export interface ArchiveSurvey {
   readonly owner: string;
   /** Oldest first. */
   readonly epochs: readonly EpochSurvey[];
+  /** Epochs whose document is not what was written: nothing of them can be restored. */
+  readonly damaged: readonly Problem[];
 }
 export interface EpochSurvey {
   readonly document: EpochDocument;
@@ -64,7 +66,8 @@ export interface LogSurvey {
 /** Looks at everything but the logs' content. Rejects with an {@link ArchiveError} where it makes no sense. */
 export async function surveyArchive(archive: Archive, signal: AbortSignal): Promise<ArchiveSurvey> {
   const epochs: EpochSurvey[] = [];
-  for (const epoch of await listEpochs(archive, signal)) {
+  const found = await lookAtEpochs(archive, signal);
+  for (const epoch of found.sound) {
     const { header, position, rest } = await findLogEnd(archive, epoch, signal);
     const log =
       header === null
@@ -91,12 +94,13 @@ export async function surveyArchive(archive: Archive, signal: AbortSignal): Prom
       restorable,
     });
   }
-  return { place: archive.store.place, archiveId: archive.id, owner: archive.owner, epochs };
+  const damaged = found.damaged.map(damagedEpoch);
+  return { place: archive.store.place, archiveId: archive.id, owner: archive.owner, epochs, damaged };
 }
 
 /** Rejects with an {@link ArchiveError}: `missing` where there is no full of that name, `corrupt` where it is damaged. */
 export async function findFull(archive: Archive, name: string, signal: AbortSignal): Promise<FullSurvey> {
-  for (const epoch of await listEpochs(archive, signal)) {
+  for (const epoch of (await lookAtEpochs(archive, signal)).sound) {
     const { sound, damaged } = await lookAtFulls(archive, epoch, signal);
     const full = sound.find((candidate) => candidate.name === name);
     if (full !== undefined) return full;
@@ -179,7 +183,9 @@ export async function verifyArchive(archive: Archive, options: VerifyOptions): P
       return null;
     }
   };
-  for (const epoch of (await check('epochs', async () => await listEpochs(archive, signal))) ?? []) {
+  const found = await lookAtEpochs(archive, signal);
+  problems.push(...found.damaged.map(damagedEpoch));
+  for (const epoch of found.sound) {
     const number = epoch.document.epoch;
     const log = createLogTally();
     await check(logPrefix(number), async () => {
@@ -271,6 +277,11 @@ function isOfArchive(error: unknown): boolean {
   if (error instanceof ArchiveStoreError) return error.code === 'not-found';
   return error instanceof ArchiveError || error instanceof BackendError || error instanceof BoltError;
 }
+
+const damagedEpoch = ({ number, error }: Epochs['damaged'][number]): Problem => ({
+  object: epochKey(number),
+  problem: error.message,
+});
 
 function problemOf({ key, bytes, damage }: LogRest): Problem {
   const cut = `${bytes} bytes at its end are no whole frame: a crash has cut it, or it is written now`;

@@ -10,7 +10,12 @@ type VerifiedEpoch = Verification['epochs'][number];
 export function renderSurvey(survey: ArchiveSurvey, paint: Paint): string {
   const head = `archive ${paint(survey.archiveId, 'bold')} of ${survey.owner} in ${survey.place}`;
   const epochs = survey.epochs.flatMap((epoch) => ['', ...epochLines(epoch, paint)]);
-  return `${[head, ...(epochs.length === 0 ? ['', 'nothing was archived yet'] : epochs)].join('\n')}\n`;
+  const damaged = survey.damaged.flatMap(({ object, problem }) => [
+    '',
+    `${object} ${paint(`cannot be used: ${problem}`, 'red')}`,
+  ]);
+  const lines = [...epochs, ...damaged];
+  return `${[head, ...(lines.length === 0 ? ['', 'nothing was archived yet'] : lines)].join('\n')}\n`;
 }
 
 function epochLines(

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest';
-import { type Archive, type Epoch, openArchive } from '../../src/backup/archive.ts';
+import { type Archive, beginEpoch, type Epoch, loadEpoch, openArchive } from '../../src/backup/archive.ts';
 import { type Full, takeFull } from '../../src/backup/full.ts';
 import { epochKey, fullDataKey, fullKey, segmentKey } from '../../src/backup/names.ts';
 import { damagedAfter } from '../../src/backup/restore.ts';
@@ -84,6 +84,46 @@ describe('a full whose description is damaged', () => {
     flip(fullKey(1, nameOf(0)));
     const policy = { keepFulls: 1, keepMs: 0 };
     await expect(planRemovals(archive, policy, 1e12, never)).rejects.toThrow(said(nameOf(0)));
+  });
+});
+
+describe('an epoch whose document is damaged', () => {
+  const said = (number: number) =>
+    `${epochKey(number)} is not what was written: it does not end with its hash`;
+  const begin = async (epoch: number) => {
+    const parent = { epoch: 1, forkRevision: '15', logEnd: null };
+    await beginEpoch(archive, { epoch, clusterId: 'abc', parent, atMs: 3 }, never);
+  };
+  const planned = async (epoch: number | null) =>
+    await planRestore(archive, { kind: 'head' }, { epoch, nowMs: 3000, signal: never });
+
+  test('is not passed over for an older one, unless that is named', async () => {
+    await begin(2);
+    flip(epochKey(2));
+    for (const epoch of [null, 2]) {
+      await expect(planned(epoch)).rejects.toMatchObject({
+        code: 'unreachable',
+        message: said(2),
+        hint: 'Name another epoch with --epoch; there are: 1.',
+      });
+    }
+    expect(await planned(1)).toMatchObject({ revision: 21n });
+    expect(await problems()).toMatchObject([{ object: epochKey(2), problem: said(2) }]);
+  });
+
+  test('takes no later one with it, which has fulls of its own', async () => {
+    await begin(2);
+    const place = { archive, epoch: (await loadEpoch(archive, 2, never)) ?? expect.fail('it was begun') };
+    const member = createFakeMember();
+    member.write(30);
+    const client = member.connect('http://m0');
+    await takeFull({ ...place, generation: 2, client, clock, reason: 'a test' }, never);
+    flip(epochKey(1));
+    expect(await planned(null)).toMatchObject({ revision: 31n });
+    expect(await surveyArchive(archive, never)).toMatchObject({
+      epochs: [{ document: { epoch: 2 } }],
+      damaged: [{ object: epochKey(1), problem: said(1) }],
+    });
   });
 });
 

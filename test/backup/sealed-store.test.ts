@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createArchive, openArchive } from '../../src/backup/archive.ts';
 import { ArchiveError } from '../../src/backup/errors.ts';
+import { findLogEnd } from '../../src/backup/log-reader.ts';
 import { sealedStore } from '../../src/backup/sealed-store.ts';
 import { archiveKeyOf, SEAL_FRAME_BYTES } from '../../src/backup/sealing.ts';
 import type { ArchiveStore, ReadOptions } from '../../src/backup/store-port.ts';
@@ -283,6 +284,35 @@ describe('an object that grows', () => {
     await young.write({ atMs: 1, leases: [], revisions: sampleRevisions(21n, 40n) });
     expect(shown((await contentOf(place)).revisions)).toEqual(shown(sampleRevisions(1n, 40n)));
   });
+});
+
+test('a log of which one segment is not even known as ours any more ends and is taken over as one that is damaged', async () => {
+  const inner = createMemoryArchiveStore({ grows: false });
+  const place = await sampleArchive(sealedStore(inner, sampleKey));
+  const log = await sampleWriter(place, 1);
+  for (let revision = 1n; revision <= 6n; revision += 1n) {
+    await log.write({ atMs: 1, leases: [], revisions: sampleRevisions(revision, revision) });
+  }
+  const whole = new Map(inner.objects);
+  const names = [...whole.keys()].filter((key) => key.includes('/log/'));
+  // The magic, and the id of the key.
+  for (const at of [3, 26]) {
+    for (const [index, name] of names.entries()) {
+      inner.objects.clear();
+      for (const [key, bytes] of whole) inner.objects.set(key, Buffer.from(bytes));
+      const bytes = inner.objects.get(name) ?? expect.fail('it is there');
+      bytes[at] = (bytes[at] ?? 0) ^ 1;
+      const isLast = index === names.length - 1;
+      const { position, rest } = await findLogEnd(place.archive, place.epoch, never);
+      expect(position.lastRevision, `byte ${at} of ${name}`).toBe(isLast ? 5n : 6n);
+      expect(rest).toBeNull();
+      const young = await sampleWriter(place, 2);
+      const next = young.position.lastRevision + 1n;
+      await young.write({ atMs: 1, leases: [], revisions: sampleRevisions(next, 9n) });
+      if (isLast) expect(shown((await contentOf(place)).revisions)).toEqual(shown(sampleRevisions(1n, 9n)));
+      else await expect(contentOf(place)).rejects.toMatchObject({ message: expect.stringContaining(name) });
+    }
+  }
 });
 
 describe('a key that is not the archive’s', () => {
