@@ -261,6 +261,12 @@ function deliver(
   if (event.type === 'ERROR') throw errorOf(event.error.message, subscribed);
 }
 
+/**
+ * The words of a master that has lost our stream while a proxy between us holds it open, as one that was just elected
+ * behind the same address has. Not those for a stream that another scheduler has taken over: its ERROR tells of that.
+ */
+const NOT_SUBSCRIBED = /^Framework (is not subscribed|cannot be found)/;
+
 async function sendCall(
   link: MasterLink,
   subscription: Subscription,
@@ -288,6 +294,9 @@ async function sendCall(
     if (isRedirect(answer.status)) {
       session.drop(new MesosError('connection-lost', `${base} does not lead any more`));
       throw new MesosError('connection-lost', `${call.type}: ${base} does not lead any more`);
+    }
+    if (NOT_SUBSCRIBED.test(body)) {
+      session.drop(new MesosError('connection-lost', `${base} does not know of our subscription any more`));
     }
     throw refusalOf(base, answer.status, body);
   } finally {

@@ -286,6 +286,24 @@ describe('calls', () => {
     },
   );
 
+  it.each([
+    [403, 'Framework is not subscribed'],
+    [400, 'Framework cannot be found'],
+  ])('answered with %i %s mean that the stream is one of before: we subscribe anew', async (status, body) => {
+    const master = createMaster();
+    const world = start((network) =>
+      network.serve(M1, (request) =>
+        request.headers['mesos-stream-id'] === 'stream-1' ? { status, body } : master.handler(request),
+      ),
+    );
+    await world.clock.settle();
+    const call = world.connection.call({ type: 'SUPPRESS' });
+    await expect(call).rejects.toMatchObject({ message: expect.stringContaining(body) });
+    await world.clock.advance(RETRY_MS_FIRST);
+    expect(world.kinds()).toEqual(['subscribed', 'connection-lost', 'subscribed']);
+    await world.stop();
+  });
+
   it('have a deadline, and keep at most 64 KiB of a refusal', async () => {
     const master = createMaster();
     const silent = createByteStream();
