@@ -270,7 +270,7 @@ export const TASK_STATE_ROWS: readonly TaskStateRow[] = [
   ),
   row(
     'TASK_DROPPED',
-    M,
+    A,
     'REASON_RESOURCES_UNKNOWN',
     'never-ran',
     'it was launched on resources that its agent has no more',
