@@ -16,8 +16,7 @@ import { measureLag } from './archive-lag.ts';
 import { batchesAfter, keyValue } from './backend-data.ts';
 import { restoreOfSnapshots, startBenchEtcd } from './bench-etcd.ts';
 import { builtProgram } from './built-program.ts';
-import { type Comparison, summarise } from './harness.ts';
-import type { Benchmark } from './main.ts';
+import { type Benchmark, type Comparison, summarise } from './harness.ts';
 import type { SpliceRun } from './splice-run.ts';
 
 /** A full with as many keys as fill 500 MiB, and 100,000 events for it. */

@@ -11,8 +11,7 @@ import { findEtcdProgram } from '../src/runtime/etcd-program.ts';
 import { startLocalCluster } from '../src/runtime/local.ts';
 import { freePorts } from '../test/wait.ts';
 import { createHandCluster, until, untilServes } from './by-hand.ts';
-import { type BenchResult, type Comparison, summarise } from './harness.ts';
-import type { Benchmark } from './main.ts';
+import { type Benchmark, type BenchResult, type Comparison, summarise } from './harness.ts';
 import { PROGRAM, startScheduler, stop } from './scheduler-process.ts';
 
 /** A cluster from nothing and its repairs, against a practised operator's hands with the same etcd. */

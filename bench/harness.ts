@@ -27,6 +27,9 @@ export interface BenchResult extends Comparison {
 /** At least this many interleaved repeats make a median. */
 export const REPEATS_MIN = 7;
 
+/** Says what it is doing through `note`; `repeats` is at least {@link REPEATS_MIN}. */
+export type Benchmark = (repeats: number, note: (line: string) => void) => Promise<readonly BenchResult[]>;
+
 export function summarise(of: Comparison, ours: readonly number[], floors: readonly number[]): BenchResult {
   const value = median(ours);
   const floor = median(floors);

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { type BenchResult, print, REPEATS_MIN } from './harness.ts';
+import { type Benchmark, print, REPEATS_MIN } from './harness.ts';
 
 /** `npm run bench -- NAME [--json] [--repeats N]` */
 const BENCHMARKS: Readonly<Record<string, () => Promise<Benchmark>>> = {
@@ -7,9 +7,6 @@ const BENCHMARKS: Readonly<Record<string, () => Promise<Benchmark>>> = {
   'deploy-repair': async () => (await import('./deploy-repair.ts')).deployRepair,
   offers: async () => (await import('./offers.ts')).offers,
 };
-
-/** Says what it is doing through `note`; `repeats` is at least {@link REPEATS_MIN}. */
-export type Benchmark = (repeats: number, note: (line: string) => void) => Promise<readonly BenchResult[]>;
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

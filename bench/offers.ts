@@ -5,8 +5,7 @@ import { join } from 'node:path';
 import { createWorld } from '../test/sim/world.ts';
 import { freePorts } from '../test/wait.ts';
 import { until } from './by-hand.ts';
-import { type BenchResult, type Comparison, summarise } from './harness.ts';
-import type { Benchmark } from './main.ts';
+import { type Benchmark, type BenchResult, type Comparison, summarise } from './harness.ts';
 import { OFFERS, startOffersMaster } from './offers-master.ts';
 import { startScheduler, stop } from './scheduler-process.ts';
 

@@ -1,5 +1,5 @@
+import { decodeKeyValue, type KeyValueFields } from '../etcd/key-value.ts';
 import { bytesOf, decodeFields, malformed, uint64Of } from '../etcd/protobuf.ts';
-import { decodeKeyValue, type KeyValueFields } from './backend/key-value.ts';
 
 /**
  * All that one revision did, as the watch told it: `mvccpb.Event` messages, byte for byte, in the order of their

@@ -5,10 +5,10 @@ import {
   type MemberView,
   type Observation,
 } from '../reconcile/observation.ts';
+import type { AgentOffer } from './agent-offers.ts';
 import { maintenanceAhead } from './maintenance.ts';
 import { agentsGoneOf, type MesosView, taskEvidenceOf, unansweredTasks } from './mesos-view.ts';
 import { offeredSeats, straysOf } from './offers.ts';
-import type { AgentOffer } from './placement.ts';
 
 /** All that is known now, as the one value that the core decides on. Pure. */
 export function observe(input: {

@@ -1,8 +1,8 @@
 import type { ClusterRecord, Seat } from '../protocol/record.ts';
 import { adoptingEpoch, type FoundSeat, seatOf } from './adoption.ts';
+import type { AgentOffer } from './agent-offers.ts';
 import { ownerOf } from './labels.ts';
 import { seatsOf } from './mesos-view.ts';
-import type { AgentOffer } from './placement.ts';
 
 /**
  * What offers alone tell of a cluster whose record was lost. A reservation of ours that no task uses is offered with

@@ -1,7 +1,7 @@
 import type { ClusterRecord, Seat } from '../protocol/record.ts';
 import { seatReleased } from '../reconcile/seats.ts';
+import type { AgentOffer } from './agent-offers.ts';
 import { isFailedOperation, type MesosView, reserveId, unreserveId } from './mesos-view.ts';
-import type { AgentOffer } from './placement.ts';
 import { labelledFor } from './seat-resources.ts';
 
 /**

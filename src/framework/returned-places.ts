@@ -1,5 +1,5 @@
 import type { ClusterRecord, Seat } from '../protocol/record.ts';
-import type { AgentOffer } from './placement.ts';
+import type { AgentOffer } from './agent-offers.ts';
 import { labelledFor } from './seat-resources.ts';
 
 /**

@@ -24,6 +24,7 @@ import { askToUninstall, type OperatorCommand } from '../reconcile/commands.ts';
 import { decide } from '../reconcile/decide.ts';
 import type { Action, Decision } from '../reconcile/decision.ts';
 import type { Observation } from '../reconcile/observation.ts';
+import { type AgentOffer, agentOffersOf, offeredTraits } from './agent-offers.ts';
 import { withTraits } from './agent-traits.ts';
 import type { ArchiveAccess } from './archive-access.ts';
 import { createArchiving, fullWith } from './archiving.ts';
@@ -51,7 +52,6 @@ import { type InterestState, NO_INTEREST, nextInterest } from './offer-interest.
 import { withOfferedPlaces } from './offered-places.ts';
 import { type Accept, type Capacity, type Match, matchOffers, straysOf, withCapacity } from './offers.ts';
 import { createOrderDesk, describeOrder, type OrderResult } from './orders.ts';
-import { type AgentOffer, agentOffersOf, offeredTraits } from './placement.ts';
 import { createRecordKeeper } from './record-keeper.ts';
 import { describeRemoval, type Removal, stayRegistered } from './registration.ts';
 import { NOTHING_MISSING, type ReleaseState, settleReleases } from './releases.ts';

@@ -1,11 +1,11 @@
 import type { ReservationInfo, Resource } from '../mesos/wire.ts';
 import type { ClusterRecord, Seat } from '../protocol/record.ts';
 import type { OfferRequirement } from '../protocol/view.ts';
+import type { AgentOffer } from './agent-offers.ts';
 import type { FixedPorts, MemberResources, StorageConfig } from './config.ts';
 import { amountRequirement, isMet, ruleRequirement } from './judgement.ts';
 import { seatsOf } from './mesos-view.ts';
 import { NAME_SHARE } from './name-share.ts';
-import type { AgentOffer } from './placement.ts';
 import {
   atLeast,
   countPorts,

@@ -1,6 +1,6 @@
 import type { ReservationInfo, Resource } from '../mesos/wire.ts';
 import type { Seat } from '../protocol/record.ts';
-import type { AgentOffer } from './placement.ts';
+import type { AgentOffer } from './agent-offers.ts';
 import { atLeast, minusScalar, rounded, scalarResource } from './resources.ts';
 import { fillSeat, labelledFor, sumOf, upTo } from './seat-resources.ts';
 

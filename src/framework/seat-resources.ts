@@ -1,9 +1,9 @@
 import type { ReservationInfo, Resource } from '../mesos/wire.ts';
 import type { Seat } from '../protocol/record.ts';
 import type { OfferedSeat } from '../reconcile/observation.ts';
+import type { AgentOffer } from './agent-offers.ts';
 import { type Ownership, ownerOf, reservationLabels } from './labels.ts';
 import { NAME_SHARE } from './name-share.ts';
-import type { AgentOffer } from './placement.ts';
 import { atLeast, hasPort, type Pool, rounded, type ScalarName } from './resources.ts';
 import { cutPorts, cutScalar, type Piece, type Placement } from './seat-cut.ts';
 import { VOLUME_PATH, WAL_VOLUME_PATH } from './task-spec.ts';

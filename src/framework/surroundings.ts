@@ -1,8 +1,8 @@
 import type { MasterInfo } from '../mesos/wire.ts';
 import { describeConstraint } from '../protocol/placement-constraint.ts';
+import { traitsOf } from './agent-offers.ts';
 import { fieldValue } from './agent-traits.ts';
 import type { SlotJudgement } from './offers.ts';
-import { traitsOf } from './placement.ts';
 import { isOpenGroup, type PlacementRules, type Surroundings } from './placement-rules.ts';
 
 /** By field and value: when an offer last showed it. */

@@ -1,9 +1,9 @@
 import type { ClusterRecord, Leaving } from '../protocol/record.ts';
 import type { Observation } from '../reconcile/observation.ts';
 import { isKept } from '../reconcile/seats.ts';
+import type { AgentOffer } from './agent-offers.ts';
 import { ownerOf } from './labels.ts';
 import type { Match } from './offers.ts';
-import type { AgentOffer } from './placement.ts';
 
 /** Which offers there is a use for. Pure. */
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { agentOffersOf } from '../../src/framework/agent-offers.ts';
 import { amountRequirement, isMet, ruleRequirement } from '../../src/framework/judgement.ts';
 import { createOfferJournal } from '../../src/framework/offer-journal.ts';
 import type { SlotJudgement } from '../../src/framework/offers.ts';
-import { agentOffersOf } from '../../src/framework/placement.ts';
 import { OFFER_EXPLANATION_AGE_MS, OFFER_EXPLANATIONS_MAX } from '../../src/protocol/view.ts';
 import { offer, ROLE } from './fixtures.ts';
 

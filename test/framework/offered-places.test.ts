@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { agentOffersOf } from '../../src/framework/agent-offers.ts';
 import { ownershipOf, reservationLabels } from '../../src/framework/labels.ts';
 import { withOfferedPlaces } from '../../src/framework/offered-places.ts';
-import { agentOffersOf } from '../../src/framework/placement.ts';
 import type { Offer } from '../../src/mesos/wire.ts';
 import { atRest, type ClusterRecord, newEpoch, type Seat } from '../../src/protocol/record.ts';
 import { offer, ROLE, RUN, record, seat } from './fixtures.ts';

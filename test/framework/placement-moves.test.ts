@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import { agentOffersOf } from '../../src/framework/agent-offers.ts';
 import { matchOffers } from '../../src/framework/offers.ts';
-import { agentOffersOf } from '../../src/framework/placement.ts';
 import type { Offer } from '../../src/mesos/wire.ts';
 import { CONFIG, offer, ROLE, RUN, record, seat } from './fixtures.ts';
 

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it, test } from 'vitest';
+import { agentOffersOf } from '../../src/framework/agent-offers.ts';
 import { type AgentTraits, attributeText, fieldValue, withTraits } from '../../src/framework/agent-traits.ts';
 import { describeRequirements } from '../../src/framework/judgement.ts';
 import { type Match, matchOffers } from '../../src/framework/offers.ts';
-import { agentOffersOf } from '../../src/framework/placement.ts';
 import { placementJudge, placementRulesOf, type Standing } from '../../src/framework/placement-rules.ts';
 import { SEEN_MS, surroundingsOf, withSightings } from '../../src/framework/surroundings.ts';
 import type { Attribute, Offer } from '../../src/mesos/wire.ts';

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { agentOffersOf } from '../../src/framework/agent-offers.ts';
 import type { SchedulerConfig } from '../../src/framework/config.ts';
 import { describeRequirements } from '../../src/framework/judgement.ts';
 import {
@@ -11,7 +12,6 @@ import {
   offeredSeats,
   withCapacity,
 } from '../../src/framework/offers.ts';
-import { agentOffersOf } from '../../src/framework/placement.ts';
 import { poolsOf } from '../../src/framework/resources.ts';
 import { offeredNameShare } from '../../src/framework/seat-resources.ts';
 import { parseEvent } from '../../src/mesos/parse-event.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { agentOffersOf } from '../../src/framework/agent-offers.ts';
 import { reservationLabels } from '../../src/framework/labels.ts';
 import { EMPTY_VIEW, type MesosView } from '../../src/framework/mesos-view.ts';
-import { agentOffersOf } from '../../src/framework/placement.ts';
 import { NOTHING_MISSING, type ReleaseState, settleReleases } from '../../src/framework/releases.ts';
 import type { Offer } from '../../src/mesos/wire.ts';
 import { offer, ROLE, record, seat } from './fixtures.ts';

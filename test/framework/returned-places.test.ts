@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
+import { agentOffersOf } from '../../src/framework/agent-offers.ts';
 import { ownershipOf, reservationLabels } from '../../src/framework/labels.ts';
 import { EMPTY_VIEW, reduceView } from '../../src/framework/mesos-view.ts';
 import { observe } from '../../src/framework/observe.ts';
-import { agentOffersOf } from '../../src/framework/placement.ts';
 import { withReturnedPlaces } from '../../src/framework/returned-places.ts';
 import type { Offer, Resource } from '../../src/mesos/wire.ts';
 import type { ClusterRecord, Seat } from '../../src/protocol/record.ts';

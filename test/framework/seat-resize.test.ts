@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { agentOffersOf } from '../../src/framework/agent-offers.ts';
 import { type Match, matchOffers } from '../../src/framework/offers.ts';
-import { agentOffersOf } from '../../src/framework/placement.ts';
 import { surroundingsOf } from '../../src/framework/surroundings.ts';
 import type { Offer, Operation, Resource } from '../../src/mesos/wire.ts';
 import type { ClusterRecord, Seat } from '../../src/protocol/record.ts';

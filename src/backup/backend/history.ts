@@ -1,8 +1,9 @@
+import type { KeyValueFields } from '../../etcd/key-value.ts';
 import { encodeFields } from '../../etcd/protobuf.ts';
 import type { RevisionEvents } from '../events.ts';
 import type { EtcdBackend } from './backend.ts';
 import { BackendError } from './backend-error.ts';
-import { fieldsOf, type KeyValueFields, keyOf } from './key-value.ts';
+import { fieldsOf, keyOf } from './key-value.ts';
 import { checkRevisionKey, firstKeyOf, isTombstone, revisionOf } from './revision-key.ts';
 
 /** A key as it was at some revision, without its value. */

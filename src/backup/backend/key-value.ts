@@ -1,21 +1,10 @@
-import { bytesOf, decodeFields, encodeFields, uint64Of } from '../../etcd/protobuf.ts';
+import { decodeKeyValue, type KeyValueFields } from '../../etcd/key-value.ts';
+import { encodeFields } from '../../etcd/protobuf.ts';
 import { BackendError } from './backend-error.ts';
-
-/** `mvccpb.KeyValue` (`api/mvccpb/kv.proto`, 3.4 to 3.6), what etcd stores for each change of a key. */
-export interface KeyValueFields {
-  readonly key: Uint8Array;
-  readonly value: Uint8Array;
-  readonly createRevision: bigint;
-  readonly modRevision: bigint;
-  readonly version: bigint;
-  /** 0 where it has none. */
-  readonly lease: bigint;
-}
 
 /** Tag of the field `key`, which is the first of every KeyValue that etcd stores. */
 const KEY_TAG = 0x0a;
 const LENGTH_BYTES_MAX = 5;
-const NOTHING = new Uint8Array();
 
 /**
  * The key of a stored KeyValue, a view of it: all that most scans look at. Empty for the record that marks a raised
@@ -33,19 +22,6 @@ export function keyOf(record: Buffer): Buffer {
     break;
   }
   throw new BackendError('malformed', 'a record of the bucket "key" does not begin with its key');
-}
-
-/** All fields of a KeyValue message. Throws an `EtcdError` `protocol` when the bytes are none. */
-export function decodeKeyValue(message: Uint8Array): KeyValueFields {
-  const fields = decodeFields(message);
-  return {
-    key: bytesOf(fields, 1).at(-1) ?? NOTHING,
-    value: bytesOf(fields, 5).at(-1) ?? NOTHING,
-    createRevision: uint64Of(fields, 2),
-    modRevision: uint64Of(fields, 3),
-    version: uint64Of(fields, 4),
-    lease: uint64Of(fields, 6),
-  };
 }
 
 /** All fields of a stored KeyValue. Throws a {@link BackendError} `malformed`. */
