@@ -1,5 +1,6 @@
 import { Argument, type Command } from 'commander';
 import type { PublishedView } from '../protocol/view.ts';
+import { formatBytes } from './amounts.ts';
 import { connect, newestLine, type OperationFlags, type Progress, waitFor } from './operation.ts';
 import { schedulerAddress, tokenFile } from './scheduler-address.ts';
 
@@ -63,5 +64,5 @@ const DONE = 'defragment its database';
 
 function sizeIn({ members }: PublishedView, slot: string): string {
   const bytes = members.find((member) => member.slot === slot)?.dbSizeBytes ?? null;
-  return bytes === null ? 'unknown' : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
+  return bytes === null ? 'unknown' : formatBytes(bytes);
 }

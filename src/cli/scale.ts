@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { schedulerAddress, tokenFile } from './scheduler-address.ts';
 
 interface Flags {
@@ -9,7 +9,7 @@ interface Flags {
 /** `etcd-mesos scale <members>`: how many members there are to be. */
 export function register(command: Command): void {
   command
-    .argument('<members>', '1, 3, 5 or 7')
+    .argument('<members>', '1, 3, 5 or 7', count)
     .addOption(schedulerAddress())
     .addOption(tokenFile())
     .addHelpText(
@@ -18,12 +18,18 @@ export function register(command: Command): void {
         '\nother, the highest slot first, and their data with them. Asking for the former number takes back what' +
         '\nwas not begun.',
     )
-    .action(async (members: string, flags: Flags) => {
+    .action(async (size: number, flags: Flags) => {
       const { createSchedulerClient, readToken } = await import('../runtime/scheduler-client.ts');
       const token = flags.tokenFile === undefined ? null : await readToken(flags.tokenFile);
       const client = createSchedulerClient(flags.scheduler, { outlastRestart: true, token });
-      const answer: unknown = JSON.parse(await client.post('/v1/scale', { size: Number(members) }));
+      const answer: unknown = JSON.parse(await client.post('/v1/scale', { size }));
       const { message } = answer as { message: string };
       process.stdout.write(`${message}\n`);
     });
+}
+
+/** Which numbers it takes the scheduler says, with why. */
+function count(text: string): number {
+  if (/^\d{1,3}$/.test(text)) return Number(text);
+  throw new InvalidArgumentError('It must be 1, 3, 5 or 7.');
 }

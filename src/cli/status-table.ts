@@ -47,7 +47,7 @@ function summary(view: PublishedView, paint: Paint): readonly string[] {
   const voters =
     health.voters === 0
       ? `no voters yet, ${view.size} wanted`
-      : `${health.healthyVoters} of ${health.voters} voters healthy`;
+      : `${health.healthyVoters} of ${health.voters} voters healthy${view.size === health.voters ? '' : `, ${view.size} wanted`}`;
   const cluster =
     epoch === null
       ? 'not begun'

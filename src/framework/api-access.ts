@@ -19,6 +19,8 @@ export interface ApiRoute {
   readonly path: string;
   readonly access: 'status' | 'data';
   readonly about: string;
+  /** Of what changes state, the names that its query may have: one that is mistyped would be a change of more. Default: none. */
+  readonly query?: readonly string[];
   readonly handler: Handler<ApiEnvironment>;
 }
 
@@ -46,7 +48,10 @@ export function mountRoutes(
   );
   for (const route of routes) {
     const isOpen = route.method === 'get' && route.access === 'status';
-    const guard = isOpen ? [] : [guardOf(token)];
+    const guard = [
+      ...(isOpen ? [] : [guardOf(token)]),
+      ...(route.method === 'get' ? [] : [knownQuery(route.query ?? [])]),
+    ];
     app.on(route.method.toUpperCase(), [route.path], ...guard, route.handler);
   }
   for (const path of new Set(routes.map((route) => route.path)))
@@ -62,6 +67,21 @@ function methodNotAllowed(path: string, routes: readonly ApiRoute[]): Handler<Ap
   return (context) => {
     context.header('allow', allowed.join(', '));
     return problem(context, 405, `${context.req.method} is not for ${path}`, `Use ${allowed.join(' or ')}.`);
+  };
+}
+
+function knownQuery(names: readonly string[]): MiddlewareHandler<ApiEnvironment> {
+  return async (context, next) => {
+    const unknown = Object.keys(context.req.query()).find((name) => !names.includes(name));
+    if (unknown === undefined) return await next();
+    const { pathname } = new URL(context.req.url);
+    const known = names.length === 0 ? 'It takes none.' : `It takes ${names.join(', ')}.`;
+    return problem(
+      context,
+      400,
+      `${pathname} takes no ${unknown} in its query`,
+      `${known} Nothing was changed.`,
+    );
   };
 }
 

@@ -23,6 +23,13 @@ export async function told(
   }
 }
 
+/** Whether the query has `force=true`; the response that says what is wrong with it. */
+export function forceOf(context: ApiContext): boolean | Response {
+  const text = context.req.query('force') ?? 'false';
+  if (text === 'true' || text === 'false') return text === 'true';
+  return problem(context, 400, `force is ${text}`, 'It is true or false. Nothing was changed.');
+}
+
 const OPERATOR_CHARS_MAX = 120;
 
 /** Who asked, for the record: what the client calls itself, which nobody checks, and where it asked from. */

@@ -2,7 +2,8 @@ import { PLAN_NAMES } from '../protocol/record.ts';
 import type { PublishedPlan, PublishedView } from '../protocol/view.ts';
 import type { PlanVerb } from '../reconcile/plan-commands.ts';
 import { type ApiContext, type ApiRoute, json, problem } from './api-access.ts';
-import { operatorOf, type Tell, told } from './api-commands.ts';
+import { forceOf, operatorOf, type Tell, told } from './api-commands.ts';
+import { change, status } from './api-routes.ts';
 
 export interface PlanSource {
   readonly view: () => PublishedView | null;
@@ -13,20 +14,24 @@ export interface PlanSource {
 export function planRoutes({ view, tell }: PlanSource): readonly ApiRoute[] {
   const plans = () => view()?.plans ?? [];
   return [
-    read('/v1/plans', 'names of plans', (context) =>
+    status('/v1/plans', 'names of plans', (context) =>
       json(
         context,
         plans().map((plan) => plan.name),
       ),
     ),
-    read('/v1/plans/:plan', 'a plan: 200 complete, 202 not yet, 417 with errors', (context) => {
+    status('/v1/plans/:plan', 'a plan: 200 complete, 202 not yet, 417 with errors', (context) => {
       const plan = plans().find((one) => one.name === context.req.param('plan'));
       if (plan === undefined) return unknownPlan(context);
       const { name: _, ...body } = plan;
       return json(context, body, plan.errors.length > 0 ? 417 : plan.status === 'COMPLETE' ? 200 : 202);
     }),
     ...VERBS.map(({ path, verb, about }) =>
-      change(`/v1/plans/:plan/${path}`, about, tellPlan({ view, tell }, verb)),
+      change(`/v1/plans/:plan/${path}`, about, tellPlan({ view, tell }, verb), [
+        'phase',
+        'step',
+        ...(verb === 'start' ? ['force'] : []),
+      ]),
     ),
     change(
       '/v1/uninstall',
@@ -38,7 +43,11 @@ export function planRoutes({ view, tell }: PlanSource): readonly ApiRoute[] {
 
 /** What DC/OS calls what. */
 const VERBS: readonly { readonly path: string; readonly verb: PlanVerb; readonly about: string }[] = [
-  { path: 'start', verb: 'start', about: 'give the word that the plan waits for; `?force=true` against S9' },
+  {
+    path: 'start',
+    verb: 'start',
+    about: 'give the word that the plan waits for; `?force=true` although the other members are no quorum',
+  },
   { path: 'pause', verb: 'interrupt', about: 'have nothing more of a plan begun; as `interrupt`' },
   { path: 'interrupt', verb: 'interrupt', about: 'have nothing more of a plan begun' },
   { path: 'stop', verb: 'interrupt', about: 'as `interrupt`: what was begun is finished' },
@@ -59,6 +68,8 @@ function tellPlan({ view, tell }: PlanSource, verb: PlanVerb): (context: ApiCont
     if (now === null || plan === undefined) return unknownPlan(context);
     const part = partOf(context, plan, verb);
     if (part instanceof Response) return part;
+    const force = forceOf(context);
+    if (force instanceof Response) return force;
     const name = PLAN_NAMES.find((one) => one === plan.name);
     const answer =
       name === undefined || (now.uninstall !== null && verb === 'continue')
@@ -68,7 +79,7 @@ function tellPlan({ view, tell }: PlanSource, verb: PlanVerb): (context: ApiCont
             plan: name,
             verb,
             step: part.step,
-            force: context.req.query('force') === 'true',
+            force,
             by: operatorOf(context),
           });
     if (answer instanceof Response) return answer;
@@ -132,11 +143,3 @@ function uninstall(tell: Tell): (context: ApiContext) => Promise<Response> {
 
 const unknownPlan = (context: ApiContext): Response =>
   problem(context, 404, `Plan ${context.req.param('plan') ?? ''} not found`, 'GET /v1/plans lists them.');
-
-function read(path: string, about: string, handler: ApiRoute['handler']): ApiRoute {
-  return { method: 'get', path, access: 'status', about, handler };
-}
-
-function change(path: string, about: string, handler: ApiRoute['handler']): ApiRoute {
-  return { method: 'post', path, access: 'data', about, handler };
-}

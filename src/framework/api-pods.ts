@@ -2,7 +2,7 @@ import type { PublishedMember, PublishedView } from '../protocol/view.ts';
 import type { CommandAnswer } from '../reconcile/command-answers.ts';
 import { POD_VERBS, type PodVerb } from '../reconcile/pods.ts';
 import { type ApiContext, type ApiRoute, json, problem } from './api-access.ts';
-import { operatorOf, type Tell, told } from './api-commands.ts';
+import { forceOf, operatorOf, type Tell, told } from './api-commands.ts';
 import { change, status, withView } from './api-routes.ts';
 
 export interface PodSource {
@@ -57,6 +57,7 @@ export function podRoutes({ view, tell }: PodSource): readonly ApiRoute[] {
           if (answer instanceof Response) return answer;
           return json(context, { pod: slot, tasks: [`${slot}-server`], ...bodyOf(answer) });
         }),
+        ['force'],
       ),
     ),
     change(
@@ -68,6 +69,7 @@ export function podRoutes({ view, tell }: PodSource): readonly ApiRoute[] {
         const answer = await told(context, tell, { kind: 'move-leader', to, by: operatorOf(context) });
         return answer instanceof Response ? answer : json(context, bodyOf(answer));
       }),
+      ['to'],
     ),
   ];
 }
@@ -85,16 +87,10 @@ const bodyOf = ({ outcome, message, disruption }: CommandAnswer) => ({
   disruption: disruption ?? null,
 });
 
-function forceOf(context: ApiContext): boolean | Response {
-  const text = context.req.query('force') ?? 'false';
-  if (text === 'true' || text === 'false') return text === 'true';
-  return problem(context, 400, `force is ${text}`, 'It is true or false.');
-}
-
-const slotsOf = (view: PublishedView): readonly string[] =>
+export const slotsOf = (view: PublishedView): readonly string[] =>
   [...new Set(view.members.map((member) => member.slot))].sort();
 
-function unknownPod(
+export function unknownPod(
   context: ApiContext,
   view: PublishedView,
   slot = context.req.param('slot') ?? '',

@@ -7,8 +7,13 @@ export function status(path: string, about: string, handler: ApiRoute['handler']
 }
 
 /** A route that changes something. */
-export function change(path: string, about: string, handler: ApiRoute['handler']): ApiRoute {
-  return { method: 'post', path, access: 'data', about, handler };
+export function change(
+  path: string,
+  about: string,
+  handler: ApiRoute['handler'],
+  query: readonly string[] = [],
+): ApiRoute {
+  return { method: 'post', path, access: 'data', about, query, handler };
 }
 
 /** Answers with the view, or says that there is none yet. */

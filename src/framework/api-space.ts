@@ -1,7 +1,8 @@
 import type { PublishedView } from '../protocol/view.ts';
 import type { CommandAnswer } from '../reconcile/command-answers.ts';
 import { type ApiRoute, json, problem } from './api-access.ts';
-import { operatorOf, type Tell, told } from './api-commands.ts';
+import { forceOf, operatorOf, type Tell, told } from './api-commands.ts';
+import { slotsOf, unknownPod } from './api-pods.ts';
 import { change, status, withView } from './api-routes.ts';
 import type { SpaceMeasurement } from './space-measurement.ts';
 
@@ -35,21 +36,16 @@ export function spaceRoutes({ view, tell, measure }: SpaceSource): readonly ApiR
     change(
       '/v1/defragment',
       'rewrite members’ databases without what is free in them, one at a time; query slot=<slot>, force=true',
-      withView(view, async (context) => {
+      withView(view, async (context, current) => {
         const slot = context.req.query('slot') ?? null;
-        const force = context.req.query('force') ?? 'false';
-        if (force !== 'true' && force !== 'false') {
-          return problem(context, 400, `force=${force} is neither true nor false`, 'Nothing was changed.');
-        }
-        const command = {
-          kind: 'defragment',
-          slot,
-          by: operatorOf(context),
-          force: force === 'true',
-        } as const;
+        if (slot !== null && !slotsOf(current).includes(slot)) return unknownPod(context, current, slot);
+        const force = forceOf(context);
+        if (force instanceof Response) return force;
+        const command = { kind: 'defragment', slot, by: operatorOf(context), force } as const;
         const answer = await told(context, tell, command);
         return answer instanceof Response ? answer : json(context, bodyOf(answer));
       }),
+      ['slot', 'force'],
     ),
     change(
       '/v1/alarms/:alarm/disarm',

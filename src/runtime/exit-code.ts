@@ -11,6 +11,7 @@ import { RecordError } from '../protocol/record.ts';
 import { OrderKeyError } from '../protocol/signature.ts';
 import { ZooKeeperError } from '../zookeeper/errors.ts';
 import { ArtifactError } from './artifact.ts';
+import { SchedulerClientError } from './scheduler-client.ts';
 import { StartError } from './start-error.ts';
 
 /** With which code the program ends, and why; `docs/exit-codes.md` tells what to do about each. */
@@ -48,6 +49,7 @@ export function exitCodeOf(error: unknown): ExitCode {
   if (error instanceof LocalMesosError) return LOCAL_CODES[error.code];
   if (error instanceof ZooKeeperError) return EXIT.state;
   if (error instanceof RestoreError && isBadInput(error)) return EXIT.badOptions;
+  if (error instanceof SchedulerClientError && error.code === 'token-unreadable') return EXIT.badOptions;
   return error instanceof CodedError ? EXIT.failed : EXIT.internal;
 }
 

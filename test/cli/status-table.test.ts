@@ -142,6 +142,10 @@ describe('the status table', () => {
     }
   });
 
+  test('a cluster that is to have more members says so', () => {
+    expect(renderStatus(sampleView({ size: 5 }), plain)).toContain('3 of 3 voters healthy, 5 wanted\n');
+  });
+
   test('shows sizes for people', () => {
     expect([0, 1023, 1024, 20_480, 2 ** 31].map(formatBytes)).toEqual([
       '0 B',

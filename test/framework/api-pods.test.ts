@@ -40,7 +40,7 @@ describe('a command to a member', () => {
     const wrong = await ask('/v1/pod/etcd-1/restart?force=maybe');
     expect([wrong.status, await wrong.json()]).toEqual([
       400,
-      { error: 'force is maybe', hint: 'It is true or false.' },
+      { error: 'force is maybe', hint: 'It is true or false. Nothing was changed.' },
     ]);
     expect(told).toHaveLength(1);
   });

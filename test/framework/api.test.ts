@@ -146,6 +146,8 @@ describe('plans', () => {
     ['restart?phase=nope', 404, 'Phase nope not found'],
     ['restart?phase=etcd&step=nope', 404, 'Step nope not found'],
     ['restart?step=etcd-0:[server]', 400, 'a step is named by its phase'],
+    ['start?force=yes', 400, 'force is yes'],
+    ['restart?pahse=etcd', 400, '/v1/plans/update/restart takes no pahse in its query'],
     ['forceComplete', 400, 'a step is named by its phase'],
     ['forceComplete?phase=etcd', 400, 'a step is forced, not a whole phase'],
     ['explode', 404, 'nothing is at'],
@@ -555,6 +557,22 @@ describe('the rest', () => {
       { kind: 'disarm', alarm: 'NOSPACE', by },
     ]);
     expect((await post('/v1/defragment?force=yes')).status).toBe(400);
+    const unknown = await post('/v1/defragment?slot=etcd-9');
+    expect([unknown.status, await unknown.json()]).toEqual([
+      404,
+      { error: 'Pod etcd-9 not found', hint: 'There are etcd-0, etcd-1, etcd-2.' },
+    ]);
+    // It would have rewritten all of them.
+    const mistyped = await post('/v1/defragment?solt=etcd-1');
+    expect([mistyped.status, await mistyped.json()]).toEqual([
+      400,
+      {
+        error: '/v1/defragment takes no solt in its query',
+        hint: 'It takes slot, force. Nothing was changed.',
+      },
+    ]);
+    expect((await post('/v1/alarms/nospace/disarm?force=true')).status).toBe(400);
+    expect(commands).toHaveLength(3);
     expect((await post('/v1/alarms/other/disarm')).status).toBe(404);
   });
 
