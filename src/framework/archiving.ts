@@ -10,6 +10,7 @@ import { clientUrlOf } from '../protocol/launch.ts';
 import type { ClusterRecord } from '../protocol/record.ts';
 import type { PublishedArchive } from '../protocol/view.ts';
 import { type ArchiveSight, FRESH_MS, type Observation } from '../reconcile/observation.ts';
+import { tellsNothing } from '../reconcile/users.ts';
 import type { ArchiveAccess } from './archive-access.ts';
 import { type ArchiveClaim, assertNothingArchived, openOwnArchive } from './archive-opening.ts';
 import type { StoryPart } from './story.ts';
@@ -300,14 +301,23 @@ function withClaim(record: ClusterRecord, { archive, writtenBy }: ArchiveClaim):
   return { ...record, archive, generation: Math.max(record.generation, writtenBy + 1) };
 }
 
-/** Members that can be followed: those that serve by what they said a moment ago, followers first. */
+/**
+ * Members that can be followed: those that serve by what they said a moment ago, followers first. Where all keep to
+ * themselves how they are, these: whoever asks them is told why.
+ */
 export function sourcesOf({ record, seen }: Pick<ArchivePass, 'record' | 'seen'>): readonly ArchiveSource[] {
-  const serving = record.seats.flatMap((seat) => {
+  const fresh = record.seats.flatMap((seat) => {
     const view = seen.members.get(seat.id);
-    const probe = view !== undefined && view.ageMs <= FRESH_MS ? view.status?.probe : null;
-    if (probe == null || probe.isLearner || probe.clusterId !== record.epoch.clusterId) return [];
-    return [{ url: clientUrlOf(seat), leads: probe.leaderId === probe.memberId }];
+    const status = view !== undefined && view.ageMs <= FRESH_MS ? view.status : null;
+    return status === null ? [] : [{ url: clientUrlOf(seat), status }];
   });
+  const serving = fresh.flatMap(({ url, status: { probe } }) => {
+    if (probe === null || probe.isLearner || probe.clusterId !== record.epoch.clusterId) return [];
+    return [{ url, leads: probe.leaderId === probe.memberId }];
+  });
+  if (serving.length === 0) {
+    return fresh.filter(({ status }) => tellsNothing(status)).map(({ url }) => ({ url }));
+  }
   return serving
     .toSorted((left, right) => Number(left.leads) - Number(right.leads))
     .map(({ url }) => ({ url }));

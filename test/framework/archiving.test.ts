@@ -383,3 +383,18 @@ test('followers are followed before the leader, and only who serves', () => {
   const sources = sourcesOf({ record: { ...FORMED, seats }, seen });
   expect(sources.map(({ url }) => url)).toEqual(['http://10.0.0.1:31001', 'http://10.0.0.0:31001']);
 });
+
+test('who is silent about itself is asked only where nobody else is there, and tells why', () => {
+  const seats = ['a', 'b'].map((id, at) => seat({ id, host: `10.0.0.${at}` }));
+  const silent = { status: { phase: 'running', probe: null, needsUser: { quorum: true } }, ageMs: 0 };
+  const urls = (other: object): readonly string[] => {
+    const members = new Map([
+      ['a', silent],
+      ['b', other],
+    ]);
+    const seen = { members } as unknown as Observation;
+    return sourcesOf({ record: { ...FORMED, seats }, seen }).map(({ url }) => url);
+  };
+  expect(urls(viewOf('m1', { leaderId: 'm1' }))).toEqual(['http://10.0.0.1:31001']);
+  expect(urls(silent)).toEqual(['http://10.0.0.0:31001', 'http://10.0.0.1:31001']);
+});
