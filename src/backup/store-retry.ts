@@ -34,12 +34,6 @@ export function createStoreRetry({ lifetime, silenceMsMax, clock, logger }: Stor
     if (problem === null) logger.warn('the archive is not written', { problem: text });
     problem = text;
   };
-  /** A store may hang for minutes until it fails, and a mount for ever: what waits has to be spooled meanwhile. */
-  const noteSilence = async (answered: AbortSignal): Promise<void> => {
-    const over = AbortSignal.any([answered, rested]);
-    await clock.sleep(silenceMsMax, over);
-    if (!over.aborted) noteProblem(`it has not answered for ${silenceMsMax / 1000} s`);
-  };
 
   return {
     get problem() {
@@ -48,7 +42,8 @@ export function createStoreRetry({ lifetime, silenceMsMax, clock, logger }: Stor
     persist: async (what, work) => {
       for (let pauseMs = RETRY_MS_MIN; !closed.aborted; pauseMs = Math.min(RETRY_MS_MAX, pauseMs * 2)) {
         const answered = new AbortController();
-        void noteSilence(answered.signal);
+        // What waits has to be spooled meanwhile.
+        void afterSilence(clock, silenceMsMax, AbortSignal.any([answered.signal, rested]), noteProblem);
         try {
           const result = await work();
           if (problem !== null) logger.info('the archive is written again', { what });
@@ -67,4 +62,18 @@ export function createStoreRetry({ lifetime, silenceMsMax, clock, logger }: Stor
       return null;
     },
   };
+}
+
+/**
+ * A store may hang for minutes until it fails, and a mount for ever: tells the problem once it has not answered for so
+ * long. Nothing is told once `answered` has aborted.
+ */
+export async function afterSilence(
+  clock: Clock,
+  silenceMsMax: number,
+  answered: AbortSignal,
+  tell: (problem: string) => void,
+): Promise<void> {
+  await clock.sleep(silenceMsMax, answered);
+  if (!answered.aborted) tell(`it has not answered for ${silenceMsMax / 1000} s`);
 }

@@ -3,6 +3,7 @@ import { ArchiveError } from '../backup/errors.ts';
 import type { ArchiveSource } from '../backup/follower.ts';
 import type { Full } from '../backup/full.ts';
 import { type ArchiveStore, ArchiveStoreError } from '../backup/store-port.ts';
+import { afterSilence } from '../backup/store-retry.ts';
 import { orAborted, withDeadline } from '../base/deadline.ts';
 import { describeError } from '../base/errors.ts';
 import type { Clock, Ids, Logger } from '../base/ports.ts';
@@ -13,7 +14,9 @@ import { type ArchiveSight, FRESH_MS, type Observation } from '../reconcile/obse
 import { tellsNothing } from '../reconcile/users.ts';
 import type { ArchiveAccess } from './archive-access.ts';
 import { type ArchiveClaim, assertNothingArchived, openOwnArchive } from './archive-opening.ts';
+import { type ArchivingState, archiveViewOf } from './archive-view.ts';
 import type { StoryPart } from './story.ts';
+import { createVerifiedFulls } from './verified-fulls.ts';
 
 /**
  * The archiver of the scheduler that leads: begins when the cluster is formed, is begun again whatever it ends with,
@@ -57,25 +60,15 @@ const PAUSE_MS_MAX = 60_000;
 const STEADY_MS = 5 * 60_000;
 /** What came has to be written, and all is to be let go of, before a store is not waited for any more. */
 const SETTLE_MS = 10_000;
-/** A full that is wanted and was not taken is tried for again after this long. */
-const FULL_RETRY_MS = 30_000;
-
-type State =
-  /** For the cluster to form, or for the store to be opened; or for the next try of what a fault of ours ended. */
-  | { readonly kind: 'waiting' | 'starting' | 'away' | 'refused'; readonly problem: string | null }
-  | { readonly kind: 'archiving'; readonly archiver: Archiver };
 
 export function createArchiving(options: ArchivingOptions): Archiving {
   const { access, clock, log } = options;
-  let state: State = { kind: 'waiting', problem: null };
+  let state: ArchivingState = { kind: 'waiting', problem: null };
   /** Of the newest archiver, when it has ended. */
   let last: ArchiverStatus | null = null;
   let id: string | null = null;
   let pass: ArchivePass | null = null;
   let claim: ArchiveClaim | null = null;
-  let verifiedFullAtMs: number | null = null;
-  let askedAtMs = Number.NEGATIVE_INFINITY;
-  let isAsking = false;
   let refusal: string | null = null;
   /** Those who wait for a pass. */
   let waiting: (() => void)[] = [];
@@ -114,9 +107,8 @@ export function createArchiving(options: ArchivingOptions): Archiving {
     const { silenceMsMax } = { ...ARCHIVER_LIMITS, ...access.limits };
     const opened = new AbortController();
     const over = AbortSignal.any([signal, opened.signal]);
-    void clock.sleep(silenceMsMax, over).then(() => {
-      const problem = `it has not answered for ${silenceMsMax / 1000} s`;
-      if (!over.aborted) state = { kind: 'away', problem };
+    void afterSilence(clock, silenceMsMax, over, (problem) => {
+      state = { kind: 'away', problem };
     });
     try {
       return await access.open(signal);
@@ -212,32 +204,7 @@ export function createArchiving(options: ArchivingOptions): Archiving {
     if (state.kind === 'archiving') return await state.archiver.fullNow(reason, { verify: true });
     throw new ArchiveError('missing', `nothing can be archived now: ${state.problem ?? NOT_FORMED}`);
   };
-  const noteVerified = (full: Full): void => {
-    verifiedFullAtMs = Math.max(verifiedFullAtMs ?? 0, full.document.finishedAtMs);
-  };
-
-  /** One that the core waits for: one at a time, and after a failure not at once. */
-  const takeWanted = async (reason: string): Promise<void> => {
-    if (isAsking || clock.monotonicMs() - askedAtMs < FULL_RETRY_MS) return;
-    isAsking = true;
-    askedAtMs = clock.monotonicMs();
-    try {
-      noteVerified(await take(reason));
-      askedAtMs = Number.NEGATIVE_INFINITY;
-    } catch (error) {
-      log.warn('a full that is waited for was not taken', { reason, error: describeError(error) });
-    } finally {
-      isAsking = false;
-      options.onChange();
-    }
-  };
-
-  /** No later than now: by a clock that went back an old full would pass for one that was taken since. */
-  const verifiedFullMs = (): number | null => {
-    if (verifiedFullAtMs !== null) verifiedFullAtMs = Math.min(verifiedFullAtMs, clock.wallMs());
-    return verifiedFullAtMs;
-  };
-  const archivedRevision = (): string => String(statusNow()?.archivedRevision ?? 0n);
+  const fulls = createVerifiedFulls({ take, clock, log, onChange: options.onChange });
 
   return {
     run: async (signal) => {
@@ -261,8 +228,8 @@ export function createArchiving(options: ArchivingOptions): Archiving {
       waiting = [];
       for (const wake of woken) wake();
       // A pass that began before the newest one was there asks for it still.
-      const isPresent = next.seen.archive?.verifiedFullAtMs === verifiedFullAtMs;
-      if (next.fullWanted !== null && isPresent) void takeWanted(next.fullWanted);
+      const isPresent = next.seen.archive?.verifiedFullAtMs === fulls.newestAtMs;
+      if (next.fullWanted !== null && isPresent) fulls.want(next.fullWanted);
     },
     assertNothingThere: async (signal) => {
       const onProblem = (problem: string | null): void => {
@@ -270,13 +237,12 @@ export function createArchiving(options: ArchivingOptions): Archiving {
       };
       await assertNothingArchived({ access, clock, log, onProblem }, signal);
     },
-    fullNow: async (reason) => {
-      const full = await take(reason);
-      noteVerified(full);
-      return full;
-    },
-    sight: () => ({ archivedRevision: archivedRevision(), verifiedFullAtMs: verifiedFullMs() }),
-    view: () => viewOf({ place: access.place, id, state, status: statusNow() }),
+    fullNow: fulls.now,
+    sight: () => ({
+      archivedRevision: String(statusNow()?.archivedRevision ?? 0n),
+      verifiedFullAtMs: fulls.newestNoLaterThanNow(),
+    }),
+    view: () => archiveViewOf({ place: access.place, id, state, status: statusNow() }),
   };
 }
 
@@ -321,54 +287,4 @@ export function sourcesOf({ record, seen }: Pick<ArchivePass, 'record' | 'seen'>
   return serving
     .toSorted((left, right) => Number(left.leads) - Number(right.leads))
     .map(({ url }) => ({ url }));
-}
-
-function viewOf(of: {
-  readonly place: string;
-  readonly id: string | null;
-  readonly state: State;
-  readonly status: ArchiverStatus | null;
-}): PublishedArchive {
-  const { place, id, state, status } = of;
-  const lastFull = status?.lastFull ?? null;
-  const problem = state.kind === 'archiving' ? (status?.problem ?? null) : state.problem;
-  return {
-    place,
-    id,
-    state: stateOf(state, status),
-    problem,
-    archivedRevision: String(status?.archivedRevision ?? 0n),
-    seenRevision: String(status?.seenRevision ?? 0n),
-    lagMs: status?.lagMs ?? 0,
-    waitingBytes: status?.waitingBytes ?? 0,
-    spooledBytes: status?.spooledBytes ?? 0,
-    lastFull:
-      lastFull === null
-        ? null
-        : {
-            name: lastFull.name,
-            revision: lastFull.document.revision ?? lastFull.document.revisionAtLeast,
-            startedAtMs: lastFull.document.startedAtMs,
-            sizeBytes: lastFull.document.sizeBytes,
-            verifiedAtMs: lastFull.verifiedAtMs,
-          },
-    fullWanted: status?.fullWanted ?? null,
-    nextFullAtMs: status?.nextFullAtMs ?? null,
-    lastProof:
-      status?.lastProof == null ? null : { revision: status.lastProof.revision, atMs: status.lastProof.atMs },
-    lastVerification: verificationOf(status),
-    gaps: [...(status?.gaps ?? [])],
-  };
-}
-
-function stateOf(state: State, status: ArchiverStatus | null): PublishedArchive['state'] {
-  if (state.kind !== 'archiving') return state.kind;
-  return status === null || status.state === 'ended' ? 'starting' : status.state;
-}
-
-function verificationOf(status: ArchiverStatus | null): PublishedArchive['lastVerification'] {
-  const newest = status?.lastVerification ?? null;
-  if (newest === null) return null;
-  const { atMs, revision, proofsCompared, problems } = newest;
-  return { atMs, revision, proofsCompared, problems: [...problems] };
 }

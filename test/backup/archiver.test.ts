@@ -16,6 +16,10 @@ const archived = async (member: FakeMember, { archiver }: Run): Promise<void> =>
     () => archiver.status().archivedRevision === member.revision,
   ));
 
+/** It goes on after the one revision that a new etcd has. */
+const followed = async ({ archiver }: Run): Promise<void> =>
+  void (await until('it follows', 20_000, () => archiver.status().archivedRevision === 1n));
+
 /** Everything from revision 2 on, which is a new etcd's first, is there. */
 const expectAll = async (place: Place, member: FakeMember): Promise<void> => {
   const { revisions } = await contentOf(place);
@@ -35,7 +39,7 @@ describe.for([
     const { place, member } = await setUp();
     member.write(30);
     const first = start(member, place, { limits: { segmentMs: 20 } });
-    await until('there is a full', 5_000, () => first.archiver.status().archivedRevision === 31n);
+    await until('it follows', 5_000, () => first.archiver.status().archivedRevision === 31n);
     await until('there is a full', 5_000, () => first.archiver.status().lastFull);
     // What was before is in the full.
     expect(first.archiver.status()).toMatchObject({
@@ -62,7 +66,7 @@ describe.for([
   test('loses nothing when the watch breaks again and again', async () => {
     const { place, member } = await setUp();
     const run = start(member, place);
-    await until('it follows', 5_000, () => run.archiver.status().archivedRevision === 1n);
+    await followed(run);
     for (let round = 0; round < 30; round += 1) {
       member.write(1 + (round % 12));
       if (round % 3 === 0) member.breakAll();
@@ -76,7 +80,7 @@ describe.for([
   test('records what was compacted before it was read, and takes a full that has it', async () => {
     const { place, member } = await setUp();
     const first = start(member, place);
-    await until('it follows', 5_000, () => first.archiver.status().archivedRevision === 1n);
+    await followed(first);
     member.write(10);
     await archived(member, first);
     await first.stop();
@@ -127,7 +131,7 @@ describe.for([
   test('records revisions that a member leaves out', async () => {
     const { place, member } = await setUp();
     const run = start(member, place);
-    await until('it follows', 5_000, () => run.archiver.status().archivedRevision === 1n);
+    await followed(run);
     let eaten = false;
     member.tell = (whole) => {
       const isToBeEaten = !eaten && whole.events.length > 0;
@@ -148,7 +152,7 @@ describe.for([
   test('an older archiver ends as soon as it sees the newer one, and nothing is lost between them', async () => {
     const { place, member } = await setUp();
     const old = start(member, place, { generation: 1 });
-    await until('it follows', 5_000, () => old.archiver.status().archivedRevision === 1n);
+    await followed(old);
     member.write(5);
     await archived(member, old);
     const young = start(member, place, { generation: 2 });
@@ -173,7 +177,7 @@ describe.for([
       store: failing,
       limits: { waitingBytesMax: 5_000, batchBytesMax: 2_000 },
     });
-    await until('it follows', 20_000, () => run.archiver.status().archivedRevision === 1n);
+    await followed(run);
     isAway = true;
     member.write(500);
     await until('it says so', 5_000, () => run.archiver.status().state === 'away');
@@ -215,7 +219,7 @@ describe.for([
             },
     };
     const run = start(member, place, { store: hanging, limits: { silenceMsMax: 50 } });
-    await until('it follows', 5_000, () => run.archiver.status().archivedRevision === 1n);
+    await followed(run);
     const { promise, resolve } = Promise.withResolvers<void>();
     gate.held = promise;
     member.write(5);
@@ -257,7 +261,7 @@ describe.for([
   test('writes proofs, and the leases with what they were granted', async () => {
     const { place, member } = await setUp();
     const run = start(member, place, { limits: { proofMs: 5 } });
-    await until('it follows', 5_000, () => run.archiver.status().archivedRevision === 1n);
+    await followed(run);
     member.write(9);
     await archived(member, run);
     await until('there is a proof', 5_000, async () => (await contentOf(place)).kinds.includes('proof'));
@@ -302,7 +306,7 @@ test('a member that is behind the archive is not followed', async () => {
   const place = await sampleArchive(createMemoryArchiveStore());
   const ahead = createFakeMember();
   const first = start(ahead, place);
-  await until('it follows', 5_000, () => first.archiver.status().archivedRevision === 1n);
+  await followed(first);
   ahead.write(20);
   await archived(ahead, first);
   await first.stop();
