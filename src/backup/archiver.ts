@@ -151,6 +151,7 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
   const memberUrl = (): string | null => follower?.status().url ?? null;
   const seenRevision = (): bigint => follower?.status().seenRevision ?? 0n;
   const prover = createProver({
+    clusterId: epoch.document.clusterId,
     member: memberUrl,
     seenRevision,
     connect,

@@ -56,6 +56,8 @@ const ANSWER_MS_MAX = 5_000;
 const LEASES_AT_ONCE = 16;
 /** Leases whose TTL is remembered as written; beyond it they are asked for and written once more. */
 const LEASES_KNOWN_MAX = 100_000;
+/** A lease that was asked for so long ago may have ended and been granted anew under its id: it is asked for again. */
+const LEASE_KNOWN_MS = 60_000;
 
 export function createFollower(options: FollowerOptions): Follower {
   const { clusterId, inbox, clock, logger } = options;
@@ -63,7 +65,8 @@ export function createFollower(options: FollowerOptions): Follower {
   let url: string | null = null;
   let problem: string | null = null;
   let round = new AbortController();
-  const knownLeases = new Set<bigint>();
+  /** When they were asked for. */
+  const knownLeases = new Map<bigint, number>();
 
   /** A call that must not take long. */
   const soon = async <T>(signal: AbortSignal, work: (within: AbortSignal) => Promise<T>): Promise<T> => {
@@ -80,7 +83,8 @@ export function createFollower(options: FollowerOptions): Follower {
     leases: readonly bigint[],
     signal: AbortSignal,
   ): Promise<readonly LeaseGrant[]> => {
-    const asked = leases.filter((id) => !knownLeases.has(id));
+    const sinceMs = clock.monotonicMs() - LEASE_KNOWN_MS;
+    const asked = leases.filter((id) => (knownLeases.get(id) ?? Number.NEGATIVE_INFINITY) <= sinceMs);
     const grants: LeaseGrant[] = [];
     for (let at = 0; at < asked.length; at += LEASES_AT_ONCE) {
       const some = asked.slice(at, at + LEASES_AT_ONCE).map(async (id) => ({
@@ -89,7 +93,8 @@ export function createFollower(options: FollowerOptions): Follower {
       }));
       grants.push(...(await Promise.all(some)));
     }
-    return grants;
+    // One that has ended by now is written as it was when its keys were put.
+    return grants.filter(({ id, ttlSeconds }) => ttlSeconds !== null || !knownLeases.has(id));
   };
 
   const leave = (gap: Gap): void => {
@@ -139,7 +144,7 @@ export function createFollower(options: FollowerOptions): Follower {
         if (signal.aborted) throw new EtcdError('aborted', 'the watch was given up');
         if (revisions.length > 0) {
           inbox.putRevisions({ atMs: clock.wallMs(), leases: grants, revisions });
-          remember(knownLeases, grants);
+          remember(knownLeases, grants, clock.monotonicMs());
           grants = [];
         }
         next = assembly.next;
@@ -186,7 +191,7 @@ export function createFollower(options: FollowerOptions): Follower {
   };
 }
 
-function remember(known: Set<bigint>, grants: readonly LeaseGrant[]): void {
+function remember(known: Map<bigint, number>, grants: readonly LeaseGrant[], nowMs: number): void {
   if (known.size + grants.length > LEASES_KNOWN_MAX) known.clear();
-  for (const { id } of grants) known.add(id);
+  for (const { id } of grants) known.set(id, nowMs);
 }

@@ -84,8 +84,14 @@ export function createFullTaker(options: FullTakerOptions): FullTaker {
   /** Of the log, since the newest full was begun, as far as this archiver knows. */
   let logBytes = 0;
 
-  const nextAtMs = (): number | null =>
-    schedule === null || lastFull === null ? null : schedule.nextMs(lastFull.document.startedAtMs);
+  /** From when on the schedule counts: what was taken while the clock was ahead puts nothing off. */
+  let countedFromMs = Number.POSITIVE_INFINITY;
+
+  const nextAtMs = (): number | null => {
+    if (schedule === null || lastFull === null) return null;
+    countedFromMs = Math.min(countedFromMs, lastFull.document.startedAtMs, clock.wallMs());
+    return schedule.nextMs(countedFromMs);
+  };
   /** Why one is to be taken now; `null`: none is. */
   const dueReason = (): string | null => {
     const [first] = asked;
@@ -128,7 +134,7 @@ export function createFullTaker(options: FullTakerOptions): FullTaker {
     try {
       const taken = await takeFromMember(reason, signal);
       const full = verify ? await verified(taken, signal) : { ...taken, verifiedAtMs: null };
-      lastFull = full;
+      [lastFull, countedFromMs] = [full, Number.POSITIVE_INFINITY];
       logBytes -= bytesBefore;
       problem = null;
       const { revision, sizeBytes } = full.document;

@@ -46,7 +46,7 @@ const PIECE_MS_MAX = 60_000;
  * Takes a full from a member: its data goes to the store piece by piece as it comes, while etcd's hash over it is
  * checked, so what is stored is what the member had; its description is stored last. Rejects with an
  * {@link ArchiveError}: `other-owner` when the member is of another cluster, `corrupt` when what it sent is not what
- * its hash says. Data without a description is what a full that failed may leave; nobody takes it for one.
+ * its hash says, or less than it had. Data without a description is what a full that failed may leave; nobody takes it for one.
  */
 export async function takeFull(options: FullOptions, signal: AbortSignal): Promise<Full> {
   const { archive, epoch, generation, client, clock, reason } = options;
@@ -96,6 +96,13 @@ export async function putFull(
   };
   const { sizeBytes } = await store.put(key, checked(), { ifAbsent: true, signal });
   const revisions = await revisionsIn(objectFile(store, key, sizeBytes - HASH_BYTES, signal));
+  const { revisionAtLeast } = content.about;
+  if (revisions.revision !== null && BigInt(revisions.revision) < BigInt(revisionAtLeast)) {
+    throw new ArchiveError(
+      'corrupt',
+      `${key} has revision ${revisions.revision}, and ${revisionAtLeast} was told before it was taken`,
+    );
+  }
   const document: FullDocument = {
     format: 'etcd-mesos full',
     version: 1,

@@ -37,11 +37,13 @@ export async function listRuns(
   const bounds = { first: found.first, last: end.sequence };
   const runs: LogRun[] = [];
   let [sequence, last] = [end.sequence, end.lastRevision];
+  /** A gap may have been found after later ones: what goes on to it ends before it, whatever comes in between. */
+  let ceiling = end.lastRevision;
   while (sequence >= bounds.first) {
     const newest = await headerOf(archive, epoch, sequence, signal);
     if (newest === null) {
       sequence -= 1;
-      last = await lastRevisionOf(archive, epoch, sequence, signal);
+      last = lower(await lastRevisionOf(archive, epoch, sequence, signal), ceiling);
       continue;
     }
     const first = await firstOfRun(archive, epoch, bounds, newest, signal);
@@ -51,11 +53,11 @@ export async function listRuns(
     if (last > after) runs.unshift({ after, last });
     sequence = previous.sequence;
     if (sequence < bounds.first) break;
-    last =
-      gap === null
-        ? await lastRevisionOf(archive, epoch, sequence, signal)
-        : // A revision that lacks a part is in the log, and does not count.
-          lower(BigInt(previous.lastRevision), BigInt(gap.from) - 1n);
+    // A revision that lacks a part is in the log, and does not count.
+    if (gap !== null) ceiling = lower(ceiling, BigInt(gap.from) - 1n);
+    const before =
+      gap === null ? await lastRevisionOf(archive, epoch, sequence, signal) : BigInt(previous.lastRevision);
+    last = lower(before, ceiling);
   }
   return runs;
 }

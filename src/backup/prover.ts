@@ -1,9 +1,11 @@
 import { describeError } from '../base/errors.ts';
 import type { Clock, Logger } from '../base/ports.ts';
-import type { StreamClient } from '../etcd/port.ts';
+import { EtcdError, type StreamClient } from '../etcd/port.ts';
 import type { Proof } from './documents.ts';
 
 export interface ProverOptions {
+  /** Whose hashes are told: what was restored anew may listen where a member of it was. */
+  readonly clusterId: string;
   /** URL of the member that is followed; `null` while none is. */
   readonly member: () => string | null;
   /** The last revision that came from it; 0 before the first. */
@@ -71,7 +73,10 @@ export function createProver(options: ProverOptions): Prover {
     const client = options.connect(url);
     try {
       const revision = String(options.seenRevision());
-      const { version, memberId } = await client.status(signal);
+      const { version, memberId, clusterId } = await client.status(signal);
+      if (clusterId !== options.clusterId) {
+        throw new EtcdError('other', `it is of cluster ${clusterId}, not of ${options.clusterId}`);
+      }
       const { hash, compactRevision } = await client.hashKv(revision, signal);
       const proof = { revision, hash, compactRevision, etcdVersion: version, memberId, atMs: clock.wallMs() };
       pace(last, proof);

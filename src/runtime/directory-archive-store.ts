@@ -61,14 +61,14 @@ export async function openDirectoryArchiveStore(
   };
   const failed = (what: string, cause: unknown): ArchiveStoreError => storeError(root, what, cause);
 
-  /** Folders that a crash would forget are synced once, from the first that was made. */
+  /** Folders that a crash would forget are synced once, also those that somebody made who did not get so far. */
   const makeDirectoryOf = async (file: string): Promise<void> => {
     const directory = path.dirname(file);
     if (known.has(directory)) return;
     const first = await mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
     for (
       let made = directory;
-      first !== undefined && made.length >= first.length;
+      made.length > root.length || (first !== undefined && made.length >= first.length);
       made = path.dirname(made)
     ) {
       await syncDirectory(path.dirname(made));
@@ -98,6 +98,8 @@ export async function openDirectoryArchiveStore(
     try {
       await name();
     } catch (error) {
+      // It may be of a try whose sync failed: whoever is told that it is there builds on it.
+      if (codeOf(error) === 'EEXIST') await syncDirectory(path.dirname(target));
       if (codeOf(error) !== 'ENOENT') throw error;
       // Somebody has removed the folder since it was made.
       known.delete(path.dirname(target));

@@ -77,6 +77,21 @@ test('a full is taken by the schedule, and after a restart when its time has pas
   await late.stop();
 });
 
+test('a clock that was ahead while a full was taken puts no later one off', async () => {
+  const world = await createWorld();
+  const fullSchedule = scheduleOf('17 3 * * *');
+  const ahead = { ...world.clock, wallMs: () => world.clock.wallMs() + 1000 * 24 * HOUR_MS };
+  const first = world.begin({ fullSchedule, clock: ahead });
+  await has(world, first, hasFull);
+  await first.stop();
+  const second = world.begin({ fullSchedule, generation: 2 });
+  const { nextFullAtMs } = await has(world, second, hasFull);
+  expect(nextFullAtMs).toBe(Date.UTC(2026, 0, 1, 3, 17));
+  await world.clock.advance(4 * HOUR_MS);
+  expect(await world.fulls()).toHaveLength(2);
+  await second.stop();
+});
+
 test('a full is taken after so many bytes of log, and what is old is removed after it', async () => {
   const world = await createWorld();
   let calls = 0;

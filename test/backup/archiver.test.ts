@@ -250,6 +250,14 @@ describe.for([
     await expect(run.archiver.fullNow('test')).rejects.toMatchObject({
       code: 'corrupt',
     });
+    // Whole, and of an earlier time than the member said it was.
+    const earlier = createFakeMember();
+    member.write(3);
+    member.snapshot = earlier.snapshot;
+    await expect(run.archiver.fullNow('test')).rejects.toMatchObject({
+      code: 'corrupt',
+      message: expect.stringMatching(/has revision 1, and 4 was told/),
+    });
     expect(await listFulls(place.archive, place.epoch, never)).toHaveLength(1);
     member.snapshot = snapshot;
     const [one, other] = await Promise.all([run.archiver.fullNow('one'), run.archiver.fullNow('two')]);
