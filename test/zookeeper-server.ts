@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -40,30 +40,96 @@ const OUTPUT_MAX = 4_000;
 
 /** Starts one; see `lacksZooKeeper` in needs.ts for whether that can be. */
 export async function startZooKeeper(options: ZooKeeperServerOptions = {}): Promise<ZooKeeperServer> {
-  const directory = await mkdtemp(join(tmpdir(), 'etcd-mesos-zookeeper-'));
   const [port = 0] = await freePorts(1);
-  const tickMs = options.tickMs ?? 200;
-  const config = join(directory, 'zoo.cfg');
-  const data = join(directory, 'data');
-  const lines = [
-    `dataDir=${data}`,
-    `clientPort=${port}`,
+  const lines = settings(options.tickMs ?? TICK_MS, options.sessionTimeoutMsMin);
+  const server = await createServer('ZooKeeperServerMain', port, lines);
+  await startAll([server]);
+  return server;
+}
+
+/** Several servers that elect a leader among themselves. */
+export interface ZooKeeperEnsemble {
+  readonly servers: readonly ZooKeeperServer[];
+  /** The one that leads them at present. */
+  leader(): Promise<ZooKeeperServer>;
+  dispose(): Promise<void>;
+}
+
+/** Starts three, and resolves when they have a leader. */
+export async function startZooKeeperEnsemble(): Promise<ZooKeeperEnsemble> {
+  const count = 3;
+  const ports = await freePorts(3 * count);
+  const members = Array.from(
+    { length: count },
+    (_, at) => `server.${at + 1}=127.0.0.1:${ports[count + at]}:${ports[2 * count + at]}`,
+  );
+  // Ticks that they may take to come together and to fall behind: patience for a busy machine.
+  const lines = [...settings(TICK_MS), 'initLimit=50', 'syncLimit=25', ...members];
+  const servers = await Promise.all(
+    ports
+      .slice(0, count)
+      .map((port, at) => createServer('quorum.QuorumPeerMain', port, lines, { myid: `${at + 1}` })),
+  );
+  await startAll(servers);
+  return {
+    servers,
+    leader: async () => {
+      const words = await Promise.all(
+        servers.map(async ({ port }) => await ask(port, 'srvr').catch(() => '')),
+      );
+      const leader = servers[words.findIndex((word) => word.includes('Mode: leader'))];
+      if (leader === undefined) throw new Error('none of them leads');
+      return leader;
+    },
+    dispose: async () => {
+      await Promise.all(servers.map((server) => server.dispose()));
+    },
+  };
+}
+
+const TICK_MS = 200;
+
+function settings(tickMs: number, sessionTimeoutMsMin = 2 * tickMs): readonly string[] {
+  return [
     'clientPortAddress=127.0.0.1',
     `tickTime=${tickMs}`,
-    `minSessionTimeout=${options.sessionTimeoutMsMin ?? 2 * tickMs}`,
+    `minSessionTimeout=${sessionTimeoutMsMin}`,
     'maxSessionTimeout=120000',
     'maxClientCnxns=0',
     'admin.enableServer=false',
   ];
-  await writeFile(config, `${lines.join('\n')}\n`);
+}
+
+async function startAll(servers: readonly ZooKeeperServer[]): Promise<void> {
+  try {
+    await Promise.all(servers.map((server) => server.start()));
+  } catch (error) {
+    await Promise.all(servers.map((server) => server.dispose()));
+    throw error;
+  }
+}
+
+/** Not started yet. `files` lie in its data directory. */
+async function createServer(
+  main: string,
+  port: number,
+  lines: readonly string[],
+  files: Readonly<Record<string, string>> = {},
+): Promise<ZooKeeperServer> {
+  const directory = await mkdtemp(join(tmpdir(), 'etcd-mesos-zookeeper-'));
+  const config = join(directory, 'zoo.cfg');
+  const data = join(directory, 'data');
+  await mkdir(data);
+  for (const [name, text] of Object.entries(files)) await writeFile(join(data, name), text);
+  await writeFile(config, `${[`dataDir=${data}`, `clientPort=${port}`, ...lines].join('\n')}\n`);
   let child: ChildProcess | null = null;
 
   const start = async (): Promise<void> => {
     let output = '';
     // A small heap and the quick compiler: it starts in a second and serves a handful of nodes.
     const flags = ['-Xmx96m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1'];
-    const main = 'org.apache.zookeeper.server.ZooKeeperServerMain';
-    const started = spawn('java', [...flags, '-cp', ZOOKEEPER_JAR, main, config], {
+    const program = `org.apache.zookeeper.server.${main}`;
+    const started = spawn('java', [...flags, '-cp', ZOOKEEPER_JAR, program, config], {
       cwd: directory,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -87,7 +153,7 @@ export async function startZooKeeper(options: ZooKeeperServerOptions = {}): Prom
     await exit;
   };
 
-  const server: ZooKeeperServer = {
+  return {
     address: `127.0.0.1:${port}`,
     port,
     start,
@@ -100,13 +166,6 @@ export async function startZooKeeper(options: ZooKeeperServerOptions = {}): Prom
       await rm(directory, { recursive: true, force: true });
     },
   };
-  try {
-    await start();
-  } catch (error) {
-    await server.dispose();
-    throw error;
-  }
-  return server;
 }
 
 /** Its answer to one of its four-letter words. */
