@@ -174,7 +174,9 @@ export function decodeDocument<T>(schema: z.ZodType<T>, name: string, bytes: Uin
   const hashAt = bytes.byteLength - HASH_END.length - HASH_HEX_CHARACTERS;
   const hash = sha256Of(bytes.subarray(0, Math.max(0, hashAt)));
   if (!Buffer.from(bytes.subarray(Math.max(0, hashAt))).equals(Buffer.from(`${hash}${HASH_END}`))) {
-    throw new ArchiveError('corrupt', `${name} is not what was written: it does not end with its hash`);
+    throw new ArchiveError('corrupt', `${name} is not what was written: it does not end with its hash`, {
+      hint: 'Put it back from a copy of the archive.',
+    });
   }
   const { [HASH_MEMBER]: _, ...document } = z.looseObject({}).catch({}).parse(json);
   return parsed(schema, name, document);

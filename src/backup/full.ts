@@ -170,7 +170,10 @@ export async function lookAtFulls(archive: Archive, epoch: Epoch, signal: AbortS
   return { sound, damaged };
 }
 
-/** Every full of an epoch that is complete, oldest first. Rejects with an {@link ArchiveError} where one is damaged. */
+/**
+ * Every full of an epoch that is complete, oldest first. Rejects with an {@link ArchiveError} where one is damaged: what
+ * need not be kept can only be said where all are known.
+ */
 export async function listFulls(
   archive: Archive,
   epoch: Epoch,
@@ -178,8 +181,11 @@ export async function listFulls(
 ): Promise<readonly Full[]> {
   const { sound, damaged } = await lookAtFulls(archive, epoch, signal);
   const [first] = damaged;
-  if (first !== undefined) throw first.error;
-  return sound;
+  if (first === undefined) return sound;
+  throw new ArchiveError('corrupt', first.error.message, {
+    cause: first.error,
+    hint: `Put it back from a copy of the archive, or give that full up: remove ${fullKey(epoch.document.epoch, first.name)} and the data beside it.`,
+  });
 }
 
 function assertPlace(

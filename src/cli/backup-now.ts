@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { formatAge } from '../base/duration.ts';
 import { type BackupAnswer, backupAnswerSchema } from '../protocol/backup-answer.ts';
 import { isArchiveWarning, type PublishedView } from '../protocol/view.ts';
@@ -13,7 +13,7 @@ export function registerWithScheduler(command: Command): void {
   command
     .command('now')
     .description('have the scheduler take a full backup and read it back whole')
-    .option('--reason <text>', 'why, kept with it')
+    .option('--reason <text>', 'why, kept with it; up to 200 characters', reasonOf)
     .option('--no-wait', 'end as soon as the scheduler has taken it up')
     .option('--json', 'print what the API answers, and nothing while it waits')
     .addOption(schedulerAddress())
@@ -49,6 +49,11 @@ async function takeNow(flags: OperationFlags & { readonly reason?: string }): Pr
   }
   if (isShown) process.stderr.write('\r\u001b[K');
   process.stdout.write(flags.json === true ? text : `${describe(answer)}\n`);
+}
+
+function reasonOf(text: string): string {
+  if (text !== '' && text.length <= 200) return text;
+  throw new InvalidArgumentError(`It has ${text.length} characters; it must have 1 to 200.`);
 }
 
 const answerIn = (text: string): BackupAnswer => backupAnswerSchema.parse(JSON.parse(text));

@@ -59,8 +59,13 @@ async function reasonOf(context: ApiContext): Promise<string | Response> {
   const text = await context.req.text();
   const body = bodySchema.safeParse(text.trim() === '' ? {} : parsed(text));
   if (!body.success) {
-    const hint = 'Send {"reason": "…"} with up to 200 characters, or nothing.';
-    return problem(context, 400, 'the body does not say why a full backup is to be taken', hint);
+    const hint = 'Send {"reason": "…"} with 1 to 200 characters, or nothing.';
+    return problem(
+      context,
+      400,
+      `no reason can be read from the body ${JSON.stringify(text.slice(0, 80))}`,
+      hint,
+    );
   }
   const by = `asked for by ${operatorOf(context)}`;
   return body.data.reason === undefined ? by : `${body.data.reason} (${by})`;

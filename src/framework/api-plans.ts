@@ -22,7 +22,7 @@ export function planRoutes({ view, tell }: PlanSource): readonly ApiRoute[] {
     ),
     status('/v1/plans/:plan', 'a plan: 200 complete, 202 not yet, 417 with errors', (context) => {
       const plan = plans().find((one) => one.name === context.req.param('plan'));
-      if (plan === undefined) return unknownPlan(context);
+      if (plan === undefined) return unknownPlan(context, plans());
       const { name: _, ...body } = plan;
       return json(context, body, plan.errors.length > 0 ? 417 : plan.status === 'COMPLETE' ? 200 : 202);
     }),
@@ -65,7 +65,7 @@ function tellPlan({ view, tell }: PlanSource, verb: PlanVerb): (context: ApiCont
   return async (context) => {
     const now = view();
     const plan = now?.plans.find((one) => one.name === context.req.param('plan'));
-    if (now === null || plan === undefined) return unknownPlan(context);
+    if (now === null || plan === undefined) return unknownPlan(context, now?.plans ?? []);
     const part = partOf(context, plan, verb);
     if (part instanceof Response) return part;
     const force = forceOf(context);
@@ -104,12 +104,12 @@ function partOf(
     return problem(context, 400, 'a step is named by its phase and its own name', hint);
   }
   const phase = plan.phases.find(isNamed(phaseName));
-  const hint = `GET /v1/plans/${plan.name} lists phases and steps.`;
-  if (phase === undefined) return problem(context, 404, `Phase ${phaseName} not found`, hint);
+  if (phase === undefined)
+    return problem(context, 404, `Phase ${phaseName} not found`, thereAre(plan.phases));
   if (stepName !== undefined) {
     const found = phase.steps.find(isNamed(stepName));
     return found === undefined
-      ? problem(context, 404, `Step ${stepName} not found`, hint)
+      ? problem(context, 404, `Step ${stepName} not found`, thereAre(phase.steps))
       : { step: found.name };
   }
   if (verb === 'forceComplete') {
@@ -123,6 +123,9 @@ function partOf(
     'Leave the phase out.',
   );
 }
+
+const thereAre = (named: readonly { readonly name: string }[]): string =>
+  named.length === 0 ? 'There are none now.' : `There are ${named.map(({ name }) => name).join(', ')}.`;
 
 function uninstall(tell: Tell): (context: ApiContext) => Promise<Response> {
   return async (context) => {
@@ -141,5 +144,5 @@ function uninstall(tell: Tell): (context: ApiContext) => Promise<Response> {
   };
 }
 
-const unknownPlan = (context: ApiContext): Response =>
-  problem(context, 404, `Plan ${context.req.param('plan') ?? ''} not found`, 'GET /v1/plans lists them.');
+const unknownPlan = (context: ApiContext, plans: readonly PublishedPlan[]): Response =>
+  problem(context, 404, `Plan ${context.req.param('plan') ?? ''} not found`, thereAre(plans));

@@ -83,7 +83,10 @@ describe('a full whose description is damaged', () => {
   test('keeps everything from being removed', async () => {
     flip(fullKey(1, nameOf(0)));
     const policy = { keepFulls: 1, keepMs: 0 };
-    await expect(planRemovals(archive, policy, 1e12, never)).rejects.toThrow(said(nameOf(0)));
+    await expect(planRemovals(archive, policy, 1e12, never)).rejects.toMatchObject({
+      message: said(nameOf(0)),
+      hint: expect.stringContaining(`remove ${fullKey(1, nameOf(0))} and the data beside it`),
+    });
   });
 });
 

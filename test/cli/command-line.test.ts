@@ -49,6 +49,7 @@ describe('a wrong command line ends with 2 and one message', () => {
     [['status', 'now'], 'too many arguments'],
     [['scale', 'five'], 'It must be 1, 3, 5 or 7'],
     [['pod', 'restart', 'etcd-0', '--token-file', '/nowhere'], 'the token file /nowhere cannot be used'],
+    [['backup', 'now', '--reason', ''], 'It has 0 characters; it must have 1 to 200'],
     [['backup', 'list', '--archive', ''], 'It must not be empty'],
     [['local', 'up', '--size', '4'], 'It must be 1, 3, 5 or 7'],
     [['local', 'up', '--agents', 'many'], 'It must be a whole number'],

@@ -143,8 +143,8 @@ describe('plans', () => {
   });
 
   test.each([
-    ['restart?phase=nope', 404, 'Phase nope not found'],
-    ['restart?phase=etcd&step=nope', 404, 'Step nope not found'],
+    ['restart?phase=nope', 404, 'There are etcd.'],
+    ['restart?phase=etcd&step=nope', 404, 'There are etcd-0:[server].'],
     ['restart?step=etcd-0:[server]', 400, 'a step is named by its phase'],
     ['start?force=yes', 400, 'force is yes'],
     ['restart?pahse=etcd', 400, '/v1/plans/update/restart takes no pahse in its query'],
