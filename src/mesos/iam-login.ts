@@ -131,7 +131,9 @@ async function askForToken(transport: HttpTransport, clock: Clock, account: Serv
       'refused-login',
       `${url} refuses the login of ${account.uid} with ${answer.status}`,
       {
-        hint: 'Check that the service account exists, and that the private key is the one it was made with.',
+        hint:
+          'Check that the service account exists, that the private key is the one it was made with, and that the clock ' +
+          'of this machine is right: a login is good for two minutes.',
       },
     );
   }
