@@ -113,8 +113,8 @@ export const TASK_STATE_ROWS: readonly TaskStateRow[] = [
     A,
     'REASON_EXECUTOR_REGISTRATION_TIMEOUT',
     'ended',
-    'its executor did not register in time and was killed',
-    L1,
+    'its executor did not register in time and was killed; the archive is fetched within that time',
+    `${L1}; give agents a longer \`--executor_registration_timeout\` (Mesos has a minute), or a nearer \`--artifact-uri\``,
   ),
   row(
     'TASK_FAILED',
