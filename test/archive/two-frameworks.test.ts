@@ -12,6 +12,7 @@ import { startLocalCluster } from '../../src/runtime/local.ts';
 import { never } from '../backup/sample-log.ts';
 import { readRecord } from '../e2e/etcd-on-mesos.ts';
 import { type SchedulerProcess, startScheduler, stateOf } from '../e2e/scheduler-process.ts';
+import { smallAgents } from '../e2e/small-agents.ts';
 import { lacks } from '../needs.ts';
 import { until } from '../wait.ts';
 
@@ -30,7 +31,7 @@ describe.skipIf(lacks('etcd', 'setpriv'))('an archive that two frameworks are gi
     directory = mkdtempSync(join(tmpdir(), 'etcd-mesos-two-archived-'));
     mesos = await startLocalCluster({
       directory: join(directory, 'mesos'),
-      agents: ['a', 'b', 'c'].map((hostname) => ({ hostname, cpus: 1, memMb: 1024, diskMb: 4096 })),
+      agents: smallAgents(['a', 'b', 'c']),
       allocationIntervalMs: 100,
     });
   });

@@ -76,6 +76,12 @@ describe.skipIf(lacks('openssl'))('before a master of its own CA', () => {
     master = null;
   });
 
+  const loggingInWith = (file: string): readonly string[] => [
+    ...['--service-account-file', file, '--master-ca-file', certificates.caFile],
+    // What it says then may show secrets.
+    ...['--log-level', 'debug'],
+  ];
+
   test('the scheduler that is not told of the CA ends with 3 and says so', async () => {
     master = await startSecureMaster(certificates, RSA.privateKey);
     const { code, stderr } = await runCli(scheduler(master.base));
@@ -87,15 +93,7 @@ describe.skipIf(lacks('openssl'))('before a master of its own CA', () => {
     master = await startSecureMaster(certificates, RSA.privateKey);
     const file = path.join(directory, 'wrong.json');
     await writeFile(file, credentials('etcd', master.loginUrl, OTHER), { mode: 0o600 });
-    const args = [
-      '--service-account-file',
-      file,
-      '--master-ca-file',
-      certificates.caFile,
-      '--log-level',
-      'debug',
-    ];
-    const { code, stdout, stderr } = await runCli(scheduler(master.base, ...args));
+    const { code, stdout, stderr } = await runCli(scheduler(master.base, ...loggingInWith(file)));
     expect([code, stderr]).toEqual([6, expect.stringContaining('refuses the login of etcd with 401')]);
     expect(stdout + stderr).not.toContain(pemOf(OTHER).slice(60, 100));
   });
@@ -105,16 +103,8 @@ describe.skipIf(lacks('openssl'))('before a master of its own CA', () => {
     master = started;
     const file = path.join(directory, 'right.json');
     await writeFile(file, credentials('etcd', started.loginUrl), { mode: 0o600 });
-    const args = [
-      '--service-account-file',
-      file,
-      '--master-ca-file',
-      certificates.caFile,
-      '--log-level',
-      'debug',
-    ];
     const { stdout, stderr } = await runCli(
-      scheduler(started.base, '--bootstrap', 'new', ...args),
+      scheduler(started.base, '--bootstrap', 'new', ...loggingInWith(file)),
       {},
       {
         line: '"subscribed"',

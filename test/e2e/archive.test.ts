@@ -17,6 +17,7 @@ import { lacks } from '../needs.ts';
 import { clock, until } from '../wait.ts';
 import { readRecord } from './etcd-on-mesos.ts';
 import { type SchedulerProcess, startScheduler, stateOf } from './scheduler-process.ts';
+import { smallAgents } from './small-agents.ts';
 
 /** A cluster under a steady writer is archived, its scheduler killed and started again. */
 
@@ -31,12 +32,7 @@ beforeEach(async () => {
   directory = mkdtempSync(join(tmpdir(), 'etcd-mesos-archived-'));
   cluster = await startLocalCluster({
     directory: join(directory, 'mesos'),
-    agents: ['a', 'b', 'c'].map((name) => ({
-      hostname: `${name}.example`,
-      cpus: 1,
-      memMb: 1024,
-      diskMb: 4096,
-    })),
+    agents: smallAgents(['a.example', 'b.example', 'c.example']),
     allocationIntervalMs: 100,
   });
 });

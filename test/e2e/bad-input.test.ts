@@ -11,6 +11,7 @@ import { skipWithout } from '../needs.ts';
 import { until } from '../wait.ts';
 import { etcdProcesses, readRecord } from './etcd-on-mesos.ts';
 import { type SchedulerProcess, startScheduler, stateOf } from './scheduler-process.ts';
+import { agentNames, smallAgents } from './small-agents.ts';
 
 /*
  * What is wrong with a start, or with a volume, beside a cluster that runs: it is told in words and by the exit
@@ -30,12 +31,7 @@ beforeEach(async (context) => {
   schedulers = [];
   cluster = await startLocalCluster({
     directory: join(directory, 'mesos'),
-    agents: ['agent-1', 'agent-2', 'agent-3', 'agent-4'].map((hostname) => ({
-      hostname,
-      cpus: 1,
-      memMb: 1024,
-      diskMb: 4096,
-    })),
+    agents: smallAgents(agentNames(4)),
   });
 });
 afterEach(async () => {

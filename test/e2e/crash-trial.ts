@@ -22,6 +22,7 @@ import {
   votersOf,
 } from './etcd-on-mesos.ts';
 import { keepScheduler, type SchedulerKeeper } from './scheduler-keeper.ts';
+import { agentNames, smallAgents } from './small-agents.ts';
 
 /**
  * Every kind of thing that a scheduler does in the life of a cluster: its birth, a task that ends, a host that is
@@ -125,12 +126,7 @@ async function begin(open: (directory: string) => Promise<TrialState>): Promise<
   directory = mkdtempSync(join(tmpdir(), 'etcd-mesos-crash-'));
   cluster = await startLocalCluster({
     directory: join(directory, 'mesos'),
-    agents: Array.from({ length: AGENTS }, (_, index) => ({
-      hostname: `agent-${index + 1}`,
-      cpus: 1,
-      memMb: 1024,
-      diskMb: 4096,
-    })),
+    agents: smallAgents(agentNames(AGENTS)),
   });
   close = [() => transport.close(), () => cluster.close()];
   state = await open(directory);

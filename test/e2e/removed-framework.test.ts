@@ -14,6 +14,7 @@ import { skipWithout } from '../needs.ts';
 import { clock, until } from '../wait.ts';
 import { etcdProcesses, readRecord, tasksOfMaster, votersOf } from './etcd-on-mesos.ts';
 import { type SchedulerProcess, startScheduler, stateOf } from './scheduler-process.ts';
+import { agentNames, smallAgents } from './small-agents.ts';
 
 /*
  * Mesos forgets the framework and ends all its tasks. What is left are reservations and volumes of its role, and
@@ -32,12 +33,7 @@ beforeEach(async (context) => {
   directory = mkdtempSync(join(tmpdir(), 'etcd-mesos-removed-'));
   cluster = await startLocalCluster({
     directory: join(directory, 'mesos'),
-    agents: ['agent-1', 'agent-2', 'agent-3', 'agent-4'].map((hostname) => ({
-      hostname,
-      cpus: 1,
-      memMb: 1024,
-      diskMb: 4096,
-    })),
+    agents: smallAgents(agentNames(4)),
   });
   ends = [cluster.close];
 });

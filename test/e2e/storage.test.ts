@@ -9,6 +9,7 @@ import { lacks } from '../needs.ts';
 import { until } from '../wait.ts';
 import { holdingOf, holdingsOfMaster, readRecord, taskProcesses, votersOf } from './etcd-on-mesos.ts';
 import { type SchedulerProcess, startScheduler, stateOf } from './scheduler-process.ts';
+import { smallAgents } from './small-agents.ts';
 
 /** Where members keep their data: a second volume for the log, and no volume at all. */
 
@@ -28,12 +29,7 @@ afterEach(async () => {
 async function start(args: readonly string[]): Promise<void> {
   cluster = await startLocalCluster({
     directory: join(directory, 'mesos'),
-    agents: ['a', 'b', 'c', 'd'].map((name) => ({
-      hostname: `${name}.example`,
-      cpus: 1,
-      memMb: 1024,
-      diskMb: 4096,
-    })),
+    agents: smallAgents(['a.example', 'b.example', 'c.example', 'd.example']),
     allocationIntervalMs: 100,
   });
   scheduler = startScheduler({

@@ -13,6 +13,7 @@ import { turnAuthenticationOff, turnAuthenticationOn } from '../real-etcd/users.
 import { clock, until } from '../wait.ts';
 import { etcdProcesses, leaderId, readRecord, votersOf } from './etcd-on-mesos.ts';
 import { type SchedulerProcess, startScheduler, stateOf } from './scheduler-process.ts';
+import { smallAgents } from './small-agents.ts';
 
 /** What an operator meets who turns etcd's own authentication on, and off again. */
 
@@ -33,12 +34,7 @@ describe.for(etcdBinaries().map((binary) => [binary.version.text, binary] as con
       cluster = await startLocalCluster(
         {
           directory: join(directory, 'mesos'),
-          agents: ['a', 'b', 'c', 'd'].map((name) => ({
-            hostname: `${name}.example`,
-            cpus: 1,
-            memMb: 1024,
-            diskMb: 4096,
-          })),
+          agents: smallAgents(['a.example', 'b.example', 'c.example', 'd.example']),
           allocationIntervalMs: 100,
         },
         {

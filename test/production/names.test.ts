@@ -8,6 +8,7 @@ import type { LocalCluster } from '../../src/local/local-cluster.ts';
 import { startLocalCluster } from '../../src/runtime/local.ts';
 import { etcdProcesses, readRecord } from '../e2e/etcd-on-mesos.ts';
 import { type SchedulerProcess, startScheduler, stateOf } from '../e2e/scheduler-process.ts';
+import { agentNames, smallAgents } from '../e2e/small-agents.ts';
 import { lacks, skipUnless, skipWithout } from '../needs.ts';
 import { freePorts, until } from '../wait.ts';
 import { type DnsRecords, mesosDnsRecords } from './mesos-dns.ts';
@@ -30,12 +31,7 @@ beforeEach(async (context) => {
   directory = mkdtempSync(join(tmpdir(), 'etcd-mesos-names-'));
   cluster = await startLocalCluster({
     directory: join(directory, 'mesos'),
-    agents: Array.from({ length: SIZE }, (_, at) => ({
-      hostname: `agent-${at + 1}.example`,
-      cpus: 1,
-      memMb: 1024,
-      diskMb: 4096,
-    })),
+    agents: smallAgents(agentNames(SIZE, '.example')),
   });
   close = [() => cluster.close()];
 });

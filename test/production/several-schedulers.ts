@@ -14,6 +14,7 @@ import { type FrameworkNodes, frameworkNodes } from '../../src/zookeeper/nodes.t
 import type { ZooKeeper } from '../../src/zookeeper/port.ts';
 import { connectTo } from '../contract/zookeeper/real.ts';
 import { votersOf } from '../e2e/etcd-on-mesos.ts';
+import { agentNames, smallAgents } from '../e2e/small-agents.ts';
 import { silentLogger } from '../silent-logger.ts';
 import { clock, GiveUp, until } from '../wait.ts';
 import { startZooKeeper, type ZooKeeperServer } from '../zookeeper-server.ts';
@@ -86,12 +87,7 @@ export async function startSeveral(): Promise<SeveralSchedulers> {
     masters: 2,
     zookeeper: `zk://${zooKeeper.address}/mesos`,
     zookeeperSessionMs: SESSION_MS,
-    agents: Array.from({ length: AGENTS }, (_, index) => ({
-      hostname: `agent-${index + 1}`,
-      cpus: 1,
-      memMb: 1024,
-      diskMb: 4096,
-    })),
+    agents: smallAgents(agentNames(AGENTS)),
   });
   ends.push(() => cluster.close());
   const client = connectTo([zooKeeper.port], { sessionTimeoutMs: SESSION_MS });

@@ -19,6 +19,7 @@ import {
   votersOf,
 } from '../e2e/etcd-on-mesos.ts';
 import { type SchedulerProcess, startScheduler, stateOf } from '../e2e/scheduler-process.ts';
+import { agentNames, smallAgents } from '../e2e/small-agents.ts';
 import { skipWithout } from '../needs.ts';
 import { clock, until } from '../wait.ts';
 import { mesosDnsRecords } from './mesos-dns.ts';
@@ -41,12 +42,7 @@ beforeEach(async (context) => {
   directory = mkdtempSync(join(tmpdir(), 'etcd-mesos-three-'));
   cluster = await startLocalCluster({
     directory: join(directory, 'mesos'),
-    agents: Array.from({ length: SIZE }, (_, at) => ({
-      hostname: `agent-${at + 1}.example`,
-      cpus: 1,
-      memMb: 1024,
-      diskMb: 4096,
-    })),
+    agents: smallAgents(agentNames(SIZE, '.example')),
   });
   close = [() => transport.close(), () => cluster.close()];
 });

@@ -11,6 +11,7 @@ import { createHttpTransport } from '../../src/runtime/http-transport.ts';
 import { startLocalCluster } from '../../src/runtime/local.ts';
 import { holdingOf, holdingsOfMaster, listMembers, readRecord, votersOf } from '../e2e/etcd-on-mesos.ts';
 import { type SchedulerProcess, startScheduler, stateOf } from '../e2e/scheduler-process.ts';
+import { agentNames, smallAgents } from '../e2e/small-agents.ts';
 import { clock, until } from '../wait.ts';
 
 /*
@@ -95,12 +96,7 @@ export async function startTrial(
   const directory = mkdtempSync(join(tmpdir(), `etcd-mesos-${name}-`));
   const mesos = await startLocalCluster({
     directory: join(directory, 'mesos'),
-    agents: Array.from({ length: agents }, (_, at) => ({
-      hostname: `agent-${at + 1}`,
-      cpus: 1,
-      memMb: 1024,
-      diskMb: 4096,
-    })),
+    agents: smallAgents(agentNames(agents)),
     ...local,
   });
   const transport = createHttpTransport();
