@@ -201,8 +201,13 @@ export function startArchiver(options: ArchiverOptions, signal: AbortSignal): Ar
       const { segmentBytesMax, segmentAgeMsMax } = limits;
       const shared = { archive, epoch, generation, writer: id, clock };
       const opened = await openLogWriter({ ...shared, segmentBytesMax, segmentAgeMsMax }, closed);
-      await fulls.load(opened.base, running);
-      return opened;
+      try {
+        await fulls.load(opened.base, running);
+        return opened;
+      } catch (error) {
+        await opened.close().catch(() => undefined);
+        throw error;
+      }
     });
     if (log === null) return;
     writer = log;

@@ -62,6 +62,11 @@ const LEASE_KNOWN_MS = 60_000;
 export function createFollower(options: FollowerOptions): Follower {
   const { clusterId, inbox, clock, logger } = options;
   let next = options.start;
+  /**
+   * What the revision before `next` did, as it came. The next watch begins with that one, to see that its member has
+   * the same history: it may have been restored from a backup meanwhile, and have gone on from there.
+   */
+  let lastEvents: readonly Uint8Array[] = [];
   let url: string | null = null;
   let problem: string | null = null;
   let round = new AbortController();
@@ -100,7 +105,7 @@ export function createFollower(options: FollowerOptions): Follower {
   const leave = (gap: Gap): void => {
     logger.warn('revisions are missing from the archive', { ...gap });
     inbox.putGap(gap);
-    next = BigInt(gap.to) + 1n;
+    [next, lastEvents] = [BigInt(gap.to) + 1n, []];
     options.onGap(gap);
   };
   /** What the end of a watch means; an ordinary one nothing: the next goes on. */
@@ -135,9 +140,10 @@ export function createFollower(options: FollowerOptions): Follower {
     const client = options.connect(source.url);
     try {
       await assertLevel(client, signal);
-      const assembly = createWatchAssembly(clusterId, next);
+      const assembly = createWatchAssembly(clusterId, next, lastEvents);
+      const begin = lastEvents.length === 0 ? next : next - 1n;
       let grants: LeaseGrant[] = [];
-      for await (const answer of client.watchAll(next, signal)) {
+      for await (const answer of client.watchAll(begin, signal)) {
         [url, problem] = [source.url, null];
         const { revisions, leases, ending } = assembly.take(answer);
         grants.push(...(await grantsOf(client, leases, signal)));
@@ -147,7 +153,12 @@ export function createFollower(options: FollowerOptions): Follower {
           remember(knownLeases, grants, clock.monotonicMs());
           grants = [];
         }
-        next = assembly.next;
+        ({ next, lastEvents } = assembly);
+        if (ending?.kind === 'compacted' && begin < next && ending.compactRevision <= next) {
+          // What is wanted is there yet, and no more.
+          lastEvents = [];
+          return;
+        }
         if (ending !== null) {
           settle(ending);
           return;
@@ -164,7 +175,7 @@ export function createFollower(options: FollowerOptions): Follower {
   return {
     status: () => ({ url, seenRevision: next === 0n ? 0n : next - 1n, problem }),
     rewind: (to) => {
-      next = to + 1n;
+      [next, lastEvents] = [to + 1n, []];
       knownLeases.clear();
       round.abort();
     },

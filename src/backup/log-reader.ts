@@ -17,7 +17,7 @@ export interface LogPosition {
 /** How a log ends. */
 export interface LogEnd {
   readonly position: LogPosition;
-  /** Of the segment that the position is in; `null` before the first. */
+  /** Of the newest segment: who has only said that he goes on is newer than what he goes on from. `null`: none. */
   readonly header: SegmentHeader | null;
   /** The number of the segment that comes next. */
   readonly nextSequence: number;
@@ -56,7 +56,7 @@ export async function findLogEnd(archive: Archive, epoch: Epoch, signal: AbortSi
     const segment = await readSegmentEnd(archive, epoch, sequence, signal);
     if (segment === null) continue;
     const before = segment.isEmpty ? await grownBefore(archive, epoch, segment.header, signal) : null;
-    return { ...(before ?? segment), nextSequence };
+    return { ...(before ?? segment), header: segment.header, nextSequence };
   }
   if (lowest === 1) return { position: startOf(epoch), header: null, nextSequence, rest: null };
   throw new ArchiveError(

@@ -203,7 +203,12 @@ export async function openLogWriter(options: LogWriterOptions, signal: AbortSign
       const isTaken = error instanceof ArchiveStoreError && error.code === 'exists';
       if (!isTaken || claims === CLAIMS_MAX) throw error;
     }
-    end = await findLogEnd(archive, epoch, signal);
+    try {
+      end = await findLogEnd(archive, epoch, signal);
+    } catch (error) {
+      await letGo();
+      throw error;
+    }
     // Seen again as it was left: nobody has added anything before he could see that we go on.
     if (end.position.sequence === encoder.header.sequence && end.position.hash === encoder.hash) break;
     await letGo();

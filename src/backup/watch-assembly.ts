@@ -10,6 +10,8 @@ export interface WatchAssembly {
   take(answer: WatchAnswer): WatchStep;
   /** The first revision that is not complete: from there a new watch goes on. */
   readonly next: bigint;
+  /** What the one before it did; empty where that is not known. */
+  readonly lastEvents: readonly Uint8Array[];
 }
 
 export interface WatchStep {
@@ -30,12 +32,19 @@ export type WatchEnding =
   | { readonly kind: 'lost'; readonly from: bigint; readonly to: bigint }
   | { readonly kind: 'cancelled'; readonly reason: string };
 
-/** @param next the revision that the watch was begun at. */
-export function createWatchAssembly(clusterId: string, start: bigint): WatchAssembly {
+/**
+ * @param start the first revision that is wanted.
+ * @param before what the revision before it did: where the watch tells that one too, it has to be the same.
+ */
+export function createWatchAssembly(
+  clusterId: string,
+  start: bigint,
+  before: readonly Uint8Array[] = [],
+): WatchAssembly {
   let next = start;
   /** The revision that is being put together is `next`. */
   let open: Uint8Array[] = [];
-  let lastEvents: readonly Uint8Array[] = [];
+  let lastEvents = before;
 
   const take = (answer: WatchAnswer): WatchStep => {
     const revisions: RevisionEvents[] = [];
@@ -54,7 +63,8 @@ export function createWatchAssembly(clusterId: string, start: bigint): WatchAsse
     for (const event of answer.events) {
       const { modRevision, lease } = readEvent(event);
       if (modRevision < next) {
-        // Old etcds give old events again (#20221); what belongs to a revision and came too late is another matter.
+        // Old etcds give old events again (#20221); what belongs to a revision and came too late, or is of another
+        // history with the same numbers, is another matter.
         if (modRevision === next - 1n && lastEvents.length > 0 && !holds(lastEvents, event)) {
           return endedBy({ kind: 'lost', from: modRevision, to: modRevision });
         }
@@ -84,6 +94,9 @@ export function createWatchAssembly(clusterId: string, start: bigint): WatchAsse
     take,
     get next() {
       return next;
+    },
+    get lastEvents() {
+      return lastEvents;
     },
   };
 }

@@ -18,8 +18,9 @@ const MANY_FROM = Buffer.from('many/');
 const MANY_TO = Buffer.from('many0');
 /** Of a value: eight times etcd's default. */
 const LARGE_BYTES = 12 * 1024 * 1024;
-/** Leases whose ids are as far from each other as they can be. */
-const LEASES = { '-5': 3600, '9223372036854775807': 7200, '1': 5400 } as const;
+/** Leases whose ids are as far from each other as they can be; the last was told of before the full alone. */
+const LEASES = { '9223372036854775807': 7200, '1': 5400, '-5': 3600 } as const;
+const EARLY = '-5';
 
 const keyText = (key: Uint8Array): string => Buffer.from(key).toString('hex');
 const many = (valueBytes: number): IRequestOp[] =>
@@ -32,16 +33,23 @@ const BEFORE: readonly ((etcd: LoneEtcd) => Promise<unknown>)[] = [
   async ({ theirs }) => await theirs.kv.put({ key: Buffer.of(0), value: Buffer.of() }),
   async ({ theirs }) => await theirs.kv.put({ key: Buffer.alloc(40_000, 0xff), value: Buffer.from('long') }),
   async ({ theirs }) => await theirs.kv.txn({ success: many(1) }),
+  async ({ theirs }) => {
+    await theirs.leaseClient.leaseGrant({ ID: EARLY, TTL: LEASES[EARLY] });
+    await theirs.kv.put({ key: Buffer.from('early'), value: Buffer.of(), lease: EARLY });
+    await theirs.auth.roleAdd({ name: 'root' });
+    await theirs.auth.userAdd({ name: 'root', password: 'secret' });
+    await theirs.auth.userGrantRole({ user: 'root', role: 'root' });
+  },
 ];
 const AFTER: readonly ((etcd: LoneEtcd) => Promise<unknown>)[] = [
   async ({ theirs }) => await theirs.kv.put({ key: Buffer.of(0xff), value: Buffer.alloc(LARGE_BYTES, 7) }),
   ...Object.entries(LEASES).map(([lease, TTL]) => async ({ theirs }: LoneEtcd) => {
-    await theirs.leaseClient.leaseGrant({ ID: lease, TTL });
+    if (lease !== EARLY) await theirs.leaseClient.leaseGrant({ ID: lease, TTL });
     await theirs.kv.put({ key: Buffer.from(`leased/${lease}`), value: Buffer.of(), lease });
   }),
   async ({ theirs }) => await theirs.kv.deleteRange({ key: MANY_FROM, range_end: MANY_TO }),
   async ({ theirs }) => await theirs.kv.txn({ success: many(1000) }),
-  async ({ theirs }) => await theirs.kv.put({ key: Buffer.of(0), value: Buffer.of() }),
+  async ({ theirs }) => await theirs.kv.deleteRange({ key: Buffer.from('early') }),
 ];
 
 describe.for(restorableBinaries())(
@@ -115,6 +123,14 @@ describe.for(restorableBinaries())(
           count_only: true,
         });
         expect(Number(count)).toBe(MANY + 3);
+        // Users come along: with them switched on it wants to know who asks.
+        await theirs.auth.authEnable();
+        await expect(theirs.auth.authenticate({ name: 'root', password: 'wrong' })).rejects.toThrow(
+          'password',
+        );
+        expect(await theirs.auth.authenticate({ name: 'root', password: 'secret' })).toMatchObject({
+          token: expect.stringMatching(/./),
+        });
       });
     });
   },

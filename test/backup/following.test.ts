@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import type { Gap } from '../../src/backup/documents.ts';
 import { createFollower } from '../../src/backup/follower.ts';
 import { createInbox } from '../../src/backup/inbox.ts';
 import { createProver } from '../../src/backup/prover.ts';
@@ -72,6 +73,61 @@ test('a lease is asked for again after a while: it may have been granted anew; o
   aheadMs += 60_000;
   ttlSeconds = null;
   expect(await putOnce()).toEqual([]);
+  over.abort();
+});
+
+test('a member that was restored, and has gone on with another history, is noticed at the revision that came last', async () => {
+  const member = createFakeMember();
+  const inbox = createInbox({ bytesMax: 1e6, batchBytesMax: 1e6 });
+  const over = new AbortController();
+  const gaps: Gap[] = [];
+  let isForked = false;
+  const begins: bigint[] = [];
+  const follower = createFollower({
+    clusterId: FAKE_CLUSTER,
+    start: 2n,
+    members: async () => await Promise.resolve([{ url: 'http://m0' }]),
+    connect: (url) => {
+      const client = member.connect(url);
+      return {
+        ...client,
+        async *watchAll(from, signal) {
+          begins.push(from);
+          for await (const answer of client.watchAll(from, signal)) {
+            const events = isForked
+              ? answer.events.map((event) => Buffer.concat([event, encodeFields([[9, 1n]])]))
+              : answer.events;
+            yield { ...answer, events };
+          }
+        },
+      };
+    },
+    inbox,
+    clock,
+    logger: silentLogger,
+    onGap: (gap) => gaps.push(gap),
+  });
+  void follower.run(over.signal);
+  const seen = async (revision: bigint) =>
+    await until(`revision ${revision}`, 5_000, () => follower.status().seenRevision === revision);
+  member.write(3);
+  await seen(4n);
+  member.breakAll();
+  member.write(1);
+  await seen(5n);
+  expect(begins).toEqual([2n, 4n]);
+  expect(gaps).toEqual([]);
+  isForked = true;
+  member.breakAll();
+  member.write(1);
+  await seen(6n);
+  expect(gaps).toEqual([{ reason: 'lost', from: '5', to: '5' }]);
+  // Compacted just up to what comes next: nothing is lost.
+  member.compact(7n);
+  member.breakAll();
+  member.write(2);
+  await seen(8n);
+  expect(gaps).toHaveLength(1);
   over.abort();
 });
 

@@ -169,6 +169,51 @@ describe.for([
     expect(again.position.lastRevision).toBe(12n);
   });
 
+  test('what an old writer adds after another has said that he goes on lets no older one in', async () => {
+    const place = await sampleArchive(createMemoryArchiveStore({ grows }));
+    const old = await sampleWriter(place, 1, { segmentBytesMax: 1e9 });
+    await write(old, 1n, 10n);
+    const young = await sampleWriter(place, 3);
+    await expect(write(old, 11n, 20n)).rejects.toMatchObject({ code: 'fenced' });
+    await expect(sampleWriter(place, 2)).rejects.toMatchObject({ code: 'fenced' });
+    await write(young, 11n, 12n);
+  });
+
+  test('whoever cannot take it over lets go of what he has begun', async () => {
+    const store = createMemoryArchiveStore({ grows });
+    const place = await sampleArchive(store);
+    await write(await sampleWriter(place, 1), 1n, 10n);
+    let open = 0;
+    let isAway = false;
+    const { growing } = store;
+    const failing: ArchiveStore = {
+      ...store,
+      put: async (...args) => {
+        isAway = true;
+        return await store.put(...args);
+      },
+      head: async (...args) => {
+        if (isAway) throw new ArchiveStoreError('unavailable', 'as the test wants it');
+        return await store.head(...args);
+      },
+      growing: growing && {
+        create: async (...args) => {
+          const object = await growing.create(...args);
+          [isAway, open] = [true, open + 1];
+          const close = async (): Promise<void> => {
+            open -= 1;
+            await object.close();
+          };
+          return { append: async (bytes) => await object.append(bytes), close };
+        },
+      },
+    };
+    const taken = sampleWriter({ ...place, archive: { ...place.archive, store: failing } }, 2);
+    await expect(taken).rejects.toMatchObject({ code: 'unavailable' });
+    expect(isAway).toBe(true);
+    expect(open).toBe(0);
+  });
+
   test('no altered byte is read: it is found, whichever it is', async () => {
     const store = createMemoryArchiveStore({ grows });
     const place = await sampleArchive(store);

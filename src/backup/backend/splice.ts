@@ -168,7 +168,7 @@ async function writeLeases(
   granted: ReadonlyMap<bigint, bigint | null>,
 ): Promise<readonly bigint[]> {
   const unknown = new Set([...uses].filter((id) => !granted.has(id)));
-  if (unknown.size > 0) for await (const { id } of full.leases()) unknown.delete(id);
+  if (unknown.size > 0) for await (const { id } of full.leases()) unknown.delete(BigInt.asUintN(64, id));
   const added = [...uses]
     .filter((id) => granted.has(id) || unknown.has(id))
     .map((id) => ({
