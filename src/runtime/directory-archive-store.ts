@@ -434,7 +434,7 @@ function storeError(root: string, what: string, cause: unknown): ArchiveStoreErr
     case 'EROFS':
       return new ArchiveStoreError('denied', message, {
         cause,
-        hint: 'This user must be allowed to write to it, and its file system must take hard links.',
+        hint: 'This user must be allowed to read it; who writes, also to write, on a file system that takes hard links.',
       });
     default:
       return new ArchiveStoreError('unavailable', message, { cause });

@@ -466,7 +466,10 @@ const STATUS_CODES: Readonly<Record<number, ArchiveStoreError['code']>> = {
   507: 'full',
 };
 const HINTS: Partial<Readonly<Record<ArchiveStoreError['code'], string>>> = {
-  denied: 'Its credentials must let it read, write, list and delete objects there.',
+  denied:
+    'Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the files of AWS’ tools, or the machine. ' +
+    'They must allow to read and list objects there, and a scheduler to write and delete them.',
+  unavailable: 'See whether an S3 answers there: --s3-endpoint, for a scheduler --archive-s3-endpoint.',
   unsuitable: 'Name a bucket that exists, and the region that it is in.',
   full: 'Make room, or keep fewer backups.',
 };
