@@ -51,6 +51,8 @@ export interface ModelEtcd {
   restore(copy: DataCopy): void;
   /** The members' data at or under that path. */
   dataUnder(host: string, path: string): readonly DataDirectory[];
+  /** From now on, whoever asks over loopback, as supervisors do, names no user; clients elsewhere name one. */
+  askForUser(when: AsksForUser): void;
   /** To be called when hosts have begun or ceased to reach each other. */
   networkChanged(): void;
   /** Every etcd that runs, in the order of their starts. */
@@ -67,6 +69,9 @@ export interface ModelEtcdClient extends EtcdClient {
   /** What a member that finds another's data to differ does. */
   raiseAlarm(memberId: string, alarm: AlarmName, signal: AbortSignal): Promise<void>;
 }
+
+/** With its authentication on: to be changed alone, as 3.4 does, or also to tell how it is. */
+export type AsksForUser = 'no' | 'for-changes' | 'always';
 
 /** By directory. */
 export type DataCopy = ReadonlyMap<string, DataDirectory>;
@@ -147,6 +152,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
   const running = new Set<EtcdProcess>();
   /** Data of members that are defragmenting. */
   const rewriting = new Set<DataDirectory>();
+  let asksForUser: AsksForUser = 'no';
   let pids = 1000;
 
   const raft: RaftGroup = createRaftGroup({
@@ -419,6 +425,11 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
     const port = portOf(url);
     const closed = new AbortController();
 
+    const refuseNameless = (when: AsksForUser): void => {
+      if (!loopback || asksForUser === 'no' || (when === 'always' && asksForUser !== 'always')) return;
+      throw new EtcdError('needs-user', 'etcdserver: user name is empty');
+    };
+
     const serverOf = (): EtcdProcess => {
       for (const process of running) {
         const listens = process.commandLine.clientPort === port;
@@ -469,39 +480,54 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
       });
     };
 
+    const refusing =
+      (when: AsksForUser): typeof call =>
+      (signal, work, callMs) =>
+        call(
+          signal,
+          (node, asked) => {
+            refuseNameless(when);
+            return work(node, asked);
+          },
+          callMs,
+        );
+    const tell = refusing('always');
+    const change = refusing('for-changes');
+
     return {
-      status: (signal) => call(signal, async (node) => statusOf(node)),
+      status: (signal) => tell(signal, async (node) => statusOf(node)),
       clusterVersion: (signal) =>
         call(signal, async (node) => (node.leader === null ? null : versions.ofCluster(node.data))),
       confirmQuorum: (signal) =>
         call(signal, async (node, asked) => {
           await confirm(refuseLearner(node), asked);
-          return { needsUser: false };
+          return { needsUser: loopback && asksForUser !== 'no' };
         }),
-      members: (signal) => call(signal, async (node) => membersOf(refuseLearner(node))),
+      members: (signal) => tell(signal, async (node) => membersOf(refuseLearner(node))),
       alarms: (signal) =>
-        call(signal, async (node, asked) => {
+        tell(signal, async (node, asked) => {
           await confirm(refuseLearner(node), asked);
           return alarmsOf(node.data.store);
         }),
-      memberAddLearner: (peerUrl, signal) => call(signal, (node) => addLearner(refuseLearner(node), peerUrl)),
-      memberRemove: (memberId, signal) => call(signal, (node) => remove(refuseLearner(node), memberId)),
-      memberPromote: (memberId, signal) => call(signal, (node) => promote(refuseLearner(node), memberId)),
+      memberAddLearner: (peerUrl, signal) =>
+        change(signal, (node) => addLearner(refuseLearner(node), peerUrl)),
+      memberRemove: (memberId, signal) => change(signal, (node) => remove(refuseLearner(node), memberId)),
+      memberPromote: (memberId, signal) => change(signal, (node) => promote(refuseLearner(node), memberId)),
       moveLeader: (memberId, signal) =>
-        call(signal, async (node) => {
+        tell(signal, async (node) => {
           if (node.role !== 'leader') throw new EtcdError('not-leader', 'etcdserver: not leader');
           if (memberId === node.data.memberId) return;
           if (!raft.transferLeadership(node, memberId)) {
             throw new EtcdError('other', 'etcdserver: bad leader transferee');
           }
         }),
-      defragment: (signal) => call(signal, async (node) => await defragment(node), LONG_CALL_MS),
+      defragment: (signal) => change(signal, async (node) => await defragment(node), LONG_CALL_MS),
       compact: (revision, _physical, signal) =>
-        call(signal, async (node) => {
+        tell(signal, async (node) => {
           await proposed(refuseLearner(node), { kind: 'compact', revision: Number(revision) });
         }),
       disarm: (memberId, alarm, signal) =>
-        call(signal, async (node) => {
+        tell(signal, async (node) => {
           await proposed(refuseLearner(node), { kind: 'alarm', memberId, alarm, raised: false });
         }),
       raiseAlarm: (memberId, alarm, signal) =>
@@ -509,7 +535,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
           await proposed(refuseLearner(node), { kind: 'alarm', memberId, alarm, raised: true });
         }),
       hashKv: (revision, signal) =>
-        call(signal, async (node) => {
+        change(signal, async (node) => {
           const { store } = refuseLearner(node).data;
           const asked = Number(revision);
           if (asked > store.revision) throw refused('future-revision');
@@ -517,7 +543,7 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
           return { hash: hashOf(store, asked), compactRevision: String(store.compactRevision) };
         }),
       keySizes: (from, countMax, signal) =>
-        call(signal, async (node) => {
+        change(signal, async (node) => {
           if (hasAlarm(node.data.store, 'CORRUPT')) throw refused('corrupt-cluster');
           return keySizesOf(node, Buffer.from(from).toString(), countMax);
         }),
@@ -686,6 +712,9 @@ export function createModelEtcd(options: ModelEtcdOptions): ModelEtcd {
     dataUnder: (host, path) => keysUnder(host, path).map((key) => directories.get(key) as DataDirectory),
     erase: (host, path) => {
       for (const key of keysUnder(host, path)) directories.delete(key);
+    },
+    askForUser: (when) => {
+      asksForUser = when;
     },
     networkChanged: raft.review,
     running,

@@ -20,7 +20,13 @@ import { createDecisionChecks } from './decision-checks.ts';
 import { createFenceCheck } from './fence-check.ts';
 import { createInvariants } from './invariants.ts';
 import { type Ledger, startLedger } from './ledger.ts';
-import { createModelEtcd, type EtcdObserver, type EtcdProcess, type ModelEtcdClient } from './model-etcd.ts';
+import {
+  type AsksForUser,
+  createModelEtcd,
+  type EtcdObserver,
+  type EtcdProcess,
+  type ModelEtcdClient,
+} from './model-etcd.ts';
 import { USUAL_VERSION } from './model-versions.ts';
 import { createNetwork, type Network } from './network.ts';
 import { createChance } from './prng.ts';
@@ -132,6 +138,8 @@ export interface World {
   /** What of ours is left: tasks, etcds, reservations, volumes, a framework, a record. */
   leftovers(): readonly string[];
 
+  /** An operator turns etcd's own authentication on, or off. */
+  askForUser(when: AsksForUser): void;
   killEtcd(host: string): void;
   killSupervisor(host: string, options: { readonly orphan: boolean }): void;
   stopAgent(host: string): void;
@@ -745,6 +753,10 @@ export function createWorld(options: WorldOptions): World {
       return schedulers.uninstalled;
     },
     leftovers,
+    askForUser: (when) => {
+      story.tell('operator', `has etcd ask for a user: ${when}`);
+      etcd.askForUser(when);
+    },
     killEtcd: (host) => {
       for (const process of etcdOn(host)) process.kill('SIGKILL');
     },
