@@ -15,7 +15,7 @@ export function wantedKeys(match: Match, seen: Observation, trusted: boolean): R
   const leaving = match.record.leaving
     .filter((entry) => match.record.uninstall !== null || isLookedFor(entry, seen))
     .map(({ seat }) => `leaving:${seat.id}:${seen.mesos.tasks.get(seat.task)?.kind === 'over'}`);
-  const looksAround = !trusted || match.record.epoch.phase === 'adopting';
+  const looksAround = !trusted || looksForStrays(match.record, seen);
   return new Set([...wants, ...leaving, ...(looksAround ? ['look-around'] : [])]);
 }
 
@@ -35,7 +35,22 @@ function isLookedFor({ seat, sinceMs }: Leaving, seen: Observation): boolean {
   if (evidence?.kind === 'alive') return true;
   // What a task held is offered once it has ended; should its agent die before that, nothing tells of it any more.
   const ageMs = seen.wallMs - (evidence?.kind === 'over' ? Math.max(sinceMs, evidence.end.atMs) : sinceMs);
-  return ageMs < LOOK_MS || ageMs % LOOK_AGAIN_EVERY_MS < LOOK_AGAIN_MS;
+  return ageMs < LOOK_MS || isTimeToLookAgain(ageMs);
+}
+
+/**
+ * Whether places of ours may be on offer that the record does not know. One that was made from what was found lacks
+ * what was on agents that were away then, and these may come back at any time: only offers tell of them.
+ */
+function looksForStrays({ epoch, uninstall }: ClusterRecord, seen: Observation): boolean {
+  if (epoch.phase === 'adopting') return true;
+  if (epoch.phase !== 'formed' || uninstall !== null) return false;
+  const ageMs = seen.wallMs - epoch.openedAtMs;
+  return (epoch.source.kind === 'adopted' && ageMs < LOOK_MS) || isTimeToLookAgain(ageMs);
+}
+
+function isTimeToLookAgain(ageMs: number): boolean {
+  return ageMs >= LOOK_AGAIN_EVERY_MS && ageMs % LOOK_AGAIN_EVERY_MS < LOOK_AGAIN_MS;
 }
 
 /**

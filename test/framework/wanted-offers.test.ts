@@ -44,3 +44,15 @@ it('a volume that is kept is not looked for', () => {
   const lost = { cause: 'foreign-data', message: 'belongs to another cluster' } as const;
   expect(wanted(0, { lost })).toBe(false);
 });
+
+it.each([
+  ['bootstrap', [false, false, false, true, false]],
+  ['adopted', [true, false, false, true, false]],
+] as const)('places that a record does not know are looked for: %s', (kind, expected) => {
+  const epoch = { ...record({}).epoch, source: { kind }, phase: 'formed', openedAtMs: 0 } as const;
+  const looks = [599_000, 600_000, HOUR_MS - 1, HOUR_MS, HOUR_MS + 60_000].map((wallMs) => {
+    const seen = { wallMs, mesos: { tasks: new Map() } } as never;
+    return wantedKeys({ record: record({ epoch }), unmatched: [] } as never, seen, true).size > 0;
+  });
+  expect(looks).toEqual(expected);
+});

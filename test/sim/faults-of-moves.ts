@@ -11,15 +11,20 @@ export const MOVE_FAULTS: readonly Fault[] = [
 
 /** Nobody knows then which of two places holds the slot's member, and the disk of the old one comes back. */
 async function loseRecord({ world, random, host, say }: Injection): Promise<void> {
-  say(`${host} is down until its member is being replaced, then the record is lost, and the host is back`);
+  // When the move is over its old place is a removed member's: nobody but the cluster's own list can tell.
+  const moment = random.pick(['is being', 'has been'] as const);
+  say(`${host} is down until its member ${moment} replaced, then the record is lost, and the host is back`);
   // Where tasks are said to be on agents that nobody sees, and none runs elsewhere, nothing is adopted.
   await world.markWipedGone();
   world.reboot(host);
   const limitMs = world.unreachableTimeoutMs + 40_000;
   await waitFor({ world, random, limitMs }, (record) => record.intent?.committed === true);
+  if (moment === 'has been') await waitFor({ world, random, limitMs }, (record) => record.intent === null);
   world.killScheduler('for good, as it seems', 10_000, 'all');
   await world.run(random.between(0, 5_000));
   await world.wipeRecord();
+  // Found at once, or once the others have been taken over.
+  if (moment === 'has been') await world.run(random.between(0, 30_000));
   world.startAgent(host);
   await world.run(random.between(0, 10_000));
 }

@@ -165,6 +165,12 @@ export const MUTANTS: readonly Mutant[] = [
         replace:
           '  if (membership.members.length > 0) return;\n  for (const seat of pass.record.seats) {\n    const [one, other, ...more]',
       },
+      {
+        file: REPAIR,
+        find: '  if (pass.record.intent !== null) return;\n  for (const seat of pass.record.seats) {\n    if (seat.lost !== null ||',
+        replace:
+          '  if (membership.members.length > 0) return;\n  for (const seat of pass.record.seats) {\n    if (seat.lost !== null ||',
+      },
     ],
   },
   {
