@@ -5,26 +5,32 @@ import type { World } from './world.ts';
 
 /** What hits a change of the membership in its middle, where chance alone would seldom strike. */
 export const MOVE_FAULTS: readonly Fault[] = [
-  { name: 'record lost in a move', on: ON_VOLUMES, inject: loseRecord },
+  { name: 'record lost around a move', on: ON_VOLUMES, inject: loseRecord },
   { name: 'hosts cut off in a move', inject: cutHostsOff },
 ];
 
-/** Nobody knows then which of two places holds the slot's member, and the disk of the old one comes back. */
+/**
+ * Nobody knows then which of two places holds the slot's member, and the disk of the old one comes back: in the middle
+ * of the move, or when it is over and the old place is a removed member's, which the cluster's own list alone can tell.
+ */
 async function loseRecord({ world, random, host, say }: Injection): Promise<void> {
-  // When the move is over its old place is a removed member's: nobody but the cluster's own list can tell.
-  const moment = random.pick(['is being', 'has been'] as const);
-  say(`${host} is down until its member ${moment} replaced, then the record is lost, and the host is back`);
+  const isOver = random.chance(0.6);
+  const isOld = isOver && random.chance(0.6);
+  const moment = isOver ? 'has been' : 'is being';
+  const loss = isOld ? 'an older record is put back' : 'the record is lost';
+  say(`${host} is down until its member ${moment} replaced, then ${loss}, and the host is back`);
   // Where tasks are said to be on agents that nobody sees, and none runs elsewhere, nothing is adopted.
   await world.markWipedGone();
   world.reboot(host);
   const limitMs = world.unreachableTimeoutMs + 40_000;
   await waitFor({ world, random, limitMs }, (record) => record.intent?.committed === true);
-  if (moment === 'has been') await waitFor({ world, random, limitMs }, (record) => record.intent === null);
+  if (isOver) await waitFor({ world, random, limitMs }, (record) => record.intent === null);
   world.killScheduler('for good, as it seems', 10_000, 'all');
   await world.run(random.between(0, 5_000));
-  await world.wipeRecord();
+  if (isOld) world.rollBackRecord(random.integer(2, 15));
+  else await world.wipeRecord();
   // Found at once, or once the others have been taken over.
-  if (moment === 'has been') await world.run(random.between(0, 30_000));
+  if (isOver) await world.run(random.between(0, 45_000));
   world.startAgent(host);
   await world.run(random.between(0, 10_000));
 }

@@ -2,7 +2,6 @@ import { faultsIn, isFinal } from './faults.ts';
 import { ARCHIVE_THEME, startOverArchive } from './faults-of-archives.ts';
 import { startWeather } from './faults-of-network.ts';
 import { resumeAll } from './faults-of-pods.ts';
-import { RECORD_PUT_BACK } from './faults-of-schedulers.ts';
 import { forceWhatWaits } from './faults-of-space.ts';
 import { loseMajority } from './majority-lost.ts';
 import { createChance, type RandomStream } from './prng.ts';
@@ -177,7 +176,7 @@ async function live(life: Life): Promise<void> {
     world.insistOnUpdate();
     return isWhole(world);
   };
-  if (life.faults.some((name) => name.endsWith(RECORD_PUT_BACK))) await giveRecordUp(life, isWholeAgain);
+  if (world.isRecordRolledBack) await giveRecordUp(life, isWholeAgain);
   await world.runUntil('the cluster is whole again', isWholeAgain, WHOLE_WITHIN_MS);
   await beCalm(world);
   const problems = await world.archiveProblems();

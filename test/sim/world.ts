@@ -185,6 +185,8 @@ export interface World {
   wipeRecord(): Promise<void>;
   /** With the schedulers killed an older copy of what was stored is put back, of so many saves ago. */
   rollBackRecord(saves: number): void;
+  /** That was done at some time. */
+  readonly isRecordRolledBack: boolean;
   isGone(host: string): boolean;
   /** Whether a quorum would be left without that host. */
   canLose(host: string): boolean;
@@ -283,6 +285,7 @@ export function createWorld(options: WorldOptions): World {
   const state =
     options.isElected === true ? createStateInZooKeeper(clock, network) : createStateInFile(clock);
   /** Since when the network is as it is, and the same scheduler acts. */
+  let isRecordRolledBack = false;
   let disturbedAtMs = 0;
   const disturbed = () => {
     disturbedAtMs = clock.monotonicMs();
@@ -854,7 +857,11 @@ export function createWorld(options: WorldOptions): World {
       invariants.schedulerGone();
       if (isSizeAsked || wanted !== sizeOption) unsettled = wanted;
     },
+    get isRecordRolledBack() {
+      return isRecordRolledBack;
+    },
     rollBackRecord: (saves) => {
+      isRecordRolledBack = true;
       schedulers.kill('to put an older copy of the record back', 1_000, 'all');
       invariants.recordGone();
       archiveChecks.recordGone();
