@@ -114,7 +114,7 @@ export const ARCHIVE_MUTANTS: readonly Mutant[] = [
   {
     name: 'compacted-beyond-the-archive',
     about: 'a full database is compacted whatever the archive has of it',
-    shownBy: [45],
+    shownBy: [216],
     edits: [
       {
         file: 'src/reconcile/space.ts',

@@ -89,7 +89,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'intent-closed-early',
     about: 'a membership change is forgotten while it is under way',
-    shownBy: [85],
+    shownBy: [246],
     edits: [
       {
         file: REPAIR,
@@ -140,36 +140,6 @@ export const MUTANTS: readonly Mutant[] = [
         file: SUPERVISOR_DECIDE,
         find: "  if (seen.exit.code === 0 || seen.saidRemoved) return { kind: 'removed' };",
         replace: '',
-      },
-    ],
-  },
-  {
-    name: 'start-unlisted',
-    about:
-      'a place that is found again is taken for a member, and started, whether the cluster lists it or not',
-    shownBy: [154],
-    edits: [
-      {
-        file: 'src/reconcile/resumption.ts',
-        find: '  if (membership !== null) return memberOf(membership, seat) !== undefined;',
-        replace: '  if (membership !== null) return true;',
-      },
-      {
-        file: 'src/framework/adoption.ts',
-        find: 'confirmed !== undefined && seat.data?.memberId == null;',
-        replace: 'confirmed !== undefined && seat.data === undefined;',
-      },
-      {
-        file: REPAIR,
-        find: '  if (pass.record.intent !== null) return;\n  for (const seat of pass.record.seats) {\n    const [one, other, ...more]',
-        replace:
-          '  if (membership.members.length > 0) return;\n  for (const seat of pass.record.seats) {\n    const [one, other, ...more]',
-      },
-      {
-        file: REPAIR,
-        find: '  if (pass.record.intent !== null) return;\n  for (const seat of pass.record.seats) {\n    if (seat.lost !== null ||',
-        replace:
-          '  if (membership.members.length > 0) return;\n  for (const seat of pass.record.seats) {\n    if (seat.lost !== null ||',
       },
     ],
   },
@@ -511,7 +481,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'generation-ignored',
     about: 'a supervisor carries out the orders of a scheduler after it has heard of a later one',
-    shownBy: [66],
+    shownBy: [286],
     edits: [
       {
         file: 'src/member/admission.ts',
