@@ -2,15 +2,9 @@ import type { Archive, Epoch } from './archive.ts';
 import { cameAtMs } from './batch.ts';
 import type { SegmentHeader } from './documents.ts';
 import { ArchiveError } from './errors.ts';
-import {
-  findBounds,
-  headerOf,
-  type LogBounds,
-  type LogPosition,
-  lastSegment,
-  readLog,
-  segmentOf,
-} from './log-reader.ts';
+import { readLog } from './log-reader.ts';
+import { findBounds, type LogBounds, lastSegment, segmentOf } from './log-search.ts';
+import { headerOf, type LogPosition } from './log-segments.ts';
 import { segmentKey } from './names.ts';
 import { readSegment } from './segment.ts';
 

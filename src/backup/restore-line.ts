@@ -1,7 +1,9 @@
 import { type Archive, type Epoch, type Epochs, lookAtEpochs } from './archive.ts';
 import { type DamagedFull, type Full, lookAtFulls, revisionOf } from './full.ts';
-import { findLogEnd, type LogItem, type LogPosition, readLog } from './log-reader.ts';
+import { findLogEnd } from './log-end.ts';
+import { type LogItem, readLog } from './log-reader.ts';
 import { type LogRun, listRuns, revisionAt, timeOf } from './log-runs.ts';
+import type { LogPosition } from './log-segments.ts';
 import { RestoreError } from './restore-error.ts';
 
 /**

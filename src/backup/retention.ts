@@ -5,15 +5,10 @@ import { type Archive, type Epoch, listEpochs } from './archive.ts';
 import { boundedStore } from './bounded-store.ts';
 import type { EpochDocument } from './documents.ts';
 import { type Full, listFulls, revisionOf } from './full.ts';
-import {
-  findBounds,
-  findLogEnd,
-  headerOf,
-  type LogBounds,
-  SEGMENTS_LOOKED_BACK,
-  segmentOf,
-} from './log-reader.ts';
+import { findLogEnd, SEGMENTS_LOOKED_BACK } from './log-end.ts';
 import { baseOfLog } from './log-runs.ts';
+import { findBounds, type LogBounds, segmentOf } from './log-search.ts';
+import { headerOf } from './log-segments.ts';
 import { epochKey, fullDataKey, fullDataOf, fullKey, fullsPrefix, segmentKey, startOfFull } from './names.ts';
 
 /** What is kept of an archive; whatever it says, one full from which the log goes on to its end is. */

@@ -8,7 +8,7 @@ import {
   openArchive,
 } from '../backup/archive.ts';
 import { ArchiveError } from '../backup/errors.ts';
-import { findLogEnd } from '../backup/log-reader.ts';
+import { findLogEnd } from '../backup/log-end.ts';
 import { type ArchiveStore, ArchiveStoreError } from '../backup/store-port.ts';
 import { describeError } from '../base/errors.ts';
 import type { Clock, Ids, Logger } from '../base/ports.ts';

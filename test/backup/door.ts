@@ -6,7 +6,7 @@ import { hashKv } from '../../src/backup/backend/hash-kv.ts';
 import { checkedDatabase } from '../../src/backup/backend/snapshot-file.ts';
 import { ArchiveError } from '../../src/backup/errors.ts';
 import { listFulls, takeFull, verifyFull } from '../../src/backup/full.ts';
-import { findLogEnd } from '../../src/backup/log-reader.ts';
+import { findLogEnd } from '../../src/backup/log-end.ts';
 import { restoreArchive } from '../../src/backup/restore.ts';
 import { RestoreError } from '../../src/backup/restore-error.ts';
 import { planRestore } from '../../src/backup/restore-plan.ts';

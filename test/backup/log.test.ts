@@ -3,7 +3,9 @@ import { beginEpoch, createArchive, listEpochs, openArchive } from '../../src/ba
 import type { Proof } from '../../src/backup/documents.ts';
 import { ArchiveError } from '../../src/backup/errors.ts';
 import { readEvent } from '../../src/backup/events.ts';
-import { findLogEnd, headerOf, readLog } from '../../src/backup/log-reader.ts';
+import { findLogEnd } from '../../src/backup/log-end.ts';
+import { readLog } from '../../src/backup/log-reader.ts';
+import { headerOf } from '../../src/backup/log-segments.ts';
 import type { LogWriter } from '../../src/backup/log-writer.ts';
 import { segmentKey } from '../../src/backup/names.ts';
 import { type ArchiveStore, ArchiveStoreError } from '../../src/backup/store-port.ts';

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import { type Archive, beginEpoch, type Epoch } from '../../src/backup/archive.ts';
 import { type Full, revisionOf, takeFull } from '../../src/backup/full.ts';
 import { createInbox } from '../../src/backup/inbox.ts';
-import { findLogEnd } from '../../src/backup/log-reader.ts';
+import { findLogEnd } from '../../src/backup/log-end.ts';
 import { findLine, readLine } from '../../src/backup/restore-line.ts';
 import {
   parseTarget,

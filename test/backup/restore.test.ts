@@ -6,7 +6,7 @@ import { checkedDatabase } from '../../src/backup/backend/snapshot-file.ts';
 import { splice } from '../../src/backup/backend/splice.ts';
 import type { Proof } from '../../src/backup/documents.ts';
 import { dropFull, type Full, listFulls, takeFull } from '../../src/backup/full.ts';
-import { findLogEnd } from '../../src/backup/log-reader.ts';
+import { findLogEnd } from '../../src/backup/log-end.ts';
 import { fullDataKey, segmentKey } from '../../src/backup/names.ts';
 import { type DraftFile, restoreArchive, verifyNewest } from '../../src/backup/restore.ts';
 import { planRestore, type RestoreTarget } from '../../src/backup/restore-plan.ts';

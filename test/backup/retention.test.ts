@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { type Archive, beginEpoch, createArchive, type Epoch } from '../../src/backup/archive.ts';
 import { encodeDocument, type FullDocument } from '../../src/backup/documents.ts';
 import { listFulls, revisionOf } from '../../src/backup/full.ts';
-import { findBounds } from '../../src/backup/log-reader.ts';
+import { findBounds } from '../../src/backup/log-search.ts';
 import { fullDataKey, fullKey, fullName } from '../../src/backup/names.ts';
 import { findLine, readLine } from '../../src/backup/restore-line.ts';
 import { planRestore } from '../../src/backup/restore-plan.ts';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { createArchive, openArchive } from '../../src/backup/archive.ts';
 import { ArchiveError } from '../../src/backup/errors.ts';
-import { findLogEnd } from '../../src/backup/log-reader.ts';
+import { findLogEnd } from '../../src/backup/log-end.ts';
 import { sealedStore } from '../../src/backup/sealed-store.ts';
 import { archiveKeyOf, SEAL_FRAME_BYTES } from '../../src/backup/sealing.ts';
 import type { ArchiveStore, ReadOptions } from '../../src/backup/store-port.ts';
