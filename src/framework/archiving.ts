@@ -64,8 +64,8 @@ const SETTLE_MS = 10_000;
 export function createArchiving(options: ArchivingOptions): Archiving {
   const { access, clock, log } = options;
   let state: ArchivingState = { kind: 'waiting', problem: null };
-  /** Of the newest archiver, when it has ended. */
-  let last: ArchiverStatus | null = null;
+  /** Of the newest archiver, when it has ended, and when that was. */
+  let last: { readonly status: ArchiverStatus; readonly atMs: number } | null = null;
   let id: string | null = null;
   let pass: ArchivePass | null = null;
   let claim: ArchiveClaim | null = null;
@@ -75,11 +75,20 @@ export function createArchiving(options: ArchivingOptions): Archiving {
   /** One for all archivers of this term: each may go on from what the one before it has written. */
   const writer = options.ids.uuid();
 
+  /** What waited at the end of the newest archiver waits still. */
+  const lastNow = (): ArchiverStatus | null => {
+    if (last === null) return null;
+    const { status, atMs } = last;
+    const isWaiting = status.seenRevision > status.archivedRevision;
+    return { ...status, lagMs: status.lagMs + (isWaiting ? clock.monotonicMs() - atMs : 0) };
+  };
+
   const statusNow = (): ArchiverStatus | null => {
-    if (state.kind !== 'archiving') return last;
+    const before = lastNow();
+    if (state.kind !== 'archiving') return before;
     const status = state.archiver.status();
     // Until the log is opened what is in it is what was in it.
-    return status.state === 'starting' && last !== null ? { ...last, state: 'starting' } : status;
+    return status.state === 'starting' && before !== null ? { ...before, state: 'starting' } : status;
   };
 
   /** The first pass, from the present one on, that gives an answer. */
@@ -180,7 +189,7 @@ export function createArchiving(options: ArchivingOptions): Archiving {
       if (!signal.aborted) throw error;
       await withDeadline(clock, SETTLE_MS, new AbortController().signal, async () => await archiver.ended);
     } finally {
-      last = archiver.status();
+      last = { status: archiver.status(), atMs: clock.monotonicMs() };
     }
   };
 

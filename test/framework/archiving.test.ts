@@ -271,6 +271,27 @@ describe('an archive that is not ours', () => {
     await expect(kept.archiving.fullNow('x')).rejects.toThrow('nothing can be archived now');
   });
 
+  test('and what waited when the place was found empty waits as long as that lasts', async () => {
+    const { begin, member, store, clock, state, archived } = world(
+      createMemoryArchiveStore({ grows: false }),
+    );
+    const kept = begin(FORMED);
+    member.write(3);
+    await archived(kept);
+    const held = store.objects.get('archive.json') ?? expect.fail('none was begun');
+    store.objects.delete('archive.json');
+    member.write(3);
+    await clock.runUntil(state(kept, 'refused'), 30_000);
+    const { lagMs } = kept.archiving.view();
+    const atMs = clock.monotonicMs();
+    await clock.runUntil(() => clock.monotonicMs() >= atMs + 120_000, 130_000);
+    expect(kept.archiving.view().lagMs).toBeGreaterThanOrEqual(lagMs + 120_000);
+    store.objects.set('archive.json', held);
+    await clock.runUntil(state(kept, 'following'), 120_000);
+    await archived(kept);
+    expect(kept.archiving.view().lagMs).toBe(0);
+  });
+
   test('or whose epoch is of another cluster is refused where the record knows of none', async () => {
     const { clock, store, begin, state } = world();
     const archive = await make(store, 'archive-1', 'cluster-1');
