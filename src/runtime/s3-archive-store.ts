@@ -185,7 +185,9 @@ function createBucket(client: S3Client, place: S3Place) {
     { ifAbsent, signal }: PutOptions,
   ): Promise<void> => {
     const condition = ifAbsent ? { IfNoneMatch: '*' } : {};
-    await ask(`${key} was not stored`, signal, async () => {
+    let tries = 0;
+    const putOnce = async (): Promise<void> => {
+      tries += 1;
       const command = new PutObjectCommand({
         ...at(key),
         ...condition,
@@ -197,7 +199,23 @@ function createBucket(client: S3Client, place: S3Place) {
         abortSignal: signal,
         requestTimeout: isLarge ? IDLE_MS_MAX : REQUEST_MS_MAX,
       });
-    });
+    };
+    try {
+      await ask(`${key} was not stored`, signal, putOnce);
+    } catch (error) {
+      const isThere = error instanceof ArchiveStoreError && error.code === 'exists';
+      // It may be what an earlier try has put, whose answer was lost.
+      if (!isThere || tries === 1 || !(await holds(key, bytes, signal))) throw error;
+    }
+  };
+
+  const holds = async (key: string, bytes: Uint8Array, signal: AbortSignal): Promise<boolean> => {
+    let offset = 0;
+    for await (const part of read(key, { signal })) {
+      if (Buffer.compare(part, bytes.subarray(offset, offset + part.byteLength)) !== 0) return false;
+      offset += part.byteLength;
+    }
+    return offset === bytes.byteLength;
   };
 
   const putInParts = async (

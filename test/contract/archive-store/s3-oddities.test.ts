@@ -212,6 +212,25 @@ test('an object whose parts were put together is there, also when the answer to 
   expect((await readWhole(opened, 'large', { bytesMax: 1e8, signal: never })).byteLength).toBe(18_000_000);
 });
 
+test('what was put is there, also when the answer to that was lost, unless another has put it', async () => {
+  const opened = await open();
+  const lost = (bytes: Buffer | null) =>
+    once(
+      ({ method }) => method === 'PUT',
+      (answer, { key, body }) => {
+        objects.set(key, bytes ?? body);
+        answer.socket?.destroy();
+        return true;
+      },
+    );
+  oddity = lost(null);
+  await opened.put('a', Buffer.from('mine'), put);
+  oddity = lost(Buffer.from('other'));
+  await expect(opened.put('b', Buffer.from('mine'), put)).rejects.toMatchObject({ code: 'exists' });
+  oddity = lost(Buffer.from('mine, and more'));
+  await expect(opened.put('c', Buffer.from('mine'), put)).rejects.toMatchObject({ code: 'exists' });
+});
+
 test('parts that are lost before they were put together are no object', async () => {
   const opened = await open();
   oddity = once(isComplete, (answer) => {
