@@ -15,20 +15,35 @@ export function tellsNothing({ phase, probe, needsUser }: MemberStatus): boolean
 
 /** Whose etcd serves and keeps to itself how it is. */
 export function silentSeats(pass: Pass): readonly DraftSeat[] {
-  return pass.record.seats.filter((seat) => {
-    const status = freshStatus(pass, seat);
-    return status !== null && tellsNothing(status);
-  });
+  return asking(pass)
+    .filter(({ status }) => tellsNothing(status))
+    .map(({ seat }) => seat);
 }
 
 /** Why nothing is asked of etcd that it would refuse; `null`: it asks for no user. */
 export function objectionOfUsers(pass: Pass): Objection {
-  const slots = pass.record.seats
-    .filter((seat) => (freshStatus(pass, seat)?.needsUser ?? null) !== null)
-    .map(({ slot }) => slot);
-  if (slots.length === 0) return null;
-  const told = [...new Set(slots)].join(', ');
+  const told = [...new Set(asking(pass).map(({ seat }) => seat.slot))].join(', ');
+  if (told === '') return null;
   return `etcd’s authentication is on (told by ${told}), and no user is known here: \`etcdctl auth disable\` turns it off`;
+}
+
+interface Told {
+  readonly seat: DraftSeat;
+  readonly status: MemberStatus;
+}
+
+/** Whose etcd asks for a user, where that is so of the cluster. */
+function asking(pass: Pass): readonly Told[] {
+  const told = pass.record.seats.flatMap((seat): Told[] => {
+    const status = freshStatus(pass, seat);
+    return status === null ? [] : [{ seat, status }];
+  });
+  // A quorum's word that it is off: who still asks, cut off from the others, has not heard of that.
+  const isOff = told.some(
+    ({ status: { probe, needsUser } }) =>
+      needsUser === null && probe !== null && probe.confirmedMembers !== null,
+  );
+  return isOff ? [] : told.filter(({ status }) => status.needsUser !== null);
 }
 
 /** Why the member list is not known, where it is not. */

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { decide } from '../../src/reconcile/decide.ts';
 import { SmallWorld } from './small-world.ts';
 
 /** An operator has turned etcd's own authentication on: what is done about it, which is nothing. */
@@ -115,6 +116,20 @@ describe('members that keep to themselves how they are', () => {
     world.asksForUser = 'no';
     world.until(() => world.record.rollout === null, 2000);
   });
+});
+
+it('one that is cut off and has not heard that it is off again keeps nobody from anything', () => {
+  const world = named();
+  world.loseAgent('etcd-2');
+  const seen = world.observe(100);
+  const { id } = world.seat('etcd-1');
+  const view = seen.members.get(id);
+  if (view?.status == null) throw new Error('etcd-1 does not answer');
+  const status = { ...view.status, probe: null, needsUser: { quorum: false } };
+  const members = new Map([...seen.members, [id, { ...view, status }] as const]);
+  const { blocked, health } = decide(world.spec, world.record, { ...seen, members });
+  expect(blocked.map(({ code }) => code)).not.toContain('needs-user');
+  expect(health).toMatchObject({ state: 'degraded', healthyVoters: 1 });
 });
 
 describe('members that tell how they are, and refuse to be changed', () => {
