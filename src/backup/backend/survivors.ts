@@ -1,9 +1,10 @@
 import type { BoltBucket } from '../bolt/reader.ts';
+import { KeyPlaces, NO_PLACE } from './key-places.ts';
 import { keyOf } from './key-value.ts';
 import { firstKeyOf, isTombstone } from './revision-key.ts';
 
-/** Keys that are in memory at once: some 50 MB of them. Where there are more, the records are read several times. */
-const KEYS_MAX = 250_000;
+/** Keys that are in memory at once, a million or so. Where there are more, the records are read several times. */
+const KEY_BYTES_MAX = 64 * 1024 * 1024;
 /** How often they are read at most: beyond that keys take the memory that they need. */
 const PARTS_MAX = 256;
 
@@ -28,15 +29,15 @@ export async function survivorsOf(
   {
     compactRevision,
     revision,
-    keysMax = KEYS_MAX,
-  }: { compactRevision: bigint; revision: bigint; keysMax?: number },
+    keyBytesMax = KEY_BYTES_MAX,
+  }: { compactRevision: bigint; revision: bigint; keyBytesMax?: number },
 ): Promise<Survivors> {
-  for (let parts = 1; ; parts *= 4) {
+  for (let parts = 1; ; parts *= 2) {
     const marks = new Marks();
     let count: number | null = null;
     for (let part = 0; part < parts; part += 1) {
-      const limit = parts < PARTS_MAX ? keysMax : Number.POSITIVE_INFINITY;
-      count = await markPart(keys, { compactRevision, revision, keysMax: limit, parts, part }, marks);
+      const limit = parts < PARTS_MAX ? keyBytesMax : Number.POSITIVE_INFINITY;
+      count = await markPart(keys, { compactRevision, revision, keyBytesMax: limit, parts, part }, marks);
       if (count === null) break;
     }
     if (count === null) continue;
@@ -57,14 +58,14 @@ class Marks {
 interface Part {
   readonly compactRevision: bigint;
   readonly revision: bigint;
-  readonly keysMax: number;
+  readonly keyBytesMax: number;
   readonly parts: number;
   readonly part: number;
 }
 
 /** Marks the records of one part of the keys; `null` when it has too many keys for the memory. */
 async function markPart(keys: BoltBucket, part: Part, marks: Marks): Promise<number | null> {
-  const newest = new Map<string, number>();
+  const newest = new KeyPlaces();
   const [compactEnd, end] = [firstKeyOf(part.compactRevision + 1n), firstKeyOf(part.revision + 1n)];
   let ordinal = 0;
   for await (const leaf of keys.leaves()) {
@@ -73,31 +74,31 @@ async function markPart(keys: BoltBucket, part: Part, marks: Marks): Promise<num
       const place = ordinal;
       ordinal += index < compacted ? 1 : 0;
       const key = keyOf(leaf.value(index));
-      if (part.parts > 1 && partOf(key, part.parts) !== part.part) continue;
-      const name = key.toString('latin1');
-      const before = newest.get(name);
-      if (before !== undefined) marks.newest.delete(before);
-      if (index >= compacted) continue;
-      if (before !== undefined) marks.kept.delete(before);
-      if (isTombstone(leaf.key(index))) {
-        newest.delete(name);
-        continue;
-      }
-      newest.set(name, place);
+      const hash = hashOf(key);
+      if (part.parts > 1 && hash % part.parts !== part.part) continue;
+      const isLater = index >= compacted;
+      const number = isLater ? newest.find(key, hash) : newest.add(key, hash);
+      const before = newest.placeOf(number);
+      if (before !== NO_PLACE) marks.newest.delete(before);
+      if (isLater) continue;
+      if (before !== NO_PLACE) marks.kept.delete(before);
+      const isDelete = isTombstone(leaf.key(index));
+      newest.setPlace(number, isDelete ? NO_PLACE : place);
+      if (isDelete) continue;
       marks.kept.add(place);
       marks.newest.add(place);
     }
-    if (newest.size > part.keysMax) return null;
+    if (newest.sizeBytes > part.keyBytesMax) return null;
     if (all < leaf.count) break;
   }
   return ordinal;
 }
 
 /** FNV-1a: all that counts is that keys spread. */
-function partOf(key: Buffer, parts: number): number {
+function hashOf(key: Buffer): number {
   let hash = 0x811c9dc5;
   for (const byte of key) hash = Math.imul(hash ^ byte, 0x01000193);
-  return (hash >>> 0) % parts;
+  return hash >>> 0;
 }
 
 /** A set of small integers. */

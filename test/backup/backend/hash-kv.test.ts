@@ -47,7 +47,7 @@ describe('HashKV', () => {
     const records = randomHistory(createChance(8).stream('histories'), 60);
     const { keys } = await openBackend(await backendFile({ records }));
     const at = { compactRevision: 40n, revision: 55n };
-    const [roomy, tight] = [await survivorsOf(keys, at), await survivorsOf(keys, { ...at, keysMax: 2 })];
+    const [roomy, tight] = [await survivorsOf(keys, at), await survivorsOf(keys, { ...at, keyBytesMax: 20 })];
     expect(roomy.count).toBe(records.filter(({ revision }) => revision <= 40n).length);
     for (let ordinal = 0; ordinal < roomy.count; ordinal += 1) {
       expect(tight.isKept(ordinal)).toBe(roomy.isKept(ordinal));
