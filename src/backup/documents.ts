@@ -35,6 +35,17 @@ export const logPositionSchema = z.strictObject({
   lastRevision: uint64Text,
 });
 
+/** What an epoch came from; `null` for a cluster that was born empty, or whose past is in no archive. */
+const parentSchema = z
+  .strictObject({
+    epoch: ordinal,
+    /** The last revision that it shares with its parent. */
+    forkRevision: uint64Text,
+    /** The end of the parent's log as it was used; what was appended later belongs to nobody. */
+    logEnd: logPositionSchema.nullable(),
+  })
+  .nullable();
+
 /** A cluster's life, from one birth to the next. Written once, before anything else of it. */
 export const epochDocumentSchema = z.strictObject({
   format: z.literal('etcd-mesos epoch'),
@@ -42,19 +53,22 @@ export const epochDocumentSchema = z.strictObject({
   archiveId: z.string(),
   epoch: ordinal,
   clusterId: etcdId,
-  /** What it came from; `null` for a cluster that was born empty, or whose past is in no archive. */
-  parent: z
-    .strictObject({
-      epoch: ordinal,
-      /** The last revision that it shares with its parent. */
-      forkRevision: uint64Text,
-      /** The end of the parent's log as it was used; what was appended later belongs to nobody. */
-      logEnd: logPositionSchema.nullable(),
-    })
-    .nullable(),
+  parent: parentSchema,
   createdAtMs: wallMs,
 });
 export type EpochDocument = z.infer<typeof epochDocumentSchema>;
+
+/**
+ * What the archive's and the epoch's own documents say beyond what every object of an epoch says: with it each of them
+ * can be made again, byte by byte.
+ */
+export const lineageSchema = z.strictObject({
+  owner: archiveDocumentSchema.shape.owner,
+  archiveCreatedAtMs: wallMs,
+  parent: parentSchema,
+  epochCreatedAtMs: wallMs,
+});
+export type Lineage = z.infer<typeof lineageSchema>;
 
 /**
  * Revisions that the log lacks. `begin`: they were before the log, so a full has them. `compacted`: etcd had
@@ -87,6 +101,8 @@ export const segmentHeaderSchema = z.strictObject({
   gap: gapSchema.nullable(),
   /** The log has every revision after this one: what it is added to has to be a full of this one or a later. */
   base: uint64Text,
+  /** `null` where an earlier release has written it, or in a spool. */
+  lineage: lineageSchema.nullable().default(null),
   createdAtMs: wallMs,
 });
 export type SegmentHeader = z.infer<typeof segmentHeaderSchema>;
@@ -139,6 +155,8 @@ export const fullDocumentSchema = z.strictObject({
   reason: z.string().max(300),
   /** The full that it was made from, with the log; member and version are that one's. `null`: it came from a member. */
   madeFrom: z.string().max(100).nullable().default(null),
+  /** `null` where an earlier release has written it. */
+  lineage: lineageSchema.nullable().default(null),
 });
 export type FullDocument = z.infer<typeof fullDocumentSchema>;
 

@@ -2,8 +2,7 @@ import { createHash } from 'node:crypto';
 import { withDeadline } from '../base/deadline.ts';
 import type { Clock } from '../base/ports.ts';
 import type { StreamClient } from '../etcd/port.ts';
-import type { Archive, Epoch } from './archive.ts';
-import { loadDocument } from './archive.ts';
+import { type Archive, type Epoch, lineageOf, loadDocument } from './archive.ts';
 import { openBackend } from './backend/backend.ts';
 import { BackendError } from './backend/backend-error.ts';
 import { HASH_BYTES } from './backend/snapshot-file.ts';
@@ -116,6 +115,7 @@ export async function putFull(
     ...revisions,
     startedAtMs,
     finishedAtMs: clock.wallMs(),
+    lineage: lineageOf(archive, epoch),
   };
   await store.put(fullKey(number, name), encodeDocument(document), { ifAbsent: true, signal });
   return { name, document };

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/ports.ts';
-import { type Archive, type Epoch, openArchive } from './archive.ts';
+import { type Archive, type Epoch, lineageOf, openArchive } from './archive.ts';
 import { type Batch, batchSizeBytes, cameAtMs } from './batch.ts';
 import type { Gap, Proof, SegmentHeader } from './documents.ts';
 import { ArchiveError } from './errors.ts';
@@ -96,6 +96,7 @@ export async function openLogWriter(options: LogWriterOptions, signal: AbortSign
     firstRevision: String(laterOf(previous.lastRevision, gap) + 1n),
     gap,
     base: String(laterOf(base, gap)),
+    lineage: lineageOf(archive, epoch),
     createdAtMs: clock.wallMs(),
   });
   const keyOf = (sequence: number): string => segmentKey(epoch.document.epoch, sequence);

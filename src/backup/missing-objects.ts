@@ -11,8 +11,13 @@ export interface MissingObject {
  * Objects that are not there, though they were written before others that are: an epoch's document, without which
  * nobody sees the rest of it, and segments in the midst of a log, which ends before the first of them. Looks at every
  * name. What retention removes meanwhile is not taken for missing: it takes the oldest first, and the document last.
+ * @param known numbers of epochs whose document was read, or made again.
  */
-export async function findMissing(archive: Archive, signal: AbortSignal): Promise<readonly MissingObject[]> {
+export async function findMissing(
+  archive: Archive,
+  known: ReadonlySet<number>,
+  signal: AbortSignal,
+): Promise<readonly MissingObject[]> {
   const { store } = archive;
   const problems: MissingObject[] = [];
   const isThere = async (key: string): Promise<boolean> => (await store.head(key, signal)) !== null;
@@ -24,7 +29,7 @@ export async function findMissing(archive: Archive, signal: AbortSignal): Promis
     if (number === null || (next === null && fullOf(key) === null && key !== epochKey(number))) continue;
     if (number !== epoch) {
       [epoch, sequence] = [number, 0];
-      if (key !== epochKey(epoch) && !(await isThere(epochKey(epoch)))) {
+      if (!known.has(epoch) && key !== epochKey(epoch) && !(await isThere(epochKey(epoch)))) {
         const problem = 'is not there, and nothing of this epoch can be restored without it';
         problems.push({ object: epochKey(epoch), problem });
       }

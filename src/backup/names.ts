@@ -36,12 +36,6 @@ export function sequenceOf(key: string): number | null {
   return match?.[1] === undefined ? null : Number(match[1]);
 }
 
-/** The number of an epoch whose first object this is; `null` for what is none. */
-export function epochOf(key: string): number | null {
-  const match = /^epochs\/(\d{8})\/epoch\.json$/.exec(key);
-  return match?.[1] === undefined ? null : Number(match[1]);
-}
-
 /** The number of the epoch that an object belongs to; `null` for what belongs to none. */
 export function epochWithin(key: string): number | null {
   const match = /^epochs\/(\d{8})\//.exec(key);

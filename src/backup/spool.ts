@@ -212,6 +212,8 @@ function createSpool(options: SpoolOptions, left: Left, firstNumber: number): Sp
     firstRevision: String(laterOf(before, gap) + 1n),
     gap,
     base: String(before),
+    // The archive itself tells.
+    lineage: null,
     createdAtMs: clock.wallMs(),
   });
   const letGo = async (): Promise<void> => {

@@ -10,7 +10,7 @@ import { findLogEnd, type LogRest } from './log-end.ts';
 import { readLog } from './log-reader.ts';
 import { baseOfLog } from './log-runs.ts';
 import { findMissing } from './missing-objects.ts';
-import { epochKey, fullKey, logPrefix } from './names.ts';
+import { ARCHIVE_KEY, epochKey, fullKey, logPrefix } from './names.ts';
 import { type RestoreOptions, restoreArchive } from './restore.ts';
 import { RestoreError } from './restore-error.ts';
 import { findLine } from './restore-line.ts';
@@ -185,7 +185,7 @@ export async function verifyArchive(archive: Archive, options: VerifyOptions): P
     }
   };
   const found = await lookAtEpochs(archive, signal);
-  problems.push(...found.damaged.map(damagedEpoch));
+  problems.push(...found.damaged.map(damagedEpoch), ...madeAgain(archive, found));
   for (const epoch of found.sound) {
     const number = epoch.document.epoch;
     const log = createLogTally();
@@ -226,7 +226,8 @@ export async function verifyArchive(archive: Archive, options: VerifyOptions): P
     }
     epochs.push({ epoch: number, ...log.result(), restorable });
   }
-  problems.push(...(await findMissing(archive, signal)));
+  const known = new Set(found.sound.map(({ document }) => document.epoch));
+  problems.push(...(await findMissing(archive, known, signal)));
   if (epochs.length === 0 && problems.length === 0) {
     problems.push({ object: archive.store.place, problem: 'nothing was archived yet' });
   }
@@ -283,6 +284,17 @@ const damagedEpoch = ({ number, error }: Epochs['damaged'][number]): Problem => 
   object: epochKey(number),
   problem: error.message,
 });
+
+/** Documents that were lost or damaged, and that other objects tell of. */
+function madeAgain(archive: Archive, { sound }: Epochs): readonly Problem[] {
+  const documents = [
+    { object: ARCHIVE_KEY, damage: archive.damage },
+    ...sound.map(({ document, damage }) => ({ object: epochKey(document.epoch), damage })),
+  ];
+  return documents.flatMap(({ object, damage }) =>
+    damage === null ? [] : [{ object, problem: `${damage}; what it said is taken from other objects` }],
+  );
+}
 
 function problemOf({ key, bytes, damage }: LogRest): Problem {
   const cut = `${bytes} bytes at its end are no whole frame: a crash has cut it, or it is written now`;

@@ -1,7 +1,15 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import { type Archive, beginEpoch, type Epoch, loadEpoch, openArchive } from '../../src/backup/archive.ts';
+import { encodeDocument } from '../../src/backup/documents.ts';
 import { type Full, takeFull } from '../../src/backup/full.ts';
-import { epochKey, fullDataKey, fullKey, segmentKey } from '../../src/backup/names.ts';
+import {
+  ARCHIVE_KEY,
+  epochKey,
+  epochPrefix,
+  fullDataKey,
+  fullKey,
+  segmentKey,
+} from '../../src/backup/names.ts';
 import { damagedAfter } from '../../src/backup/restore.ts';
 import { planRestore } from '../../src/backup/restore-plan.ts';
 import { planRemovals } from '../../src/backup/retention.ts';
@@ -39,6 +47,10 @@ beforeEach(async () => {
 
 const problems = async () => (await verifyArchive(archive, { signal: never })).problems;
 const nameOf = (at: number): string => fulls[at]?.name ?? '';
+
+function forgetAllBut(isKept: (key: string) => boolean): void {
+  for (const key of [...store.objects.keys()]) if (!isKept(key)) store.objects.delete(key);
+}
 
 function flip(key: string): void {
   const bytes = Buffer.from(store.objects.get(key) ?? []);
@@ -121,12 +133,72 @@ describe('an epoch whose document is damaged', () => {
     member.write(30);
     const client = member.connect('http://m0');
     await takeFull({ ...place, generation: 2, client, clock, reason: 'a test' }, never);
+    forgetAllBut((key) => !key.startsWith(epochPrefix(1)) || key === epochKey(1));
     flip(epochKey(1));
     expect(await planned(null)).toMatchObject({ revision: 31n });
     expect(await surveyArchive(archive, never)).toMatchObject({
       epochs: [{ document: { epoch: 2 } }],
       damaged: [{ object: epochKey(1), problem: said(1) }],
     });
+  });
+});
+
+describe('a document that is lost or damaged is made again from what other objects say', () => {
+  const head = async () =>
+    await planRestore(archive, { kind: 'head' }, { nowMs: 3000, signal: never }).then(
+      ({ revision, fulls: [full], line }) => ({ revision, full: full?.name, hash: line.epoch.hash }),
+    );
+  const revision = { kind: 'revision', revision: 13n } as const;
+  const reopened = async () => await openArchive(store, { archiveId: 'a1', owner: 'etcd' }, never);
+  const losses = [
+    ['lost', (key: string) => void store.objects.delete(key), /^[a-z0-9/.]+ is not there; /],
+    ['damaged', flip, / does not end with its hash; /],
+  ] as const;
+  const documents = [ARCHIVE_KEY, epochKey(1)];
+  const cases = losses.flatMap(([what, lose, why]) =>
+    documents.map((key) => [what, key, lose, why] as const),
+  );
+
+  test.each(cases)('%s: %s', async (_, key, lose, why) => {
+    const [before, content] = [await head(), store.objects.get(key)];
+    lose(key);
+    archive = await reopened();
+    expect(await head()).toEqual(before);
+    // From the first full on, along the log.
+    expect(await planRestore(archive, revision, { nowMs: 3000, signal: never })).toMatchObject({
+      revision: 13n,
+    });
+    expect(await problems()).toEqual([{ object: key, problem: expect.stringMatching(why) }]);
+    await expect(openArchive(store, { archiveId: 'a1', owner: 'other' }, never)).rejects.toMatchObject({
+      code: 'other-owner',
+    });
+    // As the next leader does.
+    const isLost = !store.objects.has(key);
+    await beginEpoch(archive, { epoch: 1, clusterId: 'abc', parent: null, atMs: 99 }, never);
+    if (isLost) expect(store.objects.get(key)).toEqual(content);
+    else expect(store.objects.get(key)).not.toEqual(content);
+    expect(await head()).toEqual(before);
+  });
+
+  test('both, where nothing but the log tells', async () => {
+    const { hash } = await head();
+    for (const { name } of fulls) store.objects.delete(fullKey(1, name));
+    for (const key of documents) store.objects.delete(key);
+    archive = await reopened();
+    expect(await loadEpoch(archive, 1, never)).toMatchObject({ hash });
+  });
+
+  test('with the epoch that it came from', async () => {
+    const parent = { logEnd: null, forkRevision: '15', epoch: 1 };
+    const epoch = await beginEpoch(archive, { epoch: 2, clusterId: 'abd', parent, atMs: 3 }, never);
+    await (await sampleWriter({ archive, epoch }, 2)).close();
+    store.objects.delete(epochKey(2));
+    expect(await loadEpoch(archive, 2, never)).toMatchObject({ document: epoch.document, hash: epoch.hash });
+  });
+
+  test('but not what an emptied place never had', async () => {
+    forgetAllBut(() => false);
+    await expect(reopened()).rejects.toMatchObject({ code: 'missing' });
   });
 });
 
@@ -147,8 +219,11 @@ describe('verifying tells what is missing', () => {
     expect(await problems()).toEqual([]);
   });
 
-  test('of an epoch: the document without which nobody sees it', async () => {
-    store.objects.delete(epochKey(1));
+  test('of an epoch that an earlier release has written: the document without which nobody sees it', async () => {
+    const [full] = fulls;
+    const document = encodeDocument({ ...full?.document, lineage: undefined });
+    forgetAllBut((key) => [ARCHIVE_KEY, fullDataKey(1, nameOf(0))].includes(key));
+    store.objects.set(fullKey(1, nameOf(0)), document);
     expect(await problems()).toMatchObject([
       { object: epochKey(1), problem: expect.stringMatching('^is not there') },
     ]);
@@ -161,14 +236,12 @@ describe('verifying tells what is missing', () => {
   });
 
   test('but not what a full that was never complete has left of an epoch that is gone', async () => {
-    const data = fullDataKey(1, nameOf(0));
-    for (const key of [...store.objects.keys()])
-      if (key.startsWith('epochs/') && key !== data) store.objects.delete(key);
+    forgetAllBut((key) => [ARCHIVE_KEY, fullDataKey(1, nameOf(0))].includes(key));
     expect(await problems()).toEqual([{ object: store.place, problem: 'nothing was archived yet' }]);
   });
 
   test('where nothing was archived', async () => {
-    for (const key of [...store.objects.keys()]) if (key.startsWith('epochs/')) store.objects.delete(key);
+    forgetAllBut((key) => key === ARCHIVE_KEY);
     archive = await openArchive(store, { archiveId: null, owner: null }, never);
     expect(await problems()).toEqual([{ object: store.place, problem: 'nothing was archived yet' }]);
   });

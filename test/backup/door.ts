@@ -121,12 +121,15 @@ async function readAll(store: MemoryArchiveStore): Promise<readonly Reading[]> {
     }
   };
   const archive = await read('archive', async () => {
-    const { id, owner } = await opened(store);
-    return { id, owner };
+    const { id, owner, createdAtMs } = await opened(store);
+    return { id, owner, createdAtMs };
   });
   if (archive === null) return readings;
-  const place = { store, ...archive };
-  const epochs = await read('epochs', async () => await listEpochs(place, never));
+  const place = { store, ...archive, damage: null };
+  // Whether it was read, or made again from what other objects say, is the same.
+  const epochs = await read('epochs', async () =>
+    (await listEpochs(place, never)).map((epoch) => ({ ...epoch, damage: null })),
+  );
   await read('survey', async () => await surveyArchive(place, never));
   for (const revision of RESTORED) {
     await read(`${RESTORED_TO} ${revision}`, async () => await restored(place, revision));

@@ -54,6 +54,7 @@ async function putFull(
     finishedAtMs: atMs + 1000,
     reason: 'a test',
     madeFrom: null,
+    lineage: null,
   };
   await archive.store.put(fullDataKey(number, name), Buffer.alloc(40), put);
   await archive.store.put(fullKey(number, name), encodeDocument(document), put);

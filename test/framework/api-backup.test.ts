@@ -30,6 +30,7 @@ const FULL: Full = {
     finishedAtMs: 6_000,
     reason: 'r',
     madeFrom: null,
+    lineage: null,
   },
 };
 const TAKEN = { outcome: 'taken', name: FULL.name, revision: '70', sizeBytes: 4096, startedAtMs: 5_000 };
