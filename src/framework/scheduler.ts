@@ -131,6 +131,7 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   const { config, ports } = options;
   const { clock, ids, log } = ports;
   const { role } = config.framework;
+  const bornMs = clock.monotonicMs();
   const wake = createWake(clock);
   const keeper = createRecordKeeper(ports.store, clock);
   const chronicle = createChronicle({ clock, config, onStory: options.onStory });
@@ -143,7 +144,6 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
     sequenceOf: watch.sequenceOf,
     onResult: (result) => noteResult(result),
   });
-
   const commands = createCommandDesk({ clock, onCommand: wake.mark });
 
   let view: MesosView = EMPTY_VIEW;
@@ -258,10 +258,12 @@ export function createScheduler(options: SchedulerOptions): Scheduler {
   /** REVIVE, SUPPRESS and DECLINE, as what is wanted asks for. */
   const settleOffers = (seen: Observation, match: Match, offers: readonly AgentOffer[]): number => {
     if (!view.subscribed) return Number.POSITIVE_INFINITY;
+    const nowMs = clock.monotonicMs();
+    const onlooker = { trusted: trust.isGiven, ageMs: nowMs - bornMs };
     const next = nextInterest(interest, {
-      nowMs: clock.monotonicMs(),
+      nowMs,
       subscription: view.subscriptions,
-      wanted: wantedKeys(match, seen, trust.isGiven),
+      wanted: wantedKeys(match, seen, onlooker),
       unused: match.unused.filter((id) => view.offers.has(id)),
       kept: trust.isGiven ? keptOffers(seen, match.record, offers) : new Set(match.unused),
       random: ports.random.next(),

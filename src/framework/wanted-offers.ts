@@ -7,15 +7,27 @@ import type { Match } from './offers.ts';
 
 /** Which offers there is a use for. Pure. */
 
+/** What a scheduler knows of itself that has to do with offers. */
+export interface Onlooker {
+  /** Its record may be acted on. */
+  readonly trusted: boolean;
+  /** How long it has been running, by the monotonic clock. */
+  readonly ageMs: number;
+}
+
 /** Names of what offers are still needed for. */
-export function wantedKeys(match: Match, seen: Observation, trusted: boolean): ReadonlySet<string> {
+export function wantedKeys(
+  match: Match,
+  seen: Observation,
+  { trusted, ageMs }: Onlooker,
+): ReadonlySet<string> {
   const wants = match.unmatched.map((want) =>
     want.kind === 'place' ? `place:${want.slot}` : `${want.kind}:${want.seat}`,
   );
   const leaving = match.record.leaving
     .filter((entry) => match.record.uninstall !== null || isLookedFor(entry, seen))
     .map(({ seat }) => `leaving:${seat.id}:${seen.mesos.tasks.get(seat.task)?.kind === 'over'}`);
-  const looksAround = !trusted || looksForStrays(match.record, seen);
+  const looksAround = !trusted || looksForStrays(match.record, ageMs);
   return new Set([...wants, ...leaving, ...(looksAround ? ['look-around'] : [])]);
 }
 
@@ -42,10 +54,9 @@ function isLookedFor({ seat, sinceMs }: Leaving, seen: Observation): boolean {
  * Whether places of ours may be on offer that the record does not know. One that was made from what was found lacks
  * what was on agents that were away then, and these may come back at any time: only offers tell of them.
  */
-function looksForStrays({ epoch, uninstall }: ClusterRecord, seen: Observation): boolean {
+function looksForStrays({ epoch, uninstall }: ClusterRecord, ageMs: number): boolean {
   if (epoch.phase === 'adopting') return true;
   if (epoch.phase !== 'formed' || uninstall !== null) return false;
-  const ageMs = seen.wallMs - epoch.openedAtMs;
   return (epoch.source.kind === 'adopted' && ageMs < LOOK_MS) || isTimeToLookAgain(ageMs);
 }
 

@@ -10,7 +10,7 @@ function wanted(ageMs: number, of: Partial<Seat> = {}, evidence?: object): boole
   const tasks = new Map(evidence === undefined ? [] : [['etcd-0__one', evidence]]);
   const match = { record: record({ leaving }), unmatched: [] } as never;
   const seen = { wallMs: ageMs, mesos: { tasks } } as never;
-  return wantedKeys(match, seen, true).size > 0;
+  return wantedKeys(match, seen, { trusted: true, ageMs: 0 }).size > 0;
 }
 
 it('a leaving place is looked for at first, and then for a minute in every hour', () => {
@@ -49,10 +49,11 @@ it.each([
   ['bootstrap', [false, false, false, true, false]],
   ['adopted', [true, false, false, true, false]],
 ] as const)('places that a record does not know are looked for: %s', (kind, expected) => {
-  const epoch = { ...record({}).epoch, source: { kind }, phase: 'formed', openedAtMs: 0 } as const;
-  const looks = [599_000, 600_000, HOUR_MS - 1, HOUR_MS, HOUR_MS + 60_000].map((wallMs) => {
-    const seen = { wallMs, mesos: { tasks: new Map() } } as never;
-    return wantedKeys({ record: record({ epoch }), unmatched: [] } as never, seen, true).size > 0;
-  });
+  const epoch = { ...record({}).epoch, source: { kind }, phase: 'formed' } as const;
+  const seen = { wallMs: 0, mesos: { tasks: new Map() } } as never;
+  const match = { record: record({ epoch }), unmatched: [] } as never;
+  const looks = [599_000, 600_000, HOUR_MS - 1, HOUR_MS, HOUR_MS + 60_000].map(
+    (ageMs) => wantedKeys(match, seen, { trusted: true, ageMs }).size > 0,
+  );
   expect(looks).toEqual(expected);
 });
