@@ -165,7 +165,7 @@ test('a volume with the data of another cluster is never run on: another member 
 test('a scheduler that lost its framework to another ends and says so', async () => {
   const first = start('first', '--cluster-size', '1');
   const { framework } = await whole(first);
-  const rival = subscribe(cluster.masterUrl, framework.id);
+  const rival = subscribe(cluster.masterUrl, framework.id, { principal: 'etcd-principal' });
   try {
     expect(await ending(first)).toMatchObject({ code: 6, stderr: expect.stringContaining('failed over') });
   } finally {

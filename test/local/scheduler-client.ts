@@ -14,7 +14,11 @@ import { silentLogger } from '../silent-logger.ts';
 import { clock, until } from './container-world.ts';
 
 /** A framework that keeps its offers, acknowledges every update and remembers all it was told. */
-export function startScheduler(masterUrl: string, frameworkId: string | null = null) {
+export function startScheduler(
+  masterUrl: string,
+  frameworkId: string | null = null,
+  { principal }: Pick<FrameworkInfo, 'principal'> = {},
+) {
   const transport = createHttpTransport();
   const stop = new AbortController();
   const offers = new Map<string, Offer>();
@@ -27,6 +31,7 @@ export function startScheduler(masterUrl: string, frameworkId: string | null = n
     user: 'root',
     name: 'test',
     roles: ['etcd'],
+    ...(principal === undefined ? {} : { principal }),
     failover_timeout: 3600,
     checkpoint: true,
     capabilities: ['MULTI_ROLE', 'PARTITION_AWARE', 'TASK_KILLING_STATE', 'RESERVATION_REFINEMENT'].map(
