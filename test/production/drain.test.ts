@@ -116,7 +116,7 @@ test('two agents drained at once take the quorum with them, and bring it back', 
 
 test('without a quorum no patience that ends makes a member go', async () => {
   await begin(4);
-  const scheduler = trial.start('--volume-timeout', '2s');
+  const scheduler = trial.start('--volume-timeout', '6s');
   const born = await trial.settled('three members');
   const writer = await trial.startWriter();
   const agents = await drainTwo(born);
