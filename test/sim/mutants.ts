@@ -180,7 +180,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'destroy-before-replaced',
     about: 'the volume of a lost member is given back as soon as its removal is committed',
-    shownBy: [1],
+    shownBy: [3],
     isQuick: true,
     edits: [
       {
@@ -351,7 +351,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'name-outlives-member',
     about: 'the name task of a member that is gone is forgotten, and left as a name task that nobody knows',
-    shownBy: [13],
+    shownBy: [17],
     edits: [
       {
         file: 'src/reconcile/upkeep.ts',
@@ -464,7 +464,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'floor-ignored',
     about:
       'a member is started on whatever its volume holds, and nobody compares that with what it has reported',
-    shownBy: [24],
+    shownBy: [25],
     edits: [
       {
         file: SUPERVISOR_DECIDE,
